@@ -1,0 +1,259 @@
+"""The one file between the halves: written atomically, read without trust; arrays, not modules.
+
+A checkpoint is a plain safetensors file, so every tool that knows the format opens it:
+
+* Tensors are float32. With V tokens, embedding size E, hidden size H and layers l = 0, 1, …:
+  `embedding.weight` (V + 1, E), whose last row is read at the start of a text;
+  `recurrent.{l}.weight_ih` (4H, E or H), `recurrent.{l}.weight_hh` (4H, H) and
+  `recurrent.{l}.bias` (4H,), with the gates in PyTorch's order: input, forget, cell, output;
+  `output.weight` (V, H) and `output.bias` (V,).
+* The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
+  `config`, `tokenizer`, `provenance`, and `sha256`, a hash of all of these and of every tensor's
+  name, shape and bytes. (One entry, because safetensors writes several in any order.)
+* There is no pickle and no code, and nothing in the file names another file.
+
+Reading promises: nothing of the file is executed; nothing is allocated by a number that it
+claims, because every shape is compared with the config first; a damaged file is one
+CheckpointError. What is not promised: that a stranger's weights are any good.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from charlm import tokenizers
+from charlm.config import ModelConfig, parameters
+from charlm.errors import CheckpointError, ConfigError
+from charlm.filetypes import HEAD_SIZE, recognise
+from charlm.tokenizers import Tokenizer
+
+FORMAT = 1
+KEY = "charlm"
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained model as data.
+
+    Attributes:
+        config: Size of the network.
+        tokenizer: Text ⇄ ids.
+        arrays: Every parameter by name, float32, shapes as `config.parameters` lists them.
+        provenance: Where it comes from: corpus, training settings, steps, score. JSON.
+    """
+
+    config: ModelConfig
+    tokenizer: Tokenizer
+    arrays: Arrays
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights alone: two models are the same if it is."""
+        return _digest({}, self.arrays)
+
+    def save(self, path: Path) -> None:
+        """Write the file so that `path` holds the previous or the new one at every instant.
+
+        Raises:
+            CheckpointError: If the file cannot be written; the previous one is untouched.
+        """
+        facts = {
+            "format": FORMAT,
+            "version": importlib.metadata.version("charlm"),
+            "config": self.config.to_json(),
+            "tokenizer": self.tokenizer.to_json(),
+            "provenance": dict(self.provenance),
+        }
+        facts["sha256"] = _digest(facts, self.arrays)
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        write_atomically(path, to_safetensors(arrays, {KEY: _to_json(facts)}))
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a file that `save` wrote.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, foreign, or of a newer format.
+        """
+        _refuse_what_is_no_checkpoint(path)
+        try:
+            with safe_open(path, framework="np") as file:
+                return cls._read(path, file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path} is damaged: {str(error).splitlines()[0][:200]}",
+                hint="copy it anew, or train again",
+            ) from None
+
+    @classmethod
+    def _read(cls, path: Path, file: Any) -> "Checkpoint":
+        text = (file.metadata() or {}).get(KEY)
+        if text is None:
+            raise CheckpointError(f"{path} is a safetensors file, but not one of charlm's")
+        try:
+            facts = _from_json(text)
+            found = facts.get("format")
+            if found != FORMAT:
+                raise CheckpointError(
+                    f"{path} has checkpoint format {str(found)[:20]}; this charlm reads {FORMAT}",
+                    hint="upgrade charlm",
+                )
+            config = ModelConfig.from_json(facts.get("config"))
+            tokenizer = tokenizers.from_json(facts.get("tokenizer"))
+        except ConfigError as error:
+            raise CheckpointError(f"{path} is damaged: {error.message}") from None
+        provenance = facts.get("provenance")
+        if not isinstance(provenance, dict):
+            raise CheckpointError(f"{path} is damaged: its provenance is no JSON object")
+        _check_shapes(path, file, config, tokenizer.vocab_size)
+        arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        if _digest(facts, arrays) != facts.get("sha256"):
+            raise CheckpointError(
+                f"{path} is damaged: its contents do not match their SHA-256",
+                hint="copy it anew, or train again",
+            )
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise CheckpointError(f"{path} holds weights that are not finite numbers")
+        return cls(config=config, tokenizer=tokenizer, arrays=arrays, provenance=provenance)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file at `path` by `data`, or leave it as it was.
+
+    The bytes go to a temporary file beside the target, reach the disk, and take the target's
+    name in one step; then the directory reaches the disk. A symbolic link stays one: what it
+    points to is replaced. A new file's mode follows the umask, an old file's is kept.
+
+    Raises:
+        CheckpointError: With the reason of the system. No temporary file is left.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with _removed_on_error(temporary):
+            with open(temporary, "xb") as file:  # noqa: PTH123 – "x": never somebody else's
+                file.write(data)
+                file.flush()
+                if target.exists():
+                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        _flush_directory(target.parent)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="choose another place with --output",
+        ) from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise CheckpointError now if `path` could not be written later."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory", hint=f"name a file: {path / 'model'}")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} does not exist", hint=f"mkdir -p {folder}")
+    probe = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        with _removed_on_error(probe):
+            probe.touch(exist_ok=False)
+            probe.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _flush_directory(path: Path) -> None:
+    """Make a rename in `path` survive a power cut, where the system can (Windows cannot)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_what_is_no_checkpoint(path: Path) -> None:
+    hint = "train one with `charlm train CORPUS`, or name it with --model or $CHARLM_MODEL"
+    try:
+        if not path.exists():
+            raise CheckpointError(f"there is no model at {path}", hint=hint)
+        if not path.is_file():  # a directory, a pipe or a device, none of which ever ends well
+            raise CheckpointError(f"{path} is not a regular file", hint=hint)
+        with path.open("rb") as file:
+            head = file.read(HEAD_SIZE)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    found = recognise(head)
+    if found is not None and found != "a safetensors file":
+        raise CheckpointError(f"{path} is {found}, not a charlm model", hint=hint)
+
+
+def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -> None:
+    """Compare what the header claims with what the config implies, before any tensor is read."""
+    wanted = {parameter.name: parameter.shape for parameter in parameters(config, vocab_size)}
+    names = set(file.keys())
+    if names != set(wanted):
+        odd = sorted(names ^ set(wanted))[0]
+        problem = "lacks" if odd in wanted else "has an unknown"
+        raise CheckpointError(f"{path} is damaged: it {problem} tensor {odd[:60]!r}")
+    for name, shape in wanted.items():
+        tensor = file.get_slice(name)
+        if tuple(tensor.get_shape()) != shape or tensor.get_dtype() != "F32":
+            raise CheckpointError(
+                f"{path} is damaged: {name} is {tensor.get_dtype()} of shape "
+                f"{tuple(tensor.get_shape())}, not F32 of shape {shape}"
+            )
+
+
+def _digest(facts: Mapping[str, object], arrays: Arrays) -> str:
+    """Return the SHA-256 of everything in the file but the hash itself."""
+    hashed = {name: value for name, value in facts.items() if name != "sha256"}
+    digest = hashlib.sha256(_to_json(hashed).encode())
+    for name in sorted(arrays):
+        digest.update(_to_json([name, list(arrays[name].shape)]).encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, sort_keys=True)
+
+
+def _from_json(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ConfigError("its metadata is not JSON") from None
+    if not isinstance(value, dict):
+        raise ConfigError("its metadata is no JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

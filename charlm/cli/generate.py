@@ -1,0 +1,122 @@
+"""`charlm generate`: let a model speak."""
+
+import secrets
+import sys
+from typing import Annotated
+
+import typer
+
+from charlm.cli.options import ModelOption, model_path
+from charlm.cli.output import write
+from charlm.config import DEFAULT_LENGTH, SamplingConfig
+from charlm.errors import CharlmError, ConfigError
+
+SeedOption = Annotated[
+    str,
+    typer.Option(
+        "--seed",
+        "--prompt",
+        metavar="TEXT",
+        help="The text to continue, echoed first; - reads it from stdin, less one final newline.",
+    ),
+]
+LengthOption = Annotated[
+    int, typer.Option("--length", "-n", help="Characters to generate, the seed not included.")
+]
+TemperatureOption = Annotated[
+    float,
+    typer.Option(
+        "--temperature",
+        "--temp",
+        help="Divide logits by this before sampling; 0 always takes the likeliest token.",
+    ),
+]
+TopKOption = Annotated[
+    int, typer.Option(help="Sample among so many of the likeliest tokens; 0 is off.")
+]
+TopPOption = Annotated[
+    float,
+    typer.Option(
+        help="Sample among the fewest likeliest tokens that reach this probability; 1 is off."
+    ),
+]
+CountOption = Annotated[
+    int,
+    typer.Option(help="Texts to generate, each ended by a newline and set apart by an empty line."),
+]
+RngSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rng-seed",
+        help="Seed of the random generator: the same one gives the same text. "
+        "[default: a new one each time]",
+        show_default=False,
+    ),
+]
+
+
+def generate_command(
+    model: ModelOption = None,
+    seed: SeedOption = "",
+    length: LengthOption = DEFAULT_LENGTH,
+    temperature: TemperatureOption = SamplingConfig.temperature,
+    top_k: TopKOption = SamplingConfig.top_k,
+    top_p: TopPOption = SamplingConfig.top_p,
+    count: CountOption = 1,
+    rng_seed: RngSeedOption = None,
+) -> None:
+    """Write text that continues a seed text, as it is made.
+
+    Example: charlm generate --seed "This is" -n 300 --temperature 0.7
+    """
+    for name, value, least in (("length", length, 0), ("count", count, 1)):
+        if value < least:
+            raise ConfigError(f"{name} must be at least {least}, got {value}")
+    if rng_seed is not None and rng_seed < 0:
+        raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
+    SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)  # before the model loads
+    text = _seed_text(seed)
+    from charlm.inference.model import load  # NumPy, which --help does not need
+
+    speaker = load(model_path(model))
+    rng_seed = secrets.randbits(63) if rng_seed is None else rng_seed
+    for item in range(count):
+        write(text)
+        last = text
+        for piece in speaker.stream(
+            text,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            rng_seed=(rng_seed, item),
+        ):
+            write(piece)
+            last = piece
+        if count > 1:
+            write("\n" if item == count - 1 else "\n\n")
+        elif sys.stdout.isatty() and not last.endswith("\n"):
+            write("\n")  # or the shell's prompt would stand in the text
+
+
+def _seed_text(given: str) -> str:
+    """Return the seed text, which must be valid Unicode to be echoed as it is."""
+    if given == "-":
+        if sys.stdin.isatty():
+            raise ConfigError("--seed - reads stdin, which is a terminal")
+        try:
+            return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise CharlmError(
+                f"the seed text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x} "
+                f"at offset {error.start:,}"
+            ) from None
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise CharlmError("the seed text is not UTF-8") from None
+    if given.isdecimal():
+        typer.echo(
+            "note: --seed is the text to continue; the random generator's is --rng-seed", err=True
+        )
+    return given

@@ -1,0 +1,112 @@
+"""`charlm info`: what a model is and where it comes from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charlm.cli.options import JsonOption, model_path
+from charlm.cli.output import write, write_json
+from charlm.config import parameters
+from charlm.errors import CheckpointError
+from charlm.wording import count, visible
+
+if TYPE_CHECKING:
+    from charlm.checkpoint import Checkpoint
+
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="The model. [default: $CHARLM_MODEL, else model.safetensors]",
+        show_default=False,
+    ),
+]
+
+
+def info_command(model: ModelArgument = None, json: JsonOption = False) -> None:
+    """Show a model's size, tokenizer, origin and score.
+
+    Example: charlm info model.safetensors
+    """
+    from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
+
+    path = model_path(model)
+    facts = _facts(Checkpoint.load(path), path)
+    if json:
+        write_json(facts)
+    else:
+        write("".join(f"{line}\n" for line in _lines(facts)))
+
+
+def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
+    tokenizer = checkpoint.tokenizer
+    listed = parameters(checkpoint.config, tokenizer.vocab_size)
+    return {
+        "model": str(path),
+        "bytes": path.stat().st_size,
+        "cell": "lstm",
+        **checkpoint.config.to_json(),
+        "tokenizer": {"vocab_size": tokenizer.vocab_size, **tokenizer.to_json()},
+        "vocabulary": tokenizer.vocabulary,
+        "parameters": [
+            {"name": p.name, "shape": list(p.shape), "formula": p.formula, "size": p.size}
+            for p in listed
+        ],
+        "parameter_count": sum(p.size for p in listed),
+        "weights_sha256": checkpoint.weights_sha256,
+        "provenance": dict(checkpoint.provenance),
+    }
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"model       {visible(facts['model'])}, {facts['bytes']:,} bytes"
+    yield (
+        f"network     LSTM, {count(facts['num_layers'], 'layer')} "
+        f"of {count(facts['hidden_size'], 'unit')}, embedding of {facts['embedding_size']:,}"
+    )
+    yield f"tokenizer   {facts['tokenizer']['kind']}: {facts['vocabulary']}"
+    try:
+        origin = list(_origin(facts["provenance"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{facts['model']} has a provenance of an unknown form") from None
+    for name, value in origin:
+        yield f"{name:11} {visible(value)}"
+    yield f"weights     sha256 {facts['weights_sha256']}"
+    yield ""
+    sizes = (
+        f"V = {facts['tokenizer']['vocab_size']}, "
+        f"E = {facts['embedding_size']}, H = {facts['hidden_size']}"
+    )
+    rows = [("parameter", "shape", "size", f"formula, {sizes}")]
+    for parameter in facts["parameters"]:
+        shape = " × ".join(map(str, parameter["shape"]))
+        rows.append((parameter["name"], shape, f"{parameter['size']:,}", parameter["formula"]))
+    rows.append(("total", "", f"{facts['parameter_count']:,}", ""))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for name, shape, size, formula in rows:
+        yield f"{name:{widths[0]}}  {shape:{widths[1]}}  {size:>{widths[2]}}  {formula}".rstrip()
+
+
+def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what provenance tells; it may tell less."""
+    for document in provenance.get("corpus", []):
+        yield (
+            "corpus",
+            f"{document['name']}, {document['characters']:,} characters, "
+            f"{document['bytes']:,} bytes, sha256 {document['sha256']}",
+        )
+    if "steps" in provenance:
+        yield (
+            "trained",
+            f"{provenance['steps']:,} steps, {provenance['epochs']:.3g} epochs, "
+            f"{provenance['seconds']:.1f} s, by charlm {provenance['charlm_version']}",
+        )
+    if "validation" in provenance:
+        validation = provenance["validation"]
+        yield (
+            "validation",
+            f"{validation['bits_per_character']:.4f} bits per character "
+            f"over {validation['characters']:,} characters",
+        )

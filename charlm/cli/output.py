@@ -1,0 +1,47 @@
+"""Data on stdout: UTF-8 bytes, at once, and quiet when nobody listens any more."""
+
+import json
+import os
+import re
+import sys
+
+import typer
+
+from charlm.errors import CharlmError
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def write(text: str) -> None:
+    """Write `text` to stdout and flush it.
+
+    Bytes are written, so neither the locale nor rich has a say in them. Lone surrogates, which
+    UTF-8 cannot hold, become U+FFFD.
+
+    Raises:
+        typer.Exit: If the reader has gone: it has what it wanted.
+        CharlmError: If stdout is closed or full.
+    """
+    if sys.stdout is None:
+        raise CharlmError("standard output is closed")
+    try:
+        sys.stdout.buffer.write(_LONE_SURROGATE.sub("\ufffd", text).encode())
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _point_stdout_at_nothing()
+        raise typer.Exit from None
+    except OSError as error:
+        _point_stdout_at_nothing()
+        raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def write_json(value: object) -> None:
+    """Write one JSON object on a line of its own."""
+    write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _point_stdout_at_nothing() -> None:
+    """Keep Python from flushing into the broken stdout again when it exits."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

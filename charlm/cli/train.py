@@ -1,0 +1,342 @@
+"""`charlm train`: learn from texts and keep the best model."""
+
+import contextlib
+import json
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from charlm.cli.options import parse_duration
+from charlm.config import (
+    DEFAULT_LEARNING_RATE,
+    DEFAULT_MODEL_PATH,
+    DEFAULT_TOKENIZER,
+    DEFAULT_WEIGHT_DECAY,
+    Device,
+    ModelConfig,
+    OptimizerName,
+    Precision,
+    SplitConfig,
+    TokenizerKind,
+    TrainingConfig,
+)
+from charlm.errors import CharlmError, CheckpointError, TrainingError
+
+if TYPE_CHECKING:
+    from charlm.corpus.encoding import Corpus
+    from charlm.training.loop import Finished, Progress, Validation
+
+BUDGET, MODEL, LEARNING, MACHINE = "Budget", "Model", "Learning", "Machine and output"
+
+_rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.items())
+
+
+def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
+
+
+CorpusArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CORPUS...",
+        help="Texts to learn from, UTF-8: files, directories of .txt files, or - for stdin. "
+        "They follow one another as one text.",
+        show_default=False,
+    ),
+]
+
+
+def train_command(
+    corpus: CorpusArgument,
+    output: Annotated[
+        Path, _option("Where to save the best model.", MACHINE, "--output", "-o", metavar="FILE")
+    ] = Path(DEFAULT_MODEL_PATH),
+    overwrite: Annotated[
+        bool, _option("Replace the model if there is one.", MACHINE, "--overwrite")
+    ] = False,
+    max_time: Annotated[
+        float | None,
+        _option(
+            "Train for so long, such as 60s, 5m or 1h, validation included; the learning rate is "
+            "fitted to it. [default: 5m, if no other budget is given]",
+            BUDGET,
+            parser=parse_duration,
+            metavar="DURATION",
+            show_default=False,
+        ),
+    ] = None,
+    max_epochs: Annotated[float | None, _option("Read the training text so often.", BUDGET)] = None,
+    max_steps: Annotated[int | None, _option("Take so many steps.", BUDGET)] = None,
+    tokenizer: Annotated[
+        TokenizerKind, _option("What a token is: a character, or a byte of UTF-8.", MODEL)
+    ] = DEFAULT_TOKENIZER,
+    hidden_size: Annotated[int, _option("LSTM units per layer.", MODEL)] = ModelConfig.hidden_size,
+    num_layers: Annotated[
+        int, _option("LSTM layers, one on top of another.", MODEL)
+    ] = ModelConfig.num_layers,
+    embedding_size: Annotated[
+        int, _option("Units that represent a token as input.", MODEL)
+    ] = ModelConfig.embedding_size,
+    batch_size: Annotated[
+        int, _option("Streams of text that are read side by side.", LEARNING)
+    ] = TrainingConfig.batch_size,
+    bptt_length: Annotated[
+        int, _option("Tokens that the gradient reaches back, at most.", LEARNING)
+    ] = TrainingConfig.bptt_length,
+    optimizer: Annotated[
+        OptimizerName, _option("How gradients become steps.", LEARNING)
+    ] = TrainingConfig.optimizer,
+    learning_rate: Annotated[
+        float | None,
+        _option(
+            f"Peak step size, after warm-up. [default: {_rates}]", LEARNING, show_default=False
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        _option(
+            "Shrink matrices by this share of the learning rate a step. "
+            f"[default: adamw {DEFAULT_WEIGHT_DECAY['adamw']:g}, others 0]",
+            LEARNING,
+            show_default=False,
+        ),
+    ] = None,
+    max_gradient_norm: Annotated[
+        float, _option("Scale longer gradients down to this norm.", LEARNING)
+    ] = TrainingConfig.max_gradient_norm,
+    dropout: Annotated[
+        float,
+        _option("Share of units silenced at random while learning; 0 is off.", LEARNING),
+    ] = TrainingConfig.dropout,
+    validation_fraction: Annotated[
+        float,
+        _option(
+            "Share of the text, at its end, that is held out to measure what was learnt.",
+            LEARNING,
+        ),
+    ] = SplitConfig.validation_fraction,
+    validation: Annotated[
+        str | None,
+        _option(
+            "Measure on this text instead, and learn from all of CORPUS.", LEARNING, metavar="FILE"
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision,
+        _option("Matrix products in float32 or bfloat16; auto takes the faster.", MACHINE),
+    ] = TrainingConfig.precision,
+    device: Annotated[Device, _option("Where to compute.", MACHINE)] = TrainingConfig.device,
+    threads: Annotated[
+        int | None, _option("Processor threads. [default: one a core]", MACHINE, show_default=False)
+    ] = None,
+    rng_seed: Annotated[
+        int, _option("Seed of all random numbers.", MACHINE)
+    ] = TrainingConfig.rng_seed,
+    metrics: Annotated[
+        Path | None,
+        _option("Append a JSON object a line: progress and scores.", MACHINE, metavar="FILE"),
+    ] = None,
+    quiet: Annotated[bool, _option("Say nothing but errors.", MACHINE, "--quiet", "-q")] = False,
+) -> None:
+    """Learn from texts, and save the model that predicts the held-out part best.
+
+    Example: charlm train book.txt --max-time 60s -o book.safetensors
+    """
+    model = ModelConfig(
+        embedding_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers
+    )
+    config = TrainingConfig(
+        batch_size=batch_size,
+        bptt_length=bptt_length,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        max_gradient_norm=max_gradient_norm,
+        dropout=dropout,
+        max_time=max_time,
+        max_epochs=max_epochs,
+        max_steps=max_steps,
+        precision=precision,
+        device=device,
+        threads=threads,
+        rng_seed=rng_seed,
+    )
+    split = SplitConfig(validation_fraction=validation_fraction)
+    _check_output(output, corpus, overwrite=overwrite)
+    from charlm.display import show_note
+
+    encoded = _read(corpus, validation, tokenizer, split, note=_silent if quiet else show_note)
+    _train(encoded, model, config, output=output, metrics=metrics, quiet=quiet)
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
+    """Find out now, not after an hour, that the model cannot be saved where it should be."""
+    from charlm.checkpoint import check_writable
+
+    if any(Path(name).exists() and output.exists() and output.samefile(name) for name in corpus):
+        raise CheckpointError(f"{output} is the text to learn from", hint="choose another --output")
+    if output.is_file() and not overwrite:
+        raise CheckpointError(
+            f"there is a model at {output} already",
+            hint="replace it with --overwrite, or name another file with --output",
+        )
+    check_writable(output)
+
+
+def _read(
+    names: list[str],
+    validation: str | None,
+    tokenizer: TokenizerKind,
+    split: SplitConfig,
+    *,
+    note: Callable[[str], None],
+) -> "Corpus":
+    from charlm.corpus.encoding import encode_corpus
+    from charlm.corpus.reading import open_documents
+
+    held_out = [validation] if validation else []
+    with open_documents(names) as documents, open_documents(held_out) as validation_documents:
+        corpus = encode_corpus(documents, tokenizer, split, validation_documents)
+    for facts in corpus.facts:
+        if facts.has_byte_order_mark:
+            note(f"{facts.name} begins with a byte order mark, which was dropped")
+    return corpus
+
+
+def _train(
+    corpus: "Corpus",
+    model: ModelConfig,
+    config: TrainingConfig,
+    *,
+    output: Path,
+    metrics: Path | None,
+    quiet: bool,
+) -> None:
+    from charlm.display import TrainingDisplay
+    from charlm.training.hardware import prepare  # torch, which takes a second
+    from charlm.training.loop import Finished, Progress, Validation, train
+    from charlm.training.plan import make_plan
+
+    prepare(config.threads)
+    plan = make_plan(corpus, model, config)
+    with (
+        TrainingDisplay(quiet=quiet) as display,
+        _Metrics(metrics) as log,
+        _stop_signals() as stop,
+    ):
+        if plan.config.batch_size < config.batch_size:
+            display.note(
+                f"the text is short: {plan.config.batch_size} streams side by side "
+                f"instead of {config.batch_size}"
+            )
+        display.planned(plan)
+        is_saved = False
+        try:
+            for event in train(corpus, plan, should_stop=stop.is_wanted):
+                log.append(event)
+                match event:
+                    case Progress():
+                        display.progressed(event)
+                    case Validation():
+                        if event.best is not None:
+                            event.best.save(output)
+                            is_saved = True
+                        display.validated(event)
+                    case Finished():
+                        display.finished(event, output, _generate_line(output))
+        except TrainingError:
+            if is_saved:
+                display.note(f"{output} holds the best model until then")
+            raise
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
+
+
+def _generate_line(output: Path) -> str:
+    words = ["charlm", "generate", "--length", "300"]
+    if output != Path(DEFAULT_MODEL_PATH):
+        words += ["--model", str(output)]
+    return shlex.join(words)
+
+
+class _Stop:
+    """The signal that asked for the end of training, if any."""
+
+    signal: int | None = None
+
+    def is_wanted(self) -> bool:
+        return self.signal is not None
+
+    def ask(self, signal_number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.signal is not None:  # asked twice: leave at once
+            raise KeyboardInterrupt
+        self.signal = signal_number
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[_Stop]:
+    """Let Ctrl-C and SIGTERM end training at the next step, with the best model kept."""
+    stop = _Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop.ask) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class _Metrics:
+    """A file of JSON Lines, one a report, each written at once."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> "_Metrics":
+        if self._path is not None:
+            try:
+                self._file = self._path.open("a", encoding="utf-8")
+            except OSError as error:
+                raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def append(self, event: "Progress | Validation | Finished") -> None:
+        if self._file is None:
+            return
+        record = _record(event)
+        if record is None:
+            return
+        try:
+            self._file.write(json.dumps(record, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
+
+
+def _record(event: "Progress | Validation | Finished") -> dict[str, Any] | None:
+    """Return what the metrics file says of an event."""
+    from charlm.training.loop import Progress, Validation
+
+    if isinstance(event, Progress):
+        return {"split": "train", **asdict(event)}
+    if isinstance(event, Validation):
+        scalars = asdict(replace(event, best=None))
+        scalars.pop("sample")
+        return {"split": "validation", **scalars, "best": event.best is not None}
+    return None

@@ -1,0 +1,229 @@
+"""Every setting and its default: frozen, validated dataclasses that need neither torch nor NumPy.
+
+A default stands here and nowhere else; the commands' flags and help read it from these classes.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from charlm.errors import ConfigError
+
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+TokenizerKind = Literal["char", "byte"]
+
+DEFAULT_MODEL_PATH = "model.safetensors"
+DEFAULT_MAX_TIME = 300.0  # seconds
+DEFAULT_TOKENIZER: TokenizerKind = "char"
+DEFAULT_LENGTH = 500  # characters
+
+DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
+    "adamw": 8e-3,
+    "adam": 8e-3,
+    "sgd": 2.0,
+    "rmsprop": 5e-3,
+}
+
+DEFAULT_WEIGHT_DECAY: dict[OptimizerName, float] = {
+    "adamw": 0.01,  # apart from the gradient; the others add it to the gradient, where it harms
+    "adam": 0.0,
+    "sgd": 0.0,
+    "rmsprop": 0.0,
+}
+
+# What a file may claim is bounded before anything is computed from it (law 8: a file is data).
+LARGEST_SIZE = 1 << 20
+LARGEST_NUM_LAYERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Size of the network; stored in every checkpoint."""
+
+    embedding_size: int = 64
+    hidden_size: int = 512  # units per layer
+    num_layers: int = 1
+
+    def __post_init__(self) -> None:
+        _require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
+        _require_whole("hidden-size", self.hidden_size, 1, LARGEST_SIZE)
+        _require_whole("num-layers", self.num_layers, 1, LARGEST_NUM_LAYERS)
+
+    @classmethod
+    def from_json(cls, value: object) -> "ModelConfig":
+        """Return the config that `to_json` wrote, trusting nothing in `value`.
+
+        Raises:
+            ConfigError: If a key is missing, unknown, or its value out of range.
+        """
+        names = set(cls.__dataclass_fields__)
+        if not isinstance(value, dict) or set(value) != names:
+            raise ConfigError(f"a model config must hold exactly: {', '.join(sorted(names))}")
+        return cls(**value)
+
+    def to_json(self) -> dict[str, int]:
+        """Return the config as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One matrix or vector of the network: its name in the checkpoint, shape and formula."""
+
+    name: str
+    shape: tuple[int, ...]
+    formula: str  # in V (vocabulary), E (embedding), H (hidden)
+
+    @property
+    def size(self) -> int:
+        """Number of trained values."""
+        return math.prod(self.shape)
+
+
+def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
+    """Return every parameter of the network, in the order of the computation.
+
+    The embedding has one row more than the vocabulary: the start of a text, which is read but
+    never predicted. Rows of the LSTM's matrices are its gates: input, forget, cell, output.
+    """
+    embedding, hidden = config.embedding_size, config.hidden_size
+    found = [Parameter("embedding.weight", (vocab_size + 1, embedding), "(V + 1) × E")]
+    for layer in range(config.num_layers):
+        inputs, letter = (embedding, "E") if layer == 0 else (hidden, "H")
+        found += [
+            Parameter(f"recurrent.{layer}.weight_ih", (4 * hidden, inputs), f"4H × {letter}"),
+            Parameter(f"recurrent.{layer}.weight_hh", (4 * hidden, hidden), "4H × H"),
+            Parameter(f"recurrent.{layer}.bias", (4 * hidden,), "4H"),
+        ]
+    found += [
+        Parameter("output.weight", (vocab_size, hidden), "V × H"),
+        Parameter("output.bias", (vocab_size,), "V"),
+    ]
+    return found
+
+
+def parameter_count(config: ModelConfig, vocab_size: int) -> int:
+    """Return the number of trained values of the network."""
+    return sum(parameter.size for parameter in parameters(config, vocab_size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a network is trained; stored in every checkpoint's provenance."""
+
+    batch_size: int = 16  # parallel streams
+    bptt_length: int = 64  # tokens
+    optimizer: OptimizerName = "adamw"
+    learning_rate: float | None = None  # peak; None takes the optimizer's own default
+    weight_decay: float | None = None  # on matrices only; None as for the learning rate
+    max_gradient_norm: float = 1.0
+    dropout: float = 0.2  # on the embedding, between layers and before the output
+    # A network that never starts from nothing can run away when it must: see `Streams`.
+    restart_probability: float = 0.02  # per stream and window
+    max_time: float | None = None  # seconds of training, validation included
+    max_epochs: float | None = None
+    max_steps: int | None = None
+    precision: Precision = "auto"
+    device: Device = "auto"
+    threads: int | None = None  # None leaves the choice to torch
+    rng_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_whole("batch-size", self.batch_size, 1, LARGEST_SIZE)
+        _require_whole("bptt-length", self.bptt_length, 1, LARGEST_SIZE)
+        _require_choice("optimizer", self.optimizer, tuple(DEFAULT_LEARNING_RATE))
+        _require_choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        _require_choice("device", self.device, ("auto", "cpu", "cuda", "mps"))
+        _require("learning-rate", self.learning_rate, above=0)
+        _require("weight-decay", self.weight_decay, at_least=0)
+        _require("max-gradient-norm", self.max_gradient_norm, above=0)
+        _require("dropout", self.dropout, at_least=0, below=1)
+        _require("restart-probability", self.restart_probability, at_least=0, below=1)
+        _require("max-time", self.max_time, above=0)
+        _require("max-epochs", self.max_epochs, above=0)
+        if self.max_steps is not None:
+            _require_whole("max-steps", self.max_steps, 1, 1 << 40)
+        if self.threads is not None:
+            _require_whole("threads", self.threads, 1, 1 << 12)
+        _require_whole("rng-seed", self.rng_seed, 0, (1 << 63) - 1)
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate after warm-up: the given one, or the optimizer's default."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return DEFAULT_LEARNING_RATE[self.optimizer]
+
+    @property
+    def matrix_decay(self) -> float:
+        """The weight decay on matrices: the given one, or the optimizer's default."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return DEFAULT_WEIGHT_DECAY[self.optimizer]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as a JSON object, with the optimizer's defaults filled in."""
+        chosen = {"learning_rate": self.peak_learning_rate, "weight_decay": self.matrix_decay}
+        return {**asdict(self), **chosen}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Which part of the text is held out to measure what was learnt."""
+
+    validation_fraction: float = 0.1
+    max_validation_characters: int = 500_000
+
+    def __post_init__(self) -> None:
+        _require("validation-fraction", self.validation_fraction, above=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How the next token is drawn: logits ÷ temperature, then top-k, then top-p."""
+
+    temperature: float = 0.8  # 0 takes the likeliest token
+    top_k: int = 0  # 0 is off
+    top_p: float = 1.0  # 1 is off
+
+    def __post_init__(self) -> None:
+        _require("temperature", self.temperature, at_least=0)
+        _require_whole("top-k", self.top_k, 0, 1 << 40)
+        _require("top-p", self.top_p, above=0, at_most=1)
+
+
+def _require_whole(name: str, value: object, smallest: int, largest: int) -> None:
+    if type(value) is not int or not smallest <= value <= largest:
+        raise ConfigError(
+            f"{name} must be a whole number from {smallest} to {largest}, got {value!r}"
+        )
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _require(
+    name: str,
+    value: float | None,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Raise ConfigError unless `value` is None or a finite number within the given bounds."""
+    if value is None:
+        return
+    rules = [
+        ("above", above, above is None or value > above),
+        ("at least", at_least, at_least is None or value >= at_least),
+        ("below", below, below is None or value < below),
+        ("at most", at_most, at_most is None or value <= at_most),
+    ]
+    if not math.isfinite(value) or not all(holds for _, _, holds in rules):
+        rule = " and ".join(f"{word} {bound:g}" for word, bound, _ in rules if bound is not None)
+        raise ConfigError(f"{name} must be {rule}, got {value:g}")

@@ -1,0 +1,176 @@
+"""Text on disk → chunks of str, strictly UTF-8 and byte for byte."""
+
+import codecs
+import contextlib
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from charlm.errors import ConfigError, CorpusError
+from charlm.filetypes import HEAD_SIZE, recognise
+
+CHUNK_BYTES = 1 << 22
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that can be read any number of times.
+
+    Stdin and pipes are copied to a temporary file without a name, which is gone when
+    `open_documents` ends.
+    """
+
+    name: str
+    path: Path
+    spooled: IO[bytes] | None = None
+
+    def read_bytes(self) -> Iterator[bytes]:
+        """Yield the bytes of the document, a few megabytes at a time.
+
+        Raises:
+            CorpusError: If the file cannot be read.
+        """
+        try:
+            if self.spooled is not None:
+                self.spooled.seek(0)
+                yield from _chunks(self.spooled)
+                return
+            with self.path.open("rb") as file:
+                yield from _chunks(file)
+        except OSError as error:
+            raise CorpusError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def read_text(self) -> Iterator[str]:
+        """Yield the text of the document in chunks, without a byte order mark.
+
+        Line ends stay as they are.
+
+        Raises:
+            CorpusError: If the bytes are not UTF-8; the message says what they seem to be, or
+                where the first wrong byte stands.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        offset = 0
+        for chunk in self.read_bytes():
+            if offset == 0:
+                self._refuse_other_formats(chunk[:HEAD_SIZE])
+            text = self._decode(decoder, chunk, offset + len(chunk), final=False)
+            yield text.removeprefix("\ufeff") if offset == 0 else text
+            offset += len(chunk)
+        yield self._decode(decoder, b"", offset, final=True)
+
+    def _refuse_other_formats(self, head: bytes) -> None:
+        found = recognise(head)
+        if found is None:
+            return
+        hint = "give plain text in UTF-8"
+        if found.startswith("UTF"):
+            hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
+        elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
+            hint = "unpack it first, for example: zcat FILE | charlm train -"
+        raise CorpusError(f"{self.name} is {found}, not UTF-8 text", hint=hint)
+
+    def _decode(
+        self, decoder: codecs.IncrementalDecoder, chunk: bytes, end: int, *, final: bool
+    ) -> str:
+        try:
+            return decoder.decode(chunk, final)
+        except UnicodeDecodeError as error:
+            # `error.object` is what was held back from earlier chunks, then this one.
+            offset = end - len(error.object) + error.start
+            raise CorpusError(
+                f"{self.name} is not UTF-8: byte 0x{error.object[error.start]:02x} "
+                f"at offset {offset:,}",
+                hint="convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentFacts:
+    """What one pass over a document tells."""
+
+    name: str
+    characters: int  # without the byte order mark
+    bytes: int  # of the text, without the byte order mark
+    sha256: str  # of the file as it is
+    has_byte_order_mark: bool
+
+
+@contextlib.contextmanager
+def open_documents(paths: Sequence[str]) -> Iterator[list[Document]]:
+    """Open the documents that `paths` name: files, directories of .txt files, `-` for stdin.
+
+    Raises:
+        ConfigError: If stdin is a terminal, on which nobody would know that text is awaited.
+        CorpusError: If a path is missing or a directory holds no .txt file.
+    """
+    documents: list[Document] = []
+    with contextlib.ExitStack() as spools:
+        for name in paths:
+            path = Path(name)
+            if name == STDIN:
+                documents.append(_spool("stdin", _standard_input(), spools))
+            elif path.is_dir():
+                documents += _directory(path)
+            elif path.is_file():
+                documents.append(Document(name, path))
+            elif path.exists():  # a pipe, such as <(zcat text.gz)
+                with path.open("rb") as file:
+                    documents.append(_spool(name, file, spools))
+            else:
+                raise CorpusError(f"{name} does not exist")
+        yield documents
+
+
+def examine(document: Document) -> DocumentFacts:
+    """Read the whole document once: check its encoding, count and hash it."""
+    characters = sum(map(len, document.read_text()))
+    digest, size, mark = hashlib.sha256(), 0, False
+    for chunk in document.read_bytes():
+        mark = mark or (size == 0 and chunk.startswith(codecs.BOM_UTF8))
+        digest.update(chunk)
+        size += len(chunk)
+    return DocumentFacts(
+        name=Path(document.name).name,
+        characters=characters,
+        bytes=size - len(codecs.BOM_UTF8) * mark,
+        sha256=digest.hexdigest(),
+        has_byte_order_mark=mark,
+    )
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _directory(path: Path) -> list[Document]:
+    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+    if not files:
+        raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
+    return [Document(str(file), file) for file in files]
+
+
+def _standard_input() -> IO[bytes]:
+    if sys.stdin is None:
+        raise ConfigError("standard input is closed")
+    if sys.stdin.isatty():
+        raise ConfigError(
+            "standard input is a terminal", hint="name a file, or pipe a text into charlm"
+        )
+    return sys.stdin.buffer
+
+
+def _spool(name: str, source: IO[bytes], spools: contextlib.ExitStack) -> Document:
+    spooled = spools.enter_context(tempfile.TemporaryFile())
+    try:
+        shutil.copyfileobj(source, spooled, CHUNK_BYTES)
+    except OSError as error:
+        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
+    return Document(name, Path(name), spooled)

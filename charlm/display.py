@@ -1,0 +1,195 @@
+"""How plans, progress and errors look: on stderr, drawn by rich, readable without colour."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from charlm.errors import CharlmError
+from charlm.wording import count, duration, quantity, sparkline, visible
+
+if TYPE_CHECKING:
+    from charlm.training.loop import Finished, Progress, Validation
+    from charlm.training.plan import Plan
+
+PLAIN_INTERVAL = 10.0  # seconds between lines where nothing may be animated
+FRAMES_PER_SECOND = 4
+
+ENDINGS = {
+    "complete": "done",
+    "no improvement": "stopped early: validation no longer improves",
+    "time is up": "time is up: steps took longer than planned",
+    "stopped": "stopped as asked",
+}
+
+
+def console() -> Console:
+    """Return a console on stderr that takes text as it is."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+def say(out: Console, text: Text) -> None:
+    """Print a line: wrapped between words on a terminal, left whole in a file or pipe."""
+    out.print(text, soft_wrap=not out.is_terminal)
+
+
+def show_error(error: CharlmError) -> None:
+    """Show what is wrong and, after an empty line, the cure."""
+    out = console()
+    say(out, Text.assemble(("error: ", "bold red"), visible(error.message)))
+    if error.hint is not None:
+        out.print()
+        say(out, Text.assemble(("hint: ", "bold"), visible(error.hint)))
+
+
+def show_note(text: str) -> None:
+    """Show one line that a user may want to know."""
+    say(console(), Text.assemble(("note: ", "bold"), visible(text)))
+
+
+class TrainingDisplay:
+    """Shows a training run: alive on a terminal, line by line elsewhere, not at all if quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = console()
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._plan: Plan | None = None
+        self._progress: Progress | None = None
+        self._validations: list[Validation] = []
+        self._next_line = 0.0
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def planned(self, plan: "Plan") -> None:
+        """Say in one line what is about to happen, and start to show it."""
+        self._plan = plan
+        self._say(describe_plan(plan))
+        self._next_line = time.monotonic() + PLAIN_INTERVAL
+        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+            # Without these two, rich would send what a program writes to stdout to stderr.
+            self._live = Live(
+                self._picture(),
+                console=self._console,
+                refresh_per_second=FRAMES_PER_SECOND,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def progressed(self, progress: "Progress") -> None:
+        """Show how learning goes."""
+        self._progress = progress
+        if self._live is not None:
+            self._live.update(self._picture())
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + PLAIN_INTERVAL
+            self._say(self._line(progress))
+
+    def validated(self, validation: "Validation") -> None:
+        """Show the score of the held-out text and what the model writes."""
+        self._validations.append(validation)
+        if self._live is not None:
+            self._live.update(self._picture())
+            return
+        best = "" if validation.best is not None else " (not the best)"
+        self._say(
+            f"step {validation.step:,}: validation {validation.bits_per_character:.3f} "
+            f"bits per character{best}"
+        )
+
+    def finished(self, finished: "Finished", path: Path, generate: str) -> None:
+        """Say how it ended, where the model is, and what to do next."""
+        if self._live is not None:
+            self._live.update(self._picture())
+            self._live.stop()
+            self._live = None
+        best = finished.best
+        self._say(
+            f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
+            f"in {duration(finished.seconds)}; best validation {best.bits_per_character:.3f} "
+            f"bits per character ({best.nats_per_character:.4f} nats) at step {best.step:,}"
+        )
+        self._say(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
+        self._say(f"try: {generate}")
+
+    def note(self, text: str) -> None:
+        """Say something worth knowing."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            say(self._console, Text(visible(text)))
+
+    def _line(self, progress: "Progress") -> str:
+        plan = self._required_plan()
+        return (
+            f"step {progress.step:,} of {plan.steps:,}: "
+            f"training {progress.bits_per_character:.3f} bits per character, "
+            f"{quantity(progress.characters_per_second)} characters/s, "
+            f"{duration(self._seconds_left(progress))} left"
+        )
+
+    def _seconds_left(self, progress: "Progress") -> float:
+        plan = self._required_plan()
+        return progress.seconds / progress.step * (plan.steps - progress.step)
+
+    def _required_plan(self) -> "Plan":
+        if self._plan is None:
+            raise RuntimeError("planned() comes first")
+        return self._plan
+
+    def _picture(self) -> Group:
+        plan, progress = self._required_plan(), self._progress
+        done = progress.step if progress else 0
+        bar = Table.grid(padding=(0, 1))
+        left = f"{duration(self._seconds_left(progress))} left" if progress else ""
+        bar.add_row(
+            ProgressBar(total=plan.steps, completed=done, width=30),
+            Text(f"{100 * done / plan.steps:3.0f} %"),
+            Text(left),
+        )
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(no_wrap=True, min_width=len("validation"))
+        rows.add_column(no_wrap=True, overflow="ellipsis")
+        if progress is not None:
+            rows.add_row(
+                "training",
+                f"{progress.bits_per_character:.3f} bits per character   "
+                f"{quantity(progress.characters_per_second)} characters/s   "
+                f"epoch {progress.epoch:.2f}",
+            )
+        if self._validations:
+            scores = [validation.bits_per_character for validation in self._validations]
+            rows.add_row("validation", f"{scores[-1]:.3f} bits per character   {sparkline(scores)}")
+            rows.add_row("it writes", Text(visible(self._validations[-1].sample), "italic"))
+        return Group(bar, rows)
+
+
+def describe_plan(plan: "Plan") -> str:
+    """Return the line that is said before training."""
+    steps = f"{count(plan.steps, 'step')} ({plan.epochs:.3g} epochs)"
+    if plan.seconds is not None:
+        steps += f", about {duration(plan.seconds)}"
+    return (
+        f"learning from {quantity(plan.characters)} characters: vocabulary of "
+        f"{plan.vocabulary}, {quantity(plan.parameters)} parameters, "
+        f"{quantity(plan.memory, 'B')} of memory, "
+        f"{str(plan.precision).removeprefix('torch.')} on {plan.device.type}; {steps}"
+    )

@@ -1,0 +1,53 @@
+"""Names for files that were given by mistake, from their first bytes.
+
+A message that says "is a gzip archive" saves its reader a search; nothing here decides what a
+file may do.
+"""
+
+HEAD_SIZE = 4096  # bytes that `recognise` wants to see
+
+_SIGNATURES: list[tuple[bytes, str]] = [
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"PK\x03\x04", "a zip archive (as .docx, .epub and PyTorch's .pt files are)"),
+    (b"%PDF-", "a PDF document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office document"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+    (b"\x80\x02", "a Python pickle"),
+    (b"\x80\x03", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"\x80\x05", "a Python pickle"),
+    (b"\xff\xfe\x00\x00", "UTF-32 text"),
+    (b"\x00\x00\xfe\xff", "UTF-32 text"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
+    (b"version https://git-lfs", "a git-lfs pointer, not the file itself"),
+]
+
+
+def recognise(head: bytes) -> str | None:
+    """Return what a file that begins with `head` is ("a PDF document"), None if not known.
+
+    Plain text without a mark of its own is not known, except UTF-16: every other byte of an
+    ASCII text in it is NUL.
+    """
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[4:16].strip(b"\x00").startswith(b"{") and head[8:9] == b"{":
+        return "a safetensors file"
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    for zeros, letters in ((head[0::2], head[1::2]), (head[1::2], head[0::2])):
+        if len(head) >= 4 and zeros.count(0) > 0.7 * len(zeros) and letters.count(0) == 0:
+            return "UTF-16 text"
+    return None

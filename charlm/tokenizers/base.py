@@ -1,0 +1,102 @@
+"""What all tokenizers share: text ⇄ ids without loss.
+
+A token stands for a piece of text or for one byte. What a vocabulary lacks is spelled out in the
+bytes of its UTF-8 form, so there is no unknown token and no text is refused.
+"""
+
+import codecs
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.unsignedinteger[Any]]
+
+
+class Tokenizer(ABC):
+    """A fixed vocabulary and the lossless way between text and ids in [0, vocab_size)."""
+
+    kind: ClassVar[str]
+    pieces: Sequence[str | int]  # what each id stands for: a text, or a byte in [0, 256)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens that can be predicted."""
+        return len(self.pieces)
+
+    @property
+    def start_id(self) -> int:
+        """The id that is read before the first token of a text; it is never predicted."""
+        return self.vocab_size
+
+    @property
+    def id_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """The smallest unsigned integer type that holds every id that `encode` returns."""
+        return np.min_scalar_type(self.vocab_size - 1)
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> str:
+        """What the tokens are, in words, such as "65 characters and 256 bytes"."""
+
+    @abstractmethod
+    def encode(self, text: str) -> Ids:
+        """Return the ids of `text`, shape (tokens,); any str is accepted."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return what `tokenizers.from_json` needs to build the same tokenizer."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD.
+
+        `decode(encode(text)) == text` for every str, lone surrogates included.
+        """
+        pieces: list[str] = []
+        spelled = bytearray()
+        for token in ids:
+            piece = self.pieces[token]
+            if isinstance(piece, int):
+                spelled.append(piece)
+                continue
+            pieces += [_text_of(spelled), piece]
+            spelled.clear()
+        return "".join([*pieces, _text_of(spelled)])
+
+
+class StreamDecoder:
+    """Turns ids into text one at a time, holding back the bytes of an unfinished character.
+
+    The text is always valid Unicode: bytes that cannot become a character come out as U+FFFD.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._pieces = tokenizer.pieces
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        """Return the text that is complete now that `token` has come."""
+        piece = self._pieces[token]
+        if isinstance(piece, int):
+            return self._decoder.decode(bytes([piece]))
+        return self.finish() + piece
+
+    def finish(self) -> str:
+        """Return what is still held back, and start anew."""
+        rest = self._decoder.decode(b"", final=True)
+        self._decoder.reset()
+        return rest
+
+
+def utf8(text: str) -> bytes:
+    """Return the UTF-8 form of any str; a lone surrogate takes three bytes, as in WTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text_of(spelled: bytearray) -> str:
+    try:
+        return spelled.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return spelled.decode("utf-8", "replace")

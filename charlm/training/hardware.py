@@ -1,0 +1,72 @@
+"""What the machine offers: device, precision, threads."""
+
+import torch
+from torch import nn
+
+from charlm.config import Device, Precision
+from charlm.errors import TrainingError
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """Return the device to train on; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        TrainingError: If the wanted device is not there.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name, is_there in available.items() if is_there))
+    if not available[wanted]:
+        raise TrainingError(
+            f"device {wanted!r} is not available to this PyTorch ({torch.__version__})",
+            hint="use --device auto",
+        )
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
+    """Return the type of the matrix products; weights and optimizer stay in float32.
+
+    `auto` takes bfloat16 where the processor multiplies it natively and PyTorch runs it, and
+    float32 elsewhere: emulated bfloat16 is slower than float32.
+    """
+    if wanted == "fp32":
+        return torch.float32
+    if wanted == "bf16" or _multiplies_bfloat16(device):
+        return torch.bfloat16 if _runs_bfloat16(device) else torch.float32
+    return torch.float32
+
+
+def prepare(threads: int | None) -> None:
+    """Set the number of threads, and flush denormal numbers to zero.
+
+    Denormals arise when gates saturate and cost a processor a hundred times a normal number.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(
+        capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    )
+
+
+def _runs_bfloat16(device: torch.device) -> bool:
+    """Tell whether a small LSTM learns under bfloat16 autocast; some builds refuse."""
+    network = nn.LSTM(2, 2).to(device)
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            features, _ = network(torch.zeros(2, 1, 2, device=device))
+        features.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True

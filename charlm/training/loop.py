@@ -1,0 +1,262 @@
+"""Runs a plan and yields what happens; prints nothing, writes nothing."""
+
+import importlib.metadata
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from charlm.checkpoint import Checkpoint
+from charlm.corpus.encoding import Corpus
+from charlm.errors import TrainingError
+from charlm.inference.model import Model
+from charlm.training.learner import Learner
+from charlm.training.optimization import scheduled_share
+from charlm.training.plan import Plan
+
+REPORT_INTERVAL = 10  # steps
+PATIENCE = 5  # validations without a better one
+SAMPLE_LENGTH = 120  # characters
+
+# The planned steps may take longer than was measured, but not much longer than was allowed.
+TOLERANCE = 1.2
+
+Ending = Literal["complete", "no improvement", "time is up", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What the last few steps were like.
+
+    Attributes:
+        step: Steps taken so far.
+        epoch: How often the training text has been read.
+        seconds: Since training began, validation included.
+        nats_per_token: Mean loss over the steps since the last report.
+        bits_per_character: The same per character of the raw text.
+        learning_rate: Of the last step.
+        gradient_norm: Of the last step, before clipping.
+        characters_per_second: Speed of learning since the last report.
+    """
+
+    step: int
+    epoch: float
+    seconds: float
+    nats_per_token: float
+    bits_per_character: float
+    learning_rate: float
+    gradient_norm: float
+    characters_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """The score of the held-out text, and the model if it is the best so far.
+
+    Attributes:
+        step: Steps taken so far.
+        epoch: How often the training text has been read.
+        seconds: Since training began.
+        nats: −ln p(validation text), summed.
+        nats_per_character: The same per character of the raw text.
+        bits_per_character: The same in bits.
+        best: The model, if no validation before was better; else None.
+        sample: A little text that the model wrote.
+    """
+
+    step: int
+    epoch: float
+    seconds: float
+    nats: float
+    nats_per_character: float
+    bits_per_character: float
+    best: Checkpoint | None
+    sample: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """How the run ended.
+
+    Attributes:
+        ending: "complete" after the planned steps, "no improvement" after PATIENCE validations
+            without a better one, "time is up" when the machine turned out so much slower than
+            planned that the steps would overrun the time budget by TOLERANCE, "stopped" when it
+            was asked to stop.
+        step: Steps taken.
+        seconds: Since training began.
+        best: The best validation.
+    """
+
+    ending: Ending
+    step: int
+    seconds: float
+    best: Validation
+
+
+def train(
+    corpus: Corpus, plan: Plan, *, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Progress | Validation | Finished]:
+    """Train as planned and yield progress, validations and, last, how it ended.
+
+    Args:
+        corpus: What `encode_corpus` returned.
+        plan: What `make_plan` returned for it.
+        should_stop: Asked before every step; True ends the run after one more validation.
+
+    Raises:
+        TrainingError: If the loss is no longer a finite number.
+    """
+    learner = Learner(corpus, plan.model, plan.config, device=plan.device, precision=plan.precision)
+    run = _Run(corpus, plan, learner)
+    ending: Ending = "complete"
+    for step in range(plan.steps):
+        if should_stop():
+            ending = "stopped"
+            break
+        if run.is_late:
+            ending = "time is up"
+            break
+        rate = plan.config.peak_learning_rate * scheduled_share(step, plan.steps)
+        run.losses.append(learner.step(step, rate))
+        run.step = step + 1
+        if run.step % REPORT_INTERVAL == 0 or run.step == plan.steps:
+            yield run.report(rate)
+        if run.step % plan.validation_interval == 0 and run.step < plan.steps:
+            yield run.validate()
+            if run.validations_since_best >= PATIENCE:
+                ending = "no improvement"
+                break
+    if run.step > run.validated_step:
+        yield run.validate()
+    yield Finished(ending=ending, step=run.step, seconds=run.seconds, best=run.best)
+
+
+class _Run:
+    """What a run remembers between events."""
+
+    def __init__(self, corpus: Corpus, plan: Plan, learner: Learner) -> None:
+        self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
+        self.step = 0
+        self.validated_step = -1
+        self.validations_since_best = 0
+        self._corpus, self._plan, self._learner = corpus, plan, learner
+        self._best: Validation | None = None
+        self._started = self._reported = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    @property
+    def is_late(self) -> bool:
+        allowed = self._plan.config.max_time
+        return allowed is not None and self.seconds > TOLERANCE * allowed
+
+    @property
+    def epoch(self) -> float:
+        return self.step * self._plan.tokens_per_step / self._plan.tokens
+
+    @property
+    def best(self) -> Validation:
+        if self._best is None:
+            raise RuntimeError("nothing has been validated yet")
+        return self._best
+
+    def report(self, learning_rate: float) -> Progress:
+        """Look at the losses since the last report, which waits for the device."""
+        values = [float(loss) for loss, _ in self.losses]
+        gradient_norm = float(self.losses[-1][1])
+        self.losses.clear()
+        for place, value in enumerate(values, start=self.step - len(values) + 1):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss at step {place} is {value}: training has diverged",
+                    hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
+                )
+        now = time.perf_counter()
+        elapsed, self._reported = now - self._reported, now
+        nats = sum(values) / len(values)
+        tokens_per_character = self._plan.tokens / self._plan.characters
+        tokens = len(values) * self._plan.tokens_per_step
+        return Progress(
+            step=self.step,
+            epoch=self.epoch,
+            seconds=self.seconds,
+            nats_per_token=nats,
+            bits_per_character=nats / math.log(2) * tokens_per_character,
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            characters_per_second=tokens / tokens_per_character / elapsed,
+        )
+
+    def validate(self) -> Validation:
+        """Score the held-out text; keep the model if it is the best so far."""
+        nats = self._learner.validate()
+        self.validated_step = self.step
+        if not math.isfinite(nats):
+            raise TrainingError(
+                f"the validation score after step {self.step} is {nats}: training has diverged",
+                hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
+            )
+        is_best = self._best is None or nats < self._best.nats
+        self.validations_since_best = 0 if is_best else self.validations_since_best + 1
+        checkpoint = self._checkpoint(nats)
+        sample = Model(checkpoint).generate(length=SAMPLE_LENGTH, rng_seed=self.step)
+        nats_per_character = nats / self._corpus.validation.characters
+        validation = Validation(
+            step=self.step,
+            epoch=self.epoch,
+            seconds=self.seconds,
+            nats=nats,
+            nats_per_character=nats_per_character,
+            bits_per_character=nats_per_character / math.log(2),
+            best=checkpoint if is_best else None,
+            sample=sample,
+        )
+        if is_best:
+            self._best = validation
+        self._reported = time.perf_counter()  # validating is not learning
+        return validation
+
+    def _checkpoint(self, nats: float) -> Checkpoint:
+        plan, validation = self._plan, self._corpus.validation
+        provenance: dict[str, Any] = {
+            "corpus": [
+                {
+                    "name": facts.name,
+                    "characters": facts.characters,
+                    "bytes": facts.bytes,
+                    "sha256": facts.sha256,
+                }
+                for facts in self._corpus.facts
+            ],
+            "train": {"characters": plan.characters, "tokens": plan.tokens},
+            "validation": {
+                "characters": validation.characters,
+                "tokens": len(validation.ids),
+                "nats": nats,
+                "bits_per_character": nats / validation.characters / math.log(2),
+            },
+            "training": {
+                **plan.config.to_json(),
+                "precision": str(plan.precision).removeprefix("torch."),
+                "device": plan.device.type,
+                "threads": torch.get_num_threads(),
+            },
+            "steps": self.step,
+            "planned_steps": plan.steps,
+            "epochs": round(self.epoch, 4),
+            "seconds": round(self.seconds, 3),
+            "charlm_version": importlib.metadata.version("charlm"),
+            "torch_version": torch.__version__,
+        }
+        return Checkpoint(
+            config=plan.model,
+            tokenizer=self._corpus.tokenizer,
+            arrays=self._learner.network.to_arrays(),
+            provenance=provenance,
+        )

@@ -1,0 +1,172 @@
+"""What to train, from the text's size and the budget, before the first step is taken."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from charlm.config import (
+    DEFAULT_MAX_TIME,
+    ModelConfig,
+    TrainingConfig,
+    parameter_count,
+)
+from charlm.corpus.encoding import Corpus
+from charlm.training.hardware import choose_device, choose_precision
+from charlm.training.learner import VALIDATION_WINDOW, Learner
+
+SLOW_STEPS = 3  # the first steps allocate and choose kernels
+FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
+MEASURED_SHARE = 0.03  # of the time budget
+MOST_VALIDATIONS = 20  # in one run
+# A validation token costs about a fourth of a training token, so that validation takes at most
+# about a sixteenth of the time.
+TRAINED_PER_VALIDATED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run, decided: the same plan on the same text gives the same weights.
+
+    Attributes:
+        model: Size of the network.
+        config: Settings, with the batch size that fits the text.
+        device: Where to compute.
+        precision: Type of the matrix products.
+        steps: Steps to take, to which the schedule is fitted.
+        validation_interval: Steps between validations; there is one after the last step, too.
+        seconds: How long it should take; None if that was not measured.
+        parameters: Trained values of the network.
+        memory: Estimate of what training holds, in bytes.
+        characters: Of the training text.
+        tokens: Of the training text.
+        vocabulary: What can be predicted, in words.
+    """
+
+    model: ModelConfig
+    config: TrainingConfig
+    device: torch.device
+    precision: torch.dtype
+    steps: int
+    validation_interval: int
+    seconds: float | None
+    parameters: int
+    memory: int
+    characters: int
+    tokens: int
+    vocabulary: str
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that all streams together read in one step."""
+        return self.config.batch_size * self.config.bptt_length
+
+    @property
+    def epochs(self) -> float:
+        """How often the training text is read."""
+        return self.steps * self.tokens_per_step / self.tokens
+
+
+def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Plan:
+    """Return the plan for a text and a budget.
+
+    With a time budget, the speed is measured over a few steps of a network that is thrown away
+    after; the number of steps follows from it. So a run of N planned steps is the run that
+    `max_steps=N` gives, weight for weight.
+    """
+    tokens = len(corpus.train.ids)
+    fitting = max(1, min(config.batch_size, tokens // config.bptt_length))
+    config = replace(config, batch_size=fitting)
+    if config.max_time is config.max_epochs is config.max_steps is None:
+        config = replace(config, max_time=DEFAULT_MAX_TIME)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    per_step = config.batch_size * config.bptt_length
+    limits = []
+    if config.max_steps is not None:
+        limits.append(config.max_steps)
+    if config.max_epochs is not None:
+        limits.append(max(1, round(config.max_epochs * tokens / per_step)))
+
+    def interval(steps: int) -> int:
+        affordable = TRAINED_PER_VALIDATED * len(corpus.validation.ids) // per_step
+        return max(1, -(-steps // MOST_VALIDATIONS), affordable)
+
+    seconds = None
+    if config.max_time is not None:
+        learner = Learner(corpus, model, config, device=device, precision=precision)
+        speed = _measure(learner, config.max_time)
+        fitted = _fit(config.max_time - speed.spent, speed, interval)
+        limits.append(fitted)
+        steps = min(limits)
+        seconds = steps * speed.step + (1 + steps // interval(steps)) * speed.validation
+    steps = min(limits)
+    return Plan(
+        model=model,
+        config=config,
+        device=device,
+        precision=precision,
+        steps=steps,
+        validation_interval=interval(steps),
+        seconds=seconds,
+        parameters=parameter_count(model, corpus.tokenizer.vocab_size),
+        memory=_memory(model, config, corpus.tokenizer.vocab_size),
+        characters=corpus.train.characters,
+        tokens=tokens,
+        vocabulary=corpus.tokenizer.vocabulary,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Speed:
+    """Seconds that one step and one validation take, and that measuring them took."""
+
+    step: float
+    validation: float
+    spent: float
+
+
+def _measure(learner: Learner, max_time: float) -> _Speed:
+    """Take a few steps with a learning rate of nothing, and a little validation."""
+    started = time.perf_counter()
+    durations: list[float] = []
+    while len(durations) < SLOW_STEPS + MOST_MEASURED:
+        before = time.perf_counter()
+        learner.step(len(durations), 0.0)[0].item()
+        durations.append(time.perf_counter() - before)
+        enough = len(durations) >= SLOW_STEPS + FEWEST_MEASURED
+        if enough and time.perf_counter() - started > MEASURED_SHARE * max_time:
+            break
+    windows = learner.validation_windows()
+    next(windows)
+    before = time.perf_counter()
+    measured = sum(1 for _, _ in zip(windows, range(2), strict=False))
+    per_window = (time.perf_counter() - before) / max(1, measured)
+    total = sum(1 for _ in learner.validation_segments.windows(VALIDATION_WINDOW))
+    return _Speed(
+        step=statistics.median(durations[SLOW_STEPS:]),
+        validation=total * per_window,
+        spent=time.perf_counter() - started,
+    )
+
+
+def _fit(seconds: float, speed: _Speed, interval: Callable[[int], int]) -> int:
+    """Return the most steps that, with their validations, fit into `seconds`."""
+    steps = max(1, int(seconds / speed.step))
+    for _ in range(20):  # the number of validations follows from the steps, and so in turn
+        validations = 1 + steps // interval(steps)
+        fitting = max(1, int((seconds - validations * speed.validation) / speed.step))
+        if fitting == steps:
+            break
+        steps = (steps + fitting) // 2
+    return steps
+
+
+def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
+    """Estimate what training holds, in bytes: weights, gradients, moments, activations."""
+    weights = 4 * parameter_count(model, vocab_size)
+    per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * vocab_size
+    activations = 4 * config.batch_size * config.bptt_length * per_token
+    return 5 * weights + activations

@@ -1,0 +1,43 @@
+"""Numbers and texts as people read them."""
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def visible(text: str) -> str:
+    """Return `text` on one line, with nothing in it that a terminal would obey."""
+    line = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", "→")
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
+
+
+def sparkline(values: list[float]) -> str:
+    """Return a bar for each value, the largest the highest."""
+    low, high = min(values), max(values)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in values)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 42 s, 5 min 3 s, 2 h 10 min."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
+def quantity(value: float, unit: str = "") -> str:
+    """Return a number with three digits and its power of a thousand: 1.12 M, 640 k."""
+    for power in ("", "k", "M", "G"):
+        if abs(value) < 999.5 or power == "G":
+            break
+        value /= 1000
+    digits = f"{value:.0f}" if abs(value) >= 100 or not power else f"{value:.3g}"
+    return f"{digits} {power}{unit}".rstrip()
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun: 1 epoch, 2,000 epochs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

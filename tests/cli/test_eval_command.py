@@ -1,0 +1,76 @@
+"""`charlm eval` in pipes."""
+
+import json
+import math
+
+import pytest
+
+
+@pytest.fixture
+def judge(charlm, verse_model_path):
+    def run(*arguments, **more):
+        return charlm("eval", "-m", verse_model_path, *arguments, **more)
+
+    return run
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("where did the cat go? the cat went to the café.\r\n客".encode())
+    return path
+
+
+def test_json_has_the_sums_and_what_follows_from_them(judge, text):
+    found = json.loads(judge(text, "--json").stdout)
+
+    assert list(found) == [
+        "nats",
+        "tokens",
+        "characters",
+        "bytes",
+        "nats_per_token",
+        "perplexity",
+        "bits_per_character",
+        "bits_per_byte",
+    ]
+    assert found["characters"] == 50
+    assert (found["tokens"], found["bytes"]) == (52, 53)
+    assert found["nats_per_token"] == found["nats"] / 52
+    assert found["perplexity"] == pytest.approx(math.exp(found["nats_per_token"]))
+    assert found["bits_per_character"] == pytest.approx(found["nats"] / math.log(2) / 50)
+    assert found["bits_per_byte"] == pytest.approx(found["nats"] / math.log(2) / 53)
+
+
+def test_without_json_there_is_a_figure_a_line(judge, text):
+    lines = [line.split() for line in judge(text).stdout.decode().splitlines()]
+
+    assert lines[1:4] == [["tokens", "52"], ["characters", "50"], ["bytes", "53"]]
+
+
+def test_stdin_is_a_text_too(judge, text):
+    by_name = judge(text, "--json").stdout
+
+    assert judge("-", "--json", stdin=text.read_bytes()).stdout == by_name
+    assert judge("--json", stdin=text.read_bytes()).stdout == by_name
+
+
+def test_the_scores_of_several_texts_are_added(judge, text):
+    one, two = (json.loads(judge(*names, "--json").stdout) for names in ([text], [text, text]))
+
+    assert two["nats"] == pytest.approx(2 * one["nats"])
+    assert two["tokens"] == 2 * one["tokens"]
+
+
+def test_nothing_to_score_is_an_error(judge):
+    result = judge(stdin=b"")
+
+    assert result.returncode == 1
+    assert b"there is no text to score" in result.stderr
+
+
+def test_a_text_that_is_not_utf8_is_an_error(judge):
+    result = judge(stdin=b"abc\xff")
+
+    assert result.returncode == 1
+    assert b"error: stdin is not UTF-8: byte 0xff at offset 3" in result.stderr

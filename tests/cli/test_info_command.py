@@ -1,0 +1,101 @@
+"""`charlm info` tells what a model is; `charlm` tells what it can do."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from charlm.checkpoint import Checkpoint
+
+
+def test_info_shows_every_matrix_and_the_sum(charlm, verse_model_path, verse_checkpoint):
+    lines = charlm("info", verse_model_path).stdout.decode().splitlines()
+    rows = {line.split()[0]: line for line in lines if line}
+    total = sum(array.size for array in verse_checkpoint.arrays.values())
+
+    assert "192 × 48" in rows["recurrent.0.weight_hh"]
+    assert rows["recurrent.0.weight_hh"].endswith("9,216  4H × H")
+    assert rows["total"].split()[1] == f"{total:,}"
+    assert "LSTM, 1 layer of 48 units" in rows["network"]
+    assert "verse.txt" in rows["corpus"]
+
+
+def test_info_in_json_has_the_same_and_more(charlm, verse_model_path, verse_checkpoint):
+    facts = json.loads(charlm("info", verse_model_path, "--json").stdout)
+
+    assert facts["parameter_count"] == sum(p["size"] for p in facts["parameters"])
+    assert (facts["hidden_size"], facts["num_layers"], facts["cell"]) == (48, 1, "lstm")
+    assert facts["provenance"] == verse_checkpoint.provenance
+
+
+def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path):
+    odd = Checkpoint(
+        config=verse_checkpoint.config,
+        tokenizer=verse_checkpoint.tokenizer,
+        arrays=verse_checkpoint.arrays,
+        provenance={"corpus": [3], "steps": "many"},
+    )
+    odd.save(tmp_path / "odd")
+    result = charlm("info", "odd")
+
+    assert result.returncode == 1
+    assert result.stderr == b"error: odd has a provenance of an unknown form\n"
+
+
+@pytest.mark.parametrize("arguments", [("info",), ("eval", "-"), ("generate",)])
+def test_a_damaged_model_is_one_line_for_every_command(charlm, tmp_path, arguments):
+    (tmp_path / "model.safetensors").write_bytes(b"\x80\x04 pickle")
+    result = charlm(*arguments)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"error: model.safetensors is a Python pickle")
+    assert b"Traceback" not in result.stderr
+
+
+def test_version_is_the_installed_one(charlm):
+    version = f"charlm {importlib.metadata.version('charlm')}\n"
+    as_module = subprocess.run(
+        [sys.executable, "-m", "charlm", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert charlm("--version").stdout.decode() == as_module.stdout == version
+
+
+@pytest.mark.parametrize("command", ["train", "generate", "eval", "info"])
+def test_every_command_has_help_with_an_example_and_every_option_says_something(charlm, command):
+    text = charlm(command, "-h", env={"COLUMNS": "300"}).stdout.decode()
+    options = [line for line in text.splitlines() if line.lstrip("│ ").startswith("--")]
+
+    assert f"Example: charlm {command}" in text
+    assert options
+    assert all(len(line.strip("│ ").split(maxsplit=3)) == 4 for line in options), options
+
+
+def test_help_in_a_pipe_has_no_escape_codes(charlm):
+    result = charlm("--help")
+
+    assert result.returncode == 0
+    assert b"\x1b" not in result.stdout
+    assert result.stderr == b""
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(charlm):
+    result = charlm("trian", "x.txt")
+
+    assert result.returncode == 2
+    assert b"train" in result.stderr
+
+
+def test_it_runs_without_a_home_or_terminal(charlm_path, tmp_path):
+    result = subprocess.run(
+        [charlm_path, "--help"],
+        env={"LANG": "C", "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+
+    assert result.returncode == 0

@@ -1,0 +1,116 @@
+"""The commands on a terminal, which here is a pseudo-terminal."""
+
+import os
+import re
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+
+SMALL = ["--hidden-size", "16", "--batch-size", "8"]
+
+
+@pytest.fixture
+def terminal(charlm_path, tmp_path):
+    pexpect = pytest.importorskip("pexpect")
+
+    def spawn(*arguments, **env):
+        return pexpect.spawn(
+            charlm_path,
+            [str(argument) for argument in arguments],
+            cwd=tmp_path,
+            env={**os.environ, "TERM": "xterm", **env},
+            dimensions=(24, 90),
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    return spawn
+
+
+def ended(child):
+    """Return all that is left to read, and the exit status."""
+    import pexpect
+
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before, child.exitstatus
+
+
+def test_training_is_alive_and_leaves_the_cursor_visible(terminal, verse_path):
+    child = terminal("train", verse_path, *SMALL, "--max-time", "3s")
+    child.expect("learning from")
+    child.expect("bits per character")
+    child.expect("it writes")
+    rest, status = ended(child)
+
+    assert status == 0
+    assert "try: charlm generate" in rest
+    assert rest.rindex("\x1b[?25h") > rest.find("\x1b[?25l")
+
+
+def test_ctrl_c_keeps_the_best_model_and_the_cursor(terminal, verse_path, tmp_path):
+    child = terminal("train", verse_path, *SMALL, "--max-time", "1h")
+    child.expect("characters/s")
+    child.sendintr()
+    rest, status = ended(child)
+
+    assert status == 130
+    assert "stopped as asked" in rest
+    assert "\x1b[?25h" in rest
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_dumb_terminal_gets_plain_lines(terminal, verse_path):
+    rest, status = ended(terminal("train", verse_path, *SMALL, "--max-steps", 20, TERM="dumb"))
+
+    assert status == 0
+    assert "\x1b" not in rest
+
+
+def test_without_colour_there_is_none(terminal, verse_path):
+    rest, _ = ended(terminal("train", "nowhere.txt", NO_COLOR="1"))
+
+    assert "error: " in re.sub(r"\x1b\[[01]?m", "", rest)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", rest)
+
+
+def test_text_goes_where_stdout_goes_while_stderr_is_a_terminal(
+    terminal, verse_model_path, tmp_path, charlm_path
+):
+    import pexpect
+
+    line = f"'{charlm_path}' generate -m '{verse_model_path}' -n 50 > out.txt"
+    child = pexpect.spawn("sh", ["-c", line], cwd=tmp_path, encoding="utf-8", timeout=60)
+    rest, status = ended(child)
+
+    assert (rest, status) == ("", 0)
+    assert len((tmp_path / "out.txt").read_text(encoding="utf-8")) == 50
+
+
+def test_generated_text_ends_with_a_newline_on_a_terminal(terminal, verse_model_path):
+    rest, _ = ended(
+        terminal("generate", "-m", verse_model_path, "--seed", "the", "-n", 4, "--temp", 0)
+    )
+
+    assert rest.startswith("the ")
+    assert rest.endswith("\r\n")
+
+
+def test_ctrl_c_while_speaking_is_no_traceback(terminal, verse_model_path):
+    child = terminal("generate", "-m", verse_model_path, "-n", 10**9)
+    child.expect("the")
+    child.sendintr()
+    rest, status = ended(child)
+
+    assert status == 130
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("arguments", [("train", "-"), ("eval",), ("generate", "--seed", "-")])
+def test_a_terminal_is_not_waited_for(terminal, arguments):
+    rest, status = ended(terminal(*arguments))
+
+    assert status == 2
+    assert "terminal" in rest

@@ -1,0 +1,117 @@
+"""What several tests hold in their hands: small models, and the command as a user runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, SplitConfig, TrainingConfig, parameters
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.tokenizers import CharacterTokenizer
+
+VERSE = (
+    "the cat sat on the mat, and the dog sat on the log.\n"
+    "where did the cat go? the cat went to the café.\n"
+    "where did the dog go? the dog went home.\n"
+)
+
+
+@pytest.fixture
+def random_checkpoint():
+    """Build a checkpoint with random weights of a size that makes every gate matter."""
+
+    def build(characters="abcdefgh", *, embedding_size=5, hidden_size=7, num_layers=1, scale=1.0):
+        config = ModelConfig(
+            embedding_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers
+        )
+        tokenizer = CharacterTokenizer(characters)
+        generator = np.random.default_rng(0)
+        arrays = {
+            parameter.name: scale
+            * generator.standard_normal(parameter.shape, dtype=np.float32)
+            / np.sqrt(np.float32(parameter.shape[-1]))
+            for parameter in parameters(config, tokenizer.vocab_size)
+        }
+        return Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays)
+
+    return build
+
+
+@pytest.fixture
+def corpus_of(tmp_path):
+    """Encode a text as training would."""
+
+    def build(text, *, kind="char", split=SplitConfig()):  # noqa: B008 – frozen
+        path = tmp_path / "corpus.txt"
+        path.write_bytes(text.encode())
+        return encode_corpus([Document("corpus.txt", path)], kind, split)
+
+    return build
+
+
+def learn(corpus, model, config):
+    """Train as planned and return all events."""
+    from charlm.training.loop import train
+    from charlm.training.plan import make_plan
+
+    return list(train(corpus, make_plan(corpus, model, config)))
+
+
+@pytest.fixture(scope="session")
+def verse_path(tmp_path_factory):
+    """A small text that is easy to learn."""
+    path = tmp_path_factory.mktemp("corpus") / "verse.txt"
+    path.write_text(VERSE * 40, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def verse_checkpoint(verse_path):
+    """A small model that has learnt the verse."""
+    corpus = encode_corpus([Document("verse.txt", verse_path)], "char", SplitConfig())
+    config = TrainingConfig(
+        max_steps=200, batch_size=8, bptt_length=32, dropout=0.0, precision="fp32", device="cpu"
+    )
+    *_, finished = learn(corpus, ModelConfig(embedding_size=16, hidden_size=48), config)
+    return finished.best.best
+
+
+@pytest.fixture(scope="session")
+def verse_model_path(verse_checkpoint, tmp_path_factory):
+    """The file of that model."""
+    path = tmp_path_factory.mktemp("model") / "verse.safetensors"
+    verse_checkpoint.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def charlm_path():
+    """Return the installed `charlm`, the one beside this Python."""
+    found = shutil.which("charlm", path=str(Path(sys.executable).parent)) or shutil.which("charlm")
+    if found is None:
+        raise RuntimeError("charlm is not installed: pip install -e .")
+    return found
+
+
+@pytest.fixture
+def charlm(charlm_path, tmp_path):
+    """Run the installed command in an empty directory; stdout and stderr are bytes."""
+
+    def run(*arguments, stdin=b"", env=None, cwd=tmp_path, timeout=120):
+        return subprocess.run(
+            [charlm_path, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            env={**os.environ, "CHARLM_MODEL": "", "COLUMNS": "100", **(env or {})},
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

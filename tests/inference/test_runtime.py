@@ -1,0 +1,112 @@
+"""The NumPy network is the textbook's equations, and PyTorch's network."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.inference.runtime import Runtime
+from charlm.training.network import LanguageModel
+
+SIZES = [
+    {"num_layers": 1},
+    {"num_layers": 3},
+    {"num_layers": 2, "embedding_size": 1, "hidden_size": 33, "scale": 2.0},
+]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def by_the_book(checkpoint, ids):
+    """Return the logits after each of `ids`, in float64, from the equations alone."""
+    arrays = {name: array.astype(np.float64) for name, array in checkpoint.arrays.items()}
+    size, layers = checkpoint.config.hidden_size, checkpoint.config.num_layers
+    hidden, cell = np.zeros((layers, size)), np.zeros((layers, size))
+    rows = []
+    for token in ids:
+        x = arrays["embedding.weight"][token]
+        for layer in range(layers):
+            w, u, b = (
+                arrays[f"recurrent.{layer}.{name}"] for name in ("weight_ih", "weight_hh", "bias")
+            )
+            z_i, z_f, z_g, z_o = np.split(w @ x + u @ hidden[layer] + b, 4)
+            cell[layer] = sigmoid(z_f) * cell[layer] + sigmoid(z_i) * np.tanh(z_g)
+            x = hidden[layer] = sigmoid(z_o) * np.tanh(cell[layer])
+        rows.append(arrays["output.weight"] @ x + arrays["output.bias"])
+    return np.array(rows)
+
+
+def stepwise(checkpoint, ids):
+    """Return the logits after each of `ids`, shape (T, B, V), for ids of shape (T, B)."""
+    runtime = Runtime(checkpoint.config, checkpoint.arrays)
+    state = runtime.zero_state(ids.shape[1])
+    rows = []
+    for row in ids:
+        features, state = runtime.step(row, state)
+        rows.append(runtime.logits(features))
+    return np.array(rows)
+
+
+def random_ids(checkpoint, *shape):
+    ids = np.random.default_rng(1).integers(0, checkpoint.tokenizer.start_id + 1, shape)
+    ids[0] = checkpoint.tokenizer.start_id
+    return ids
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_logits_are_those_of_the_equations_over_200_steps(random_checkpoint, size):
+    checkpoint = random_checkpoint(**size)
+    ids = random_ids(checkpoint, 200, 1)
+
+    assert stepwise(checkpoint, ids)[:, 0] == pytest.approx(
+        by_the_book(checkpoint, ids[:, 0]), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_logits_are_those_of_torch_over_200_steps(random_checkpoint, size):
+    checkpoint = random_checkpoint(**size)
+    ids = random_ids(checkpoint, 200, 4)
+    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).eval()
+    network.load_arrays(checkpoint.arrays)
+    with torch.no_grad():
+        logits, _ = network(torch.from_numpy(ids.T))  # (B, T, V)
+
+    assert stepwise(checkpoint, ids).transpose(1, 0, 2) == pytest.approx(logits.numpy(), abs=1e-5)
+
+
+def test_a_trained_network_speaks_alike_in_both(verse_checkpoint):
+    ids = random_ids(verse_checkpoint, 200, 2)
+    network = LanguageModel(verse_checkpoint.config, verse_checkpoint.tokenizer.vocab_size).eval()
+    network.load_arrays(verse_checkpoint.arrays)
+    with torch.no_grad():
+        logits, _ = network(torch.from_numpy(ids.T))
+
+    assert stepwise(verse_checkpoint, ids).transpose(1, 0, 2) == pytest.approx(
+        logits.numpy(), abs=1e-5
+    )
+
+
+def test_many_streams_are_as_many_single_ones(random_checkpoint):
+    checkpoint = random_checkpoint(num_layers=2)
+    ids = random_ids(checkpoint, 30, 5)
+    together = stepwise(checkpoint, ids)
+
+    for stream in range(5):
+        alone = stepwise(checkpoint, ids[:, stream : stream + 1])
+        assert together[:, stream] == pytest.approx(alone[:, 0], abs=1e-5)
+
+
+def test_a_step_leaves_the_state_that_it_was_given(random_checkpoint):
+    checkpoint = random_checkpoint()
+    runtime = Runtime(checkpoint.config, checkpoint.arrays)
+    _, state = runtime.step(np.array([3]), runtime.zero_state(1))
+    kept = [(hidden.copy(), cell.copy()) for hidden, cell in state]
+    runtime.step(np.array([4]), state)
+
+    assert all(
+        (a == b).all()
+        for old, new in zip(kept, state, strict=True)
+        for a, b in zip(old, new, strict=True)
+    )

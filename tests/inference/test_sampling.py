@@ -1,0 +1,97 @@
+"""What is drawn follows the distribution that was asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.config import SamplingConfig
+from charlm.inference.sampling import draw, next_token_probabilities
+
+HALF = np.log([0.5, 0.25, 0.125, 0.125])
+
+
+def probabilities(logits=HALF, **settings):
+    return next_token_probabilities(
+        np.asarray(logits, np.float32), SamplingConfig(**{"temperature": 1.0, **settings})
+    )
+
+
+def test_temperature_one_is_the_model_itself():
+    assert probabilities() == pytest.approx([0.5, 0.25, 0.125, 0.125])
+
+
+def test_temperature_divides_the_logits():
+    # Halving the temperature squares the probabilities: 16, 4, 1 and 1 of 22.
+    assert probabilities(temperature=0.5) == pytest.approx(np.array([16, 4, 1, 1]) / 22)
+
+
+def test_temperature_zero_takes_the_likeliest_and_the_first_of_equals():
+    assert probabilities(temperature=0).tolist() == [1, 0, 0, 0]
+    assert probabilities([1.0, 2.0, 2.0], temperature=0).tolist() == [0, 1, 0]
+
+
+def test_top_k_keeps_exactly_k_whatever_the_ties():
+    assert probabilities(top_k=2) == pytest.approx([2 / 3, 1 / 3, 0, 0])
+    assert np.count_nonzero(probabilities([0.0] * 5, top_k=3)) == 3
+    assert probabilities(top_k=99) == pytest.approx(probabilities())
+
+
+def test_top_k_one_is_temperature_zero():
+    assert probabilities(top_k=1).tolist() == probabilities(temperature=0).tolist()
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.4, 1), (0.5, 1), (0.6, 2), (0.8, 3), (1.0, 4)])
+def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p, kept):
+    exact = next_token_probabilities(
+        np.array([3.0, 2.0, 1.0, 1.0]) * np.log(2), SamplingConfig(temperature=1.0, top_p=top_p)
+    )
+
+    assert np.count_nonzero(exact) == kept
+
+
+def test_top_p_is_taken_of_what_top_k_left():
+    # Of 2/3 and 1/3 the first alone reaches 0.6; of the whole it would not.
+    assert probabilities(top_k=2, top_p=0.6).tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("temperature", [1e-308, 1e-30, 1e-3, 1e30])
+def test_extreme_temperatures_end_in_a_distribution(temperature):
+    found = probabilities([-1e4, 0.0, 1e4], temperature=temperature)
+
+    assert found.sum() == pytest.approx(1)
+    assert np.argmax(found) == 2 or found == pytest.approx(1 / 3)
+
+
+@given(
+    logits=st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40),
+    temperature=st.floats(0, 100),
+    top_k=st.integers(0, 50),
+    top_p=st.floats(0.001, 1),
+)
+def test_probabilities_sum_to_one(logits, temperature, top_k, top_p):
+    found = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+    assert found[int(np.argmax(np.asarray(logits, np.float32)))] > 0
+
+
+def test_frequencies_match_the_probabilities():
+    generator = np.random.default_rng(0)
+    wanted = np.array([0.5, 0.0, 0.25, 0.25])
+    count = 10_000
+    drawn = np.bincount([draw(wanted, generator) for _ in range(count)], minlength=4)
+    expected = wanted[wanted > 0] * count
+    chi_square = (((drawn[wanted > 0] - expected) ** 2) / expected).sum()
+
+    assert drawn[1] == 0
+    assert chi_square < 13.8  # one in a thousand at two degrees of freedom
+
+
+def test_the_last_token_of_all_can_be_drawn_but_none_beyond():
+    class Almost:
+        def random(self):
+            return np.nextafter(1.0, 0.0)
+
+    assert draw(np.array([0.3, 0.7, 0.0]), Almost()) == 1

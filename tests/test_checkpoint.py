@@ -1,0 +1,339 @@
+"""A checkpoint comes back whole or not at all."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from charlm import checkpoint as checkpoint_module
+from charlm.checkpoint import Checkpoint, check_writable, write_atomically
+from charlm.errors import CheckpointError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def saved(random_checkpoint, path):
+    random_checkpoint().save(path)
+    return path
+
+
+def parts(path):
+    """Take a safetensors file apart: its header as JSON, its data as bytes."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def put_together(path, header, data):
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_what_was_saved_is_loaded(random_checkpoint, path):
+    saved = random_checkpoint(num_layers=2)
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+
+    assert loaded.config == saved.config
+    assert loaded.tokenizer.pieces == saved.tokenizer.pieces
+    assert loaded.arrays.keys() == saved.arrays.keys()
+    assert all((loaded.arrays[name] == saved.arrays[name]).all() for name in saved.arrays)
+
+
+def test_the_same_model_makes_the_same_file(random_checkpoint, tmp_path):
+    for name in ("a", "b"):
+        random_checkpoint().save(tmp_path / name)
+
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_any_tool_that_knows_safetensors_opens_it(saved):
+    from safetensors.numpy import load_file
+
+    assert load_file(saved)["output.bias"].shape == (256 + 8,)
+
+
+def test_a_missing_model_is_an_error_with_the_cure(path):
+    with pytest.raises(CheckpointError, match="there is no model at") as caught:
+        Checkpoint.load(path)
+
+    assert "charlm train" in caught.value.hint
+
+
+def test_every_truncation_is_refused(saved):
+    data = saved.read_bytes()
+    for length in range(0, len(data), 97):
+        saved.write_bytes(data[:length])
+        with pytest.raises(CheckpointError):
+            Checkpoint.load(saved)
+
+
+def test_a_flip_of_any_bit_is_refused(saved):
+    data = bytearray(saved.read_bytes())
+    header = 8 + int.from_bytes(data[:8], "little")
+    for place in [*range(0, header, 13), *range(header, len(data), 499)]:
+        data[place] ^= 1 << place % 8
+        saved.write_bytes(data)
+        with pytest.raises(CheckpointError):
+            Checkpoint.load(saved)
+        data[place] ^= 1 << place % 8
+
+
+def edited(change):
+    """Return a mutation that edits the header; its name is the test's."""
+
+    def mutate(header, data):
+        change(header)
+        return header, data
+
+    return mutate
+
+
+def facts_edited(change):
+    """Return a mutation that edits charlm's own object in the header's metadata."""
+
+    def edit(header):
+        facts = json.loads(header["__metadata__"]["charlm"])
+        change(facts)
+        header["__metadata__"]["charlm"] = json.dumps(facts)
+
+    return edited(edit)
+
+
+def with_fact(name, value):
+    return facts_edited(lambda facts: facts.update({name: value}))
+
+
+def with_config(**changes):
+    return facts_edited(lambda facts: facts["config"].update(changes))
+
+
+def with_metadata(text):
+    return edited(lambda header: header["__metadata__"].update(charlm=text))
+
+
+MUTATIONS = {
+    "no metadata": edited(lambda header: header.pop("__metadata__")),
+    "metadata that is no JSON": with_metadata("{"),
+    "metadata that is a list": with_metadata("[1, 2]"),
+    "metadata that is deep": with_metadata("[" * 100_000),
+    "metadata that is not a number": with_metadata('{"format": NaN}'),
+    "a newer format": with_fact("format", 2),
+    "a format that is a list": with_fact("format", [1]),
+    "no config": facts_edited(lambda facts: facts.pop("config")),
+    "a config of another form": with_fact("config", [1, 2]),
+    "a huge hidden size": with_config(hidden_size=10**9),
+    "a hidden size that is not its shape": with_config(hidden_size=8),
+    "a billion layers": with_config(num_layers=10**9),
+    "no layer": with_config(num_layers=-1),
+    "a fraction of a layer": with_config(num_layers=1.5),
+    "a layer that is true": with_config(num_layers=True),
+    "a config that says more": with_config(path="/etc/passwd"),
+    "a tokenizer of an unknown kind": with_fact("tokenizer", {"kind": "os.system"}),
+    "another vocabulary": with_fact("tokenizer", {"kind": "byte"}),
+    "a provenance that is a list": with_fact("provenance", []),
+    "another provenance": with_fact("provenance", {"steps": 1}),
+    "a hash of something else": with_fact("sha256", hashlib.sha256(b"").hexdigest()),
+    "no hash": facts_edited(lambda facts: facts.pop("sha256")),
+    "a tensor too few": edited(lambda header: header.pop("output.bias")),
+    "a tensor of another name": edited(
+        lambda header: header.update({"../../evil": header.pop("output.bias")})
+    ),
+    "a tensor of another type": edited(lambda header: header["output.bias"].update(dtype="I32")),
+    "a shape turned round": edited(lambda header: header["output.weight"]["shape"].reverse()),
+    "an offset beyond the end": edited(
+        lambda header: header["output.weight"].update(data_offsets=[0, 1 << 60])
+    ),
+    "negative offsets": edited(lambda header: header["output.weight"].update(data_offsets=[-4, 0])),
+    "more data than is named": lambda header, data: (header, data + b"more"),
+}
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS.values(), ids=MUTATIONS)
+def test_a_lying_header_is_refused(saved, mutate):
+    put_together(saved, *mutate(*parts(saved)))
+
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoint.load(saved)
+
+    assert "\n" not in caught.value.message
+
+
+def test_the_mutations_start_from_a_file_that_loads(saved):
+    put_together(saved, *parts(saved))
+
+    assert Checkpoint.load(saved).config.hidden_size == 7
+
+
+def test_weights_that_are_not_numbers_are_refused(random_checkpoint, path):
+    broken = random_checkpoint()
+    broken.arrays["output.bias"][3] = np.nan
+    broken.save(path)
+
+    with pytest.raises(CheckpointError, match="not finite"):
+        Checkpoint.load(path)
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.pkl", "x")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (pickle.dumps({"a": 1}), "a Python pickle"),
+        (zipped(), "a zip archive"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
+        (save({"a": np.zeros(3, np.float32)}), "a safetensors file, but not one of charlm's"),
+        (b"", "damaged"),
+        (b"Once upon a time there was a text.", "damaged"),
+        ((1 << 62).to_bytes(8, "little") + b"{}", "damaged"),
+    ],
+)
+def test_a_foreign_file_is_called_by_its_name(path, data, name):
+    path.write_bytes(data)
+
+    with pytest.raises(CheckpointError, match=name):
+        Checkpoint.load(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="the system has no /dev/zero")
+def test_a_device_or_directory_is_refused_unread(tmp_path):
+    for odd in (tmp_path, "/dev/zero"):
+        with pytest.raises(CheckpointError, match="not a regular file"):
+            Checkpoint.load(type(tmp_path)(odd))
+
+
+def test_a_pickle_is_never_run(path, tmp_path):
+    class Bait:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "eaten"), "w"))
+
+    path.write_bytes(pickle.dumps(Bait()))
+    with pytest.raises(CheckpointError):
+        Checkpoint.load(path)
+
+    assert not (tmp_path / "eaten").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+def test_the_mode_of_a_file_follows_the_umask_and_then_stays(random_checkpoint, path):
+    before = os.umask(0o027)
+    try:
+        random_checkpoint().save(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o604)
+        random_checkpoint().save(path)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+def test_a_symbolic_link_stays_one(random_checkpoint, saved, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(saved)
+    random_checkpoint(scale=2.0).save(link)
+
+    assert link.is_symlink()
+    assert (
+        Checkpoint.load(saved).arrays["output.bias"]
+        == random_checkpoint(scale=2.0).arrays["output.bias"]
+    ).all()
+
+
+def test_file_and_directory_reach_the_disk_before_and_after_the_rename(path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    kind = {True: "directory", False: "file"}
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (calls.append(kind[stat.S_ISDIR(os.fstat(fd).st_mode)]), fsync(fd))
+    )
+    monkeypatch.setattr(
+        type(path), "replace", lambda self, to: (calls.append("rename"), replace(self, to))
+    )
+    write_atomically(path, b"data")
+
+    assert calls == ["file", "rename", "directory"]
+
+
+@pytest.mark.parametrize("operation", ["write", "fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, operation, monkeypatch):
+    before = saved.read_bytes()
+
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    if operation == "write":
+        monkeypatch.setattr(checkpoint_module, "open", full_disk, raising=False)
+    elif operation == "fsync":
+        monkeypatch.setattr(os, "fsync", fail)
+    else:
+        monkeypatch.setattr(type(saved), "replace", fail)
+    with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
+        write_atomically(saved, b"new")
+
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def full_disk(path, mode):
+    """Open a file on which nothing can be written."""
+    file = io.open(path, mode)  # noqa: UP020 – the built-in one is replaced
+    file.close()
+    raise OSError(28, "No space left on device")
+
+
+def test_an_unwritable_place_is_found_before_anything_is_done(tmp_path):
+    with pytest.raises(CheckpointError, match="is a directory"):
+        check_writable(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        check_writable(tmp_path / "nowhere" / "model")
+    check_writable(tmp_path / "model")
+
+    assert os.listdir(tmp_path) == []
+
+
+SAVE_FOR_EVER = """
+import sys
+from pathlib import Path
+from charlm.checkpoint import Checkpoint
+path = Path(sys.argv[1])
+checkpoint = Checkpoint.load(path)
+print("ready", flush=True)
+while True:
+    checkpoint.save(path)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_after_kill_9_at_any_instant_the_model_is_whole(saved):
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        with subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(saved)], stdout=subprocess.PIPE
+        ) as process:
+            process.stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(generator.uniform(0, 0.02))
+            process.send_signal(signal.SIGKILL)
+
+        assert Checkpoint.load(saved).config.hidden_size == 7

@@ -1,0 +1,58 @@
+"""Settings are checked where they stand."""
+
+import math
+
+import pytest
+
+from charlm.config import (
+    ModelConfig,
+    SamplingConfig,
+    SplitConfig,
+    TrainingConfig,
+    parameter_count,
+    parameters,
+)
+from charlm.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("config", "setting", "value", "message"),
+    [
+        (ModelConfig, "hidden_size", 0, "hidden-size must be a whole number from 1 to"),
+        (ModelConfig, "num_layers", 65, "num-layers must be a whole number from 1 to 64"),
+        (ModelConfig, "embedding_size", 2.0, "embedding-size must be a whole number"),
+        (TrainingConfig, "dropout", 1.0, "dropout must be at least 0 and below 1, got 1"),
+        (TrainingConfig, "learning_rate", 0.0, "learning-rate must be above 0, got 0"),
+        (TrainingConfig, "learning_rate", math.nan, "learning-rate must be above 0, got nan"),
+        (TrainingConfig, "weight_decay", math.inf, "weight-decay must be at least 0, got inf"),
+        (TrainingConfig, "optimizer", "adagrad", "optimizer must be one of adamw, adam"),
+        (TrainingConfig, "max_steps", 0, "max-steps must be a whole number from 1"),
+        (SamplingConfig, "temperature", -1.0, "temperature must be at least 0, got -1"),
+        (SamplingConfig, "top_p", 0.0, "top-p must be above 0 and at most 1, got 0"),
+        (SamplingConfig, "top_k", -3, "top-k must be a whole number from 0"),
+        (
+            SplitConfig,
+            "validation_fraction",
+            1.0,
+            "validation-fraction must be above 0 and below 1",
+        ),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_bounds(config, setting, value, message):
+    with pytest.raises(ConfigError, match=message):
+        config(**{setting: value})
+
+
+def test_parameters_are_counted_as_in_textbooks():
+    # An LSTM layer of H units on I inputs has 4 (H I + H H + H) parameters.
+    config = ModelConfig(embedding_size=3, hidden_size=5, num_layers=2)
+    first, second = 4 * (5 * 3 + 5 * 5 + 5), 4 * (5 * 5 + 5 * 5 + 5)
+    embedding, output = (10 + 1) * 3, 10 * 5 + 10
+
+    assert parameter_count(config, 10) == embedding + first + second + output
+    assert [parameter.size for parameter in parameters(config, 10)][:2] == [33, 60]
+
+
+def test_each_optimizer_has_a_learning_rate_of_its_own_unless_one_is_given():
+    assert TrainingConfig(optimizer="sgd").peak_learning_rate == 2.0
+    assert TrainingConfig(optimizer="sgd", learning_rate=0.5).peak_learning_rate == 0.5

@@ -1,0 +1,135 @@
+"""The laws of CONTRIBUTING, one by one.
+
+Each is held here by one plain case on a trained model; the rooms' own tests go further.
+"""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import charlm
+from charlm.checkpoint import Checkpoint
+from charlm.errors import CheckpointError
+from charlm.inference.model import Model
+from charlm.inference.runtime import Runtime
+from charlm.inference.scoring import score_ids
+from charlm.tokenizers import ByteTokenizer, CharacterTokenizer
+
+
+@pytest.fixture(scope="module")
+def model(verse_checkpoint):
+    return Model(verse_checkpoint)
+
+
+@given(text=st.text(st.characters(codec=None, exclude_categories=())))
+def test_law_1_lossless(text):
+    for tokenizer in (ByteTokenizer(), CharacterTokenizer(" abcé")):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("seen", ["", "the", "客"])
+def test_law_2_the_probabilities_of_all_continuations_sum_to_one(model, verse_checkpoint, seen):
+    """p(seen + one more token) over all tokens, each scored as a text, is p(seen)."""
+    runtime = Runtime(verse_checkpoint.config, verse_checkpoint.arrays)
+    ids, start = list(model.tokenizer.encode(seen)), model.tokenizer.start_id
+    continued = [
+        score_ids(runtime, np.array([*ids, token]), start)
+        for token in range(model.tokenizer.vocab_size)
+    ]
+
+    assert math.fsum(math.exp(-nats) for nats in continued) == pytest.approx(
+        math.exp(-model.score(seen).nats), rel=1e-4
+    )
+
+
+def test_law_2_every_character_is_predicted_the_first_included(model):
+    assert model.score("the cat").tokens == 7
+    assert model.score("t").nats > 0
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 17])
+def test_law_3_one_score_wherever_a_stream_was_cut(model, verse_path, cut):
+    ids = model.tokenizer.encode(verse_path.read_text(encoding="utf-8"))
+    whole = score_ids(model._runtime, ids, model.tokenizer.start_id, segment_count=1)
+    parts = score_ids(model._runtime, ids, model.tokenizer.start_id, segment_count=cut)
+
+    assert abs(whole - parts) / len(ids) < 1e-4
+
+
+def test_law_4_self_contained(verse_model_path, tmp_path, charlm):
+    """A copy speaks elsewhere, alone in its directory."""
+    shutil.copy(verse_model_path, tmp_path / "model.safetensors")
+    here = charlm("generate", "-m", verse_model_path, "-n", 40, "--rng-seed", 1, cwd="/")
+    there = charlm("generate", "-n", 40, "--rng-seed", 1, cwd=tmp_path)
+
+    assert there.returncode == 0
+    assert there.stdout == here.stdout
+
+
+def test_law_5_same_in_same_out(charlm, verse_path):
+    """Two trainings, down to the last bit of the weights, and two texts."""
+    for name in ("a", "b"):
+        result = charlm(
+            "train", verse_path, "-o", name, "--max-steps", 30, "--hidden-size", 16, "-q"
+        )
+        assert result.returncode == 0, result.stderr
+    one, other = (
+        charlm("generate", "-m", name, "-n", 200, "--rng-seed", 5).stdout for name in ("a", "b")
+    )
+    hashes = [
+        json.loads(charlm("info", name, "--json").stdout)["weights_sha256"] for name in ("a", "b")
+    ]
+
+    assert one == other
+    assert hashes[0] == hashes[1]
+
+
+def test_law_6_nothing_is_overwritten_that_was_not_named(charlm, verse_path, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"precious")
+    result = charlm("train", verse_path, "--max-steps", 1)
+
+    assert result.returncode == 1
+    assert b"--overwrite" in result.stderr
+    assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
+
+
+def test_law_6_the_model_path_always_holds_a_whole_file(verse_checkpoint, tmp_path, monkeypatch):
+    """A save that dies before its rename leaves the model that was there."""
+    path = tmp_path / "model.safetensors"
+    verse_checkpoint.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(
+        type(path), "replace", lambda self, target: (_ for _ in ()).throw(OSError())
+    )
+    with pytest.raises(CheckpointError):
+        verse_checkpoint.save(path)
+
+    assert path.read_bytes() == before
+
+
+def test_law_7_data_on_stdout_talk_on_stderr(charlm, verse_path):
+    train = charlm("train", verse_path, "--max-steps", 20, "--hidden-size", 8)
+    generate = charlm("generate", "--seed", "the", "-n", 50)
+    judge = charlm("eval", verse_path, "--json")
+
+    assert train.stdout == b""
+    assert b"\x1b" not in train.stderr and b"\r" not in train.stderr
+    assert len(generate.stdout.decode("utf-8")) == 53
+    assert json.loads(judge.stdout)["tokens"] > 0
+    assert generate.stderr == judge.stderr == b""
+
+
+def test_law_8_a_file_is_data(verse_model_path, tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    data = bytearray(verse_model_path.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(CheckpointError, match="do not match their SHA-256"):
+        Checkpoint.load(damaged)
+
+    assert charlm.load(verse_model_path).config.hidden_size == 48

@@ -1,0 +1,80 @@
+"""The torch network starts as it should and gives its parameters away whole."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.config import ModelConfig, parameter_count, parameters
+from charlm.training.network import LanguageModel
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = LanguageModel(ModelConfig(embedding_size=6, hidden_size=8, num_layers=2), 10)
+    network.initialise(np.arange(10))
+    return network
+
+
+def test_arrays_have_the_shapes_that_the_checkpoint_lists(network):
+    arrays = network.to_arrays()
+
+    assert {name: array.shape for name, array in arrays.items()} == {
+        parameter.name: parameter.shape for parameter in parameters(network.config, 10)
+    }
+
+
+def test_what_is_trained_is_what_is_counted(network):
+    trained = sum(tensor.numel() for tensor in network.parameters() if tensor.requires_grad)
+
+    assert trained == parameter_count(network.config, 10)
+
+
+def test_arrays_go_in_as_they_came_out(network):
+    other = LanguageModel(network.config, 10)
+    other.load_arrays(network.to_arrays())
+    ids = torch.arange(10)[None]
+
+    assert torch.equal(other(ids)[0], network(ids)[0])
+
+
+def test_arrays_are_copies(network):
+    arrays = network.to_arrays()
+    with torch.no_grad():
+        network.output.bias.zero_()
+
+    assert arrays["output.bias"].any()
+
+
+def test_recurrent_matrices_are_orthogonal_gate_by_gate(network):
+    for layer in range(2):
+        for gate in np.split(network.to_arrays()[f"recurrent.{layer}.weight_hh"], 4):
+            assert gate @ gate.T == pytest.approx(np.eye(8), abs=1e-5)
+
+
+def test_only_forget_gates_start_open(network):
+    for layer in range(2):
+        bias = network.to_arrays()[f"recurrent.{layer}.bias"]
+
+        assert bias.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+
+
+def test_the_output_bias_starts_at_the_unigram_distribution(network):
+    # Token k occurs k times: (k + 1) of 55.
+    assert np.exp(network.to_arrays()["output.bias"]) == pytest.approx(np.arange(1, 11) / 55)
+
+
+def test_carried_state_makes_two_halves_one_pass(network):
+    network.eval()
+    ids = torch.arange(10)[None]
+    whole, _ = network(ids)
+    first, state = network(ids[:, :4])
+    second, _ = network(ids[:, 4:], state)
+
+    assert torch.allclose(torch.cat([first, second], dim=1), whole, atol=1e-6)
+
+
+def test_the_start_of_a_text_can_be_read(network):
+    logits, _ = network(torch.tensor([[10]]))
+
+    assert logits.shape == (1, 1, 10)

@@ -1,0 +1,272 @@
+"""Training learns, repeats itself, keeps the best and stops when it should."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, SplitConfig, TrainingConfig
+from charlm.errors import TrainingError
+from charlm.inference.model import Model
+from charlm.training import loop
+from charlm.training.learner import Learner
+from charlm.training.loop import Finished, Progress, Validation, train
+from charlm.training.plan import make_plan
+
+SMALL = ModelConfig(embedding_size=8, hidden_size=24)
+EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
+SENTENCE = "my dog has fleas, and 7 cats know about it."
+
+
+def settings(**given):
+    return TrainingConfig(**{**EXACT, "batch_size": 4, "bptt_length": 16, **given})
+
+
+def run(corpus, config, model=SMALL, **more):
+    return list(train(corpus, make_plan(corpus, model, config), **more))
+
+
+def same_weights(one, other):
+    return all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
+
+
+def test_a_short_text_can_be_memorised(corpus_of):
+    corpus = corpus_of(SENTENCE * 4, split=SplitConfig(validation_fraction=0.25))
+    *_, finished = run(corpus, settings(max_steps=600))
+
+    # The first character after a cold start cannot be known: some 4 bits over 43 characters.
+    assert finished.best.bits_per_character < 0.3
+    assert (
+        Model(finished.best.best).generate(SENTENCE[:6], length=37, temperature=0) == SENTENCE[6:]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
+def test_every_optimizer_learns_at_its_default_rate(corpus_of, optimizer):
+    corpus = corpus_of(SENTENCE * 20)
+    *_, finished = run(corpus, settings(max_steps=250, optimizer=optimizer))
+
+    assert finished.best.bits_per_character < 2.0  # log2 of 24 different characters is 4.6
+
+
+def test_events_come_in_order_and_the_last_is_the_end(corpus_of):
+    events = run(corpus_of(SENTENCE * 20), settings(max_steps=100))
+
+    assert [event.step for event in events if isinstance(event, Progress)] == [*range(10, 101, 10)]
+    assert [event.step for event in events if isinstance(event, Validation)] == [*range(5, 101, 5)]
+    assert [type(event) for event in events[-2:]] == [Validation, Finished]
+    assert events[-1].ending == "complete"
+
+
+def test_the_best_is_the_lowest_and_is_kept(corpus_of):
+    *events, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=100))
+    validations = [event for event in events if isinstance(event, Validation)]
+
+    assert finished.best.nats == min(event.nats for event in validations)
+    assert isinstance(finished.best.best, Checkpoint)
+    best = math.inf
+    for event in validations:
+        assert (event.best is not None) == (event.nats < best)
+        best = min(best, event.nats)
+
+
+def test_the_reported_score_is_that_of_the_kept_model(corpus_of):
+    corpus = corpus_of((SENTENCE + "\n") * 40)
+    *_, finished = run(corpus, settings(max_steps=60))
+    text = corpus.tokenizer.decode(corpus.validation.ids)
+
+    assert Model(finished.best.best).score(text).nats == pytest.approx(finished.best.nats, rel=1e-4)
+
+
+def test_training_twice_gives_the_same_weights(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    config = settings(max_steps=40, dropout=0.3)
+    (*_, one), (*_, other) = run(corpus, config), run(corpus, config)
+
+    assert same_weights(one.best.best, other.best.best)
+
+
+def test_another_rng_seed_gives_other_weights(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    *_, one = run(corpus, settings(max_steps=20))
+    *_, other = run(corpus, settings(max_steps=20, rng_seed=1))
+
+    assert not same_weights(one.best.best, other.best.best)
+
+
+def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    timed = make_plan(corpus, SMALL, settings(max_time=1.0))
+    *_, one = train(corpus, timed)
+    *_, other = run(corpus, settings(max_steps=timed.steps))
+
+    assert timed.steps > 10
+    assert one.step == other.step
+    assert same_weights(one.best.best, other.best.best)
+
+
+def test_epochs_become_steps(corpus_of):
+    corpus = corpus_of("x" * 1000, split=SplitConfig(validation_fraction=0.04))
+
+    assert len(corpus.train.ids) == 960
+    assert make_plan(corpus, SMALL, settings(max_epochs=2)).steps == 2 * 960 / 64
+    assert make_plan(corpus, SMALL, settings(max_epochs=0.001)).steps == 1
+
+
+def test_whichever_budget_ends_first_counts(corpus_of):
+    corpus = corpus_of("x" * 1000)
+
+    assert make_plan(corpus, SMALL, settings(max_epochs=2, max_steps=7)).steps == 7
+    assert make_plan(corpus, SMALL, settings(max_time=1000, max_steps=7)).steps == 7
+
+
+def test_without_a_budget_there_are_five_minutes(corpus_of):
+    plan = make_plan(corpus_of("x" * 1000), SMALL, settings())
+
+    assert plan.config.max_time == 300
+    assert plan.seconds == pytest.approx(300, rel=0.1)
+
+
+def test_a_batch_is_made_to_fit_a_short_text(corpus_of):
+    plan = make_plan(corpus_of("x" * 100), SMALL, settings(max_steps=1, batch_size=64))
+
+    assert plan.config.batch_size == 90 // 16
+
+
+def test_training_stops_early_when_validation_no_longer_improves(corpus_of, monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE", 2)
+    corpus = corpus_of("abcdefghij" * 30 + "zyxwvutsrq" * 3)  # what is held out is never learnt
+    *events, finished = run(corpus, settings(max_steps=2000))
+    validations = [event for event in events if isinstance(event, Validation)]
+
+    assert finished.ending == "no improvement"
+    assert finished.step < 2000
+    assert [event.best is None for event in validations[-2:]] == [True, True]
+
+
+def test_a_run_that_is_asked_to_stop_keeps_what_it_has(corpus_of):
+    answers = iter([False] * 12 + [True])
+    *_, validation, finished = run(
+        corpus_of(SENTENCE * 20), settings(max_steps=1000), should_stop=lambda: next(answers)
+    )
+
+    assert (finished.ending, finished.step) == ("stopped", 12)
+    assert validation.step == 12
+    assert finished.best.best is not None
+
+
+def test_a_run_that_is_stopped_at_once_has_a_model_all_the_same(corpus_of):
+    *_, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=1000), should_stop=lambda: True)
+
+    assert finished.step == 0
+    assert Model(finished.best.best).generate(length=5, rng_seed=0)
+
+
+def test_a_run_much_slower_than_planned_ends(corpus_of, monkeypatch):
+    corpus = corpus_of(SENTENCE * 20)
+    plan = make_plan(corpus, SMALL, settings(max_time=1.0))
+    monkeypatch.setattr(loop, "TOLERANCE", 0.0)
+    *_, finished = train(corpus, plan)
+
+    assert (finished.ending, finished.step) == ("time is up", 0)
+
+
+def test_divergence_is_an_error_that_names_the_step_and_the_cure(corpus_of):
+    config = settings(max_steps=200, optimizer="sgd", learning_rate=1e38, max_gradient_norm=1e38)
+    with pytest.raises(TrainingError, match="diverged") as caught:
+        run(corpus_of(SENTENCE * 20), config)
+
+    assert caught.value.hint == "lower --learning-rate (1e+38)"
+
+
+def learner(corpus, **given):
+    return Learner(
+        corpus, SMALL, settings(**given), device=torch.device("cpu"), precision=torch.float32
+    )
+
+
+def test_validation_predicts_every_token_once(corpus_of):
+    corpus = corpus_of(SENTENCE * 500)
+    fresh = learner(corpus)
+    with torch.no_grad():
+        for tensor in fresh.network.parameters():
+            tensor.zero_()
+    tokens = len(corpus.validation.ids)
+
+    assert tokens > 2000
+    assert fresh.validate() == pytest.approx(
+        tokens * math.log(corpus.tokenizer.vocab_size), rel=1e-6
+    )
+
+
+def test_streams_carry_their_state_and_restart_at_random(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+
+    def restarted(probability):
+        fresh = learner(corpus, restart_probability=probability, batch_size=8)
+        fresh.step(0, 0.0)
+        inputs = torch.zeros(8, 16, dtype=torch.int64)
+        hidden, _ = fresh._restart_some_streams(1, inputs)
+        started = inputs[:, 0] == corpus.tokenizer.start_id
+        assert torch.equal(started, (hidden[0] == 0).all(dim=1))
+        return int(started.sum())
+
+    assert restarted(0.0) == 0
+    assert restarted(0.999999) == 8
+    assert 0 < restarted(0.5) < 8
+
+
+def test_all_streams_start_a_text_at_first(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    inputs = torch.zeros(4, 16, dtype=torch.int64)
+
+    assert learner(corpus)._restart_some_streams(0, inputs) is None
+    assert (inputs[:, 0] == corpus.tokenizer.start_id).all()
+    assert (inputs[:, 1:] == 0).all()
+
+
+def test_the_gradient_is_clipped(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    tight = learner(corpus, max_gradient_norm=1e-3)
+    _, norm = tight.step(0, 0.0)
+    clipped = math.sqrt(
+        sum(float(t.grad.square().sum()) for t in tight.network.parameters() if t.grad is not None)
+    )
+
+    assert float(norm) > 1e-2
+    assert clipped == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_bfloat16_learns_as_float32_does(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    scores = [
+        run(corpus, settings(max_steps=150, precision=precision))[-1].best.bits_per_character
+        for precision in ("fp32", "bf16")
+    ]
+
+    assert scores[1] == pytest.approx(scores[0], abs=0.1)
+
+
+def test_provenance_tells_where_a_model_comes_from(corpus_of):
+    *_, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=30))
+    provenance = finished.best.best.provenance
+
+    assert provenance["corpus"][0]["characters"] == len(SENTENCE) * 20
+    assert provenance["steps"] == finished.best.step
+    assert provenance["validation"]["bits_per_character"] == finished.best.bits_per_character
+    assert provenance["training"]["learning_rate"] == 8e-3
+
+
+def test_the_random_numbers_of_a_step_come_from_the_step(corpus_of):
+    """The random numbers of a step come from the step, so nothing before can move them."""
+    corpus = corpus_of(SENTENCE * 20)
+    one, other = learner(corpus, dropout=0.5), learner(corpus, dropout=0.5)
+    torch.rand(17)
+    first, _ = one.step(0, 0.0)
+    np.random.default_rng().random(5)
+    torch.rand(3)
+    second, _ = other.step(0, 0.0)
+
+    assert torch.equal(first, second)
