@@ -119,7 +119,8 @@ class TrainingConfig:
     learning_rate: float | None = None  # peak; None takes the optimizer's own default
     weight_decay: float | None = None  # on matrices only; None as for the learning rate
     max_gradient_norm: float = 1.0
-    dropout: float = 0.2  # on the embedding, between layers and before the output
+    # On the embedding, between layers and before the output; None lets the plan choose.
+    dropout: float | None = None
     # A network that never starts from nothing can run away when it must: see `Streams`.
     restart_probability: float = 0.02  # per stream and window
     max_time: float | None = None  # seconds of training, validation included

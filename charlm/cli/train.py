@@ -111,9 +111,14 @@ def train_command(
         float, _option("Scale longer gradients down to this norm.", LEARNING)
     ] = TrainingConfig.max_gradient_norm,
     dropout: Annotated[
-        float,
-        _option("Share of units silenced at random while learning; 0 is off.", LEARNING),
-    ] = TrainingConfig.dropout,
+        float | None,
+        _option(
+            "Share of units silenced at random while learning; 0 is off. "
+            "[default: 0 for a text that is read fewer than 4 times, else 0.3]",
+            LEARNING,
+            show_default=False,
+        ),
+    ] = None,
     validation_fraction: Annotated[
         float,
         _option(

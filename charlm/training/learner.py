@@ -40,7 +40,9 @@ class Learner:
         self._streams = Streams(corpus.train.ids, config.batch_size, config.bptt_length)
         self._state: RecurrentState | None = None
         torch.manual_seed(config.rng_seed)
-        self.network = LanguageModel(model, corpus.tokenizer.vocab_size, dropout=config.dropout)
+        self.network = LanguageModel(
+            model, corpus.tokenizer.vocab_size, dropout=config.dropout or 0.0
+        )
         counts = np.bincount(corpus.train.ids, minlength=corpus.tokenizer.vocab_size)
         self.network.initialise(counts)
         self.network.to(device)

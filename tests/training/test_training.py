@@ -122,6 +122,17 @@ def test_whichever_budget_ends_first_counts(corpus_of):
     assert make_plan(corpus, SMALL, settings(max_time=1000, max_steps=7)).steps == 7
 
 
+@pytest.mark.parametrize(("epochs", "dropout"), [(1, 0.0), (3.9, 0.0), (4.1, 0.3), (100, 0.3)])
+def test_dropout_is_for_texts_that_are_read_many_times(corpus_of, epochs, dropout):
+    corpus = corpus_of("x" * 10_000)
+
+    assert (
+        make_plan(corpus, SMALL, settings(max_epochs=epochs, dropout=None)).config.dropout
+        == dropout
+    )
+    assert make_plan(corpus, SMALL, settings(max_epochs=epochs, dropout=0.1)).config.dropout == 0.1
+
+
 def test_without_a_budget_there_are_five_minutes(corpus_of):
     plan = make_plan(corpus_of("x" * 1000), SMALL, settings())
 
