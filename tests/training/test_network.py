@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from charlm.config import ModelConfig, parameter_count, parameters
-from charlm.training.network import LanguageModel
+from charlm.training.network import LanguageModel, LockedDropout
 
 
 @pytest.fixture
@@ -72,6 +72,17 @@ def test_carried_state_makes_two_halves_one_pass(network):
     second, _ = network(ids[:, 4:], state)
 
     assert torch.allclose(torch.cat([first, second], dim=1), whole, atol=1e-6)
+
+
+def test_dropout_is_locked_in_time_and_keeps_the_mean():
+    torch.manual_seed(0)
+    dropout = LockedDropout(0.25)
+    dropped = dropout(torch.ones(50, 3, 40))
+
+    assert torch.equal(dropped[:, 0], dropped[:, 2])
+    assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0, 4 / 3])
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.05)
+    assert torch.equal(dropout.eval()(torch.ones(2, 3, 4)), torch.ones(2, 3, 4))
 
 
 def test_the_start_of_a_text_can_be_read(network):
