@@ -22,7 +22,7 @@ PATIENCE = 5  # validations without a better one
 SAMPLE_LENGTH = 120  # characters
 
 # The planned steps may take longer than was measured, but not much longer than was allowed.
-TOLERANCE = 1.2
+TOLERANCE = 1.1
 
 Ending = Literal["complete", "no improvement", "time is up", "stopped"]
 
