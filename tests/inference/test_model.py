@@ -74,6 +74,18 @@ def test_learnt_text_is_cheaper_than_its_reverse(verse):
     assert verse.score(VERSE_LINE[::-1]).bits_per_character > 5
 
 
+def test_no_cold_start_runs_away(verse, verse_path):
+    """Wherever a text is entered from nothing, the model finds its feet.
+
+    Trained without restarts, some networks never do: they score tens of nats to the end.
+    """
+    text = verse_path.read_text(encoding="utf-8")
+    windows = [text[start : start + 96] for start in range(0, len(text) - 96, 13)]
+
+    assert len(windows) > 400
+    assert max(verse.score(window).nats / 96 for window in windows) < 3
+
+
 def test_a_character_never_seen_has_a_finite_score(verse):
     score = verse.score("the 客 sat")
 
