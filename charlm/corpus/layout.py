@@ -16,6 +16,8 @@ MOST_SEGMENTS = 256  # more would cost memory and gain no speed
 # Tokens that a segment reads before it scores. From 256 on, the score of 2,048-token segments
 # differs from that of one stream by less than 1e-6 nats a token in trained models.
 BURN_IN = 256
+# Logits that are held at once, in numbers: a large vocabulary must not cost gigabytes.
+MOST_LOGITS = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Segments:
 
     Attributes:
         ids: Token ids, shape (tokens,).
-        start_id: What is read before the first token of each segment.
+        start_id: What is read before the first token of each segment; the vocabulary's size.
         count: Number of segments S; None takes one for every SEGMENT_LENGTH tokens, up to
             MOST_SEGMENTS.
         burn_in: Tokens read before those that are scored.
@@ -78,6 +80,16 @@ class Segments:
     count: int | None = None
     burn_in: int = BURN_IN
 
+    @property
+    def batch_size(self) -> int:
+        """Number of segments that are read side by side."""
+        return self.count or min(max(1, len(self.ids) // SEGMENT_LENGTH), MOST_SEGMENTS)
+
+    def window_length(self, most: int) -> int:
+        """Return how many tokens, up to `most`, a window may have for its logits to be few."""
+        vocab_size = self.start_id
+        return max(1, min(most, MOST_LOGITS // (self.batch_size * vocab_size)))
+
     def windows(
         self, length: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
@@ -86,8 +98,7 @@ class Segments:
         `counts` tells which targets are to be scored; over all windows each token is, once.
         """
         total = len(self.ids)
-        count = self.count or min(max(1, total // SEGMENT_LENGTH), MOST_SEGMENTS)
-        bounds = np.arange(count + 1)[:, None] * total // count  # (S + 1, 1)
+        bounds = np.arange(self.batch_size + 1)[:, None] * total // self.batch_size  # (S + 1, 1)
         first, last = bounds[:-1], bounds[1:]
         begin = np.maximum(first - self.burn_in, 0)
         for time in range(0, int((last - begin).max()), length):

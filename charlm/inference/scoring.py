@@ -12,7 +12,7 @@ from charlm.inference.runtime import Runtime
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
 
-WINDOW = 32  # steps whose logits are computed in one product
+LONGEST_WINDOW = 32  # steps whose logits are computed in one product
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def _surprisals(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """Yield −ln p of every target of each window, in nats, and which of them count."""
     state = None
-    for inputs, targets, counts in segments.windows(WINDOW):
+    for inputs, targets, counts in segments.windows(segments.window_length(LONGEST_WINDOW)):
         if state is None:
             state = runtime.zero_state(len(inputs))
         features = []

@@ -14,7 +14,7 @@ from charlm.corpus.layout import Segments, Streams
 from charlm.training.network import LanguageModel, RecurrentState
 from charlm.training.optimization import build_optimizer
 
-VALIDATION_WINDOW = 256  # tokens
+LONGEST_VALIDATION_WINDOW = 256  # tokens
 
 
 class Learner:
@@ -36,7 +36,8 @@ class Learner:
         self._device = device
         self._precision = precision
         self._tokenizer = corpus.tokenizer
-        self._validation_ids = corpus.validation.ids
+        segments = Segments(corpus.validation.ids, corpus.tokenizer.start_id)
+        self._validation = segments, segments.window_length(LONGEST_VALIDATION_WINDOW)
         self._streams = Streams(corpus.train.ids, config.batch_size, config.bptt_length)
         self._state: RecurrentState | None = None
         torch.manual_seed(config.rng_seed)
@@ -79,10 +80,11 @@ class Learner:
         return math.fsum(self.validation_windows())
 
     def validation_windows(self) -> Iterator[float]:
-        """Yield the nats of the validation text window by window."""
+        """Yield the nats of the validation text, window by window."""
         self.network.eval()
         state: RecurrentState | None = None
-        for inputs, targets, counts in self.validation_segments.windows(VALIDATION_WINDOW):
+        segments, length = self._validation
+        for inputs, targets, counts in segments.windows(length):
             with torch.no_grad():
                 logits, state = self._forward(torch.from_numpy(inputs).to(self._device), state)
                 surprisal = cross_entropy(
@@ -93,9 +95,10 @@ class Learner:
             yield float(surprisal.cpu().double()[torch.from_numpy(counts.reshape(-1))].sum())
 
     @property
-    def validation_segments(self) -> Segments:
-        """How the validation text is cut."""
-        return Segments(self._validation_ids, self._tokenizer.start_id)
+    def validation_window_count(self) -> int:
+        """Number of windows in one pass of validation."""
+        segments, length = self._validation
+        return sum(1 for _ in segments.windows(length))
 
     def _forward(
         self, inputs: Tensor, state: RecurrentState | None

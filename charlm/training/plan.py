@@ -16,17 +16,18 @@ from charlm.config import (
 )
 from charlm.corpus.encoding import Corpus
 from charlm.training.hardware import choose_device, choose_precision
-from charlm.training.learner import VALIDATION_WINDOW, Learner
+from charlm.training.learner import Learner
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
 MEASURED_SHARE = 0.03  # of the time budget
-MEASURED_WINDOWS = 2  # of validation
+MEASURED_WINDOWS = 8  # of validation
 PLANNED_SHARE = 0.97  # of the time budget; the rest is for a machine that slows down
 MOST_VALIDATIONS = 20  # in one run
 # A validation token costs about a fourth of a training token, so that validation takes at most
 # about a sixteenth of the time.
 TRAINED_PER_VALIDATED = 4
+PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
 MANY_EPOCHS, MANY_EPOCHS_DROPOUT = 4.0, 0.3
 
 
@@ -43,7 +44,7 @@ class Plan:
         validation_interval: Steps between validations; there is one after the last step, too.
         seconds: How long it should take; None if that was not measured.
         parameters: Trained values of the network.
-        memory: Estimate of what training holds, in bytes.
+        memory: Estimate of the process's peak, in bytes.
         characters: Of the training text.
         tokens: Of the training text.
         vocabulary: What can be predicted, in words.
@@ -167,8 +168,10 @@ def _measure(learner: Learner, max_time: float) -> _Speed:
     before = time.perf_counter()
     measured = sum(1 for _ in islice(windows, MEASURED_WINDOWS))
     per_window = (time.perf_counter() - before) / max(1, measured)
-    total = sum(1 for _ in learner.validation_segments.windows(VALIDATION_WINDOW))
-    return _Speed(step=statistics.median(durations[SLOW_STEPS:]), validation=total * per_window)
+    return _Speed(
+        step=statistics.median(durations[SLOW_STEPS:]),
+        validation=learner.validation_window_count * per_window,
+    )
 
 
 def _fit(seconds: float, speed: _Speed, interval: Callable[[int], int]) -> int:
@@ -180,8 +183,8 @@ def _fit(seconds: float, speed: _Speed, interval: Callable[[int], int]) -> int:
 
 
 def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
-    """Estimate what training holds, in bytes: weights, gradients, moments, activations."""
+    """Estimate the peak of the process in bytes: PyTorch, weights and moments, activations."""
     weights = 4 * parameter_count(model, vocab_size)
     per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * vocab_size
     activations = 4 * config.batch_size * config.bptt_length * per_token
-    return 5 * weights + activations
+    return PYTORCH_MEMORY + 5 * weights + activations
