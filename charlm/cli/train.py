@@ -1,18 +1,15 @@
 """`charlm train`: learn from texts and keep the best model."""
 
-import contextlib
-import json
 import shlex
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charlm.cli.metrics import Metrics
 from charlm.cli.options import parse_duration
+from charlm.cli.signals import stop_signals
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
@@ -26,11 +23,10 @@ from charlm.config import (
     TokenizerKind,
     TrainingConfig,
 )
-from charlm.errors import CharlmError, CheckpointError, TrainingError
+from charlm.errors import CheckpointError, TrainingError
 
 if TYPE_CHECKING:
     from charlm.corpus.encoding import Corpus
-    from charlm.training.loop import Finished, Progress, Validation
 
 BUDGET, MODEL, LEARNING, MACHINE = "Budget", "Model", "Learning", "Machine and output"
 
@@ -236,8 +232,8 @@ def _train(
     plan = make_plan(corpus, model, config)
     with (
         TrainingDisplay(quiet=quiet) as display,
-        _Metrics(metrics) as log,
-        _stop_signals() as stop,
+        Metrics(metrics) as log,
+        stop_signals() as stop,
     ):
         if plan.config.batch_size < config.batch_size:
             display.note(
@@ -272,76 +268,3 @@ def _generate_line(output: Path) -> str:
     if output != Path(DEFAULT_MODEL_PATH):
         words += ["--model", str(output)]
     return shlex.join(words)
-
-
-class _Stop:
-    """The signal that asked for the end of training, if any."""
-
-    signal: int | None = None
-
-    def is_wanted(self) -> bool:
-        return self.signal is not None
-
-    def ask(self, signal_number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.signal is not None:  # asked twice: leave at once
-            raise KeyboardInterrupt
-        self.signal = signal_number
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM end training at the next step, with the best model kept."""
-    stop = _Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop.ask) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-class _Metrics:
-    """A file of JSON Lines, one a report, each written at once."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> "_Metrics":
-        if self._path is not None:
-            try:
-                self._file = self._path.open("a", encoding="utf-8")
-            except OSError as error:
-                raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def append(self, event: "Progress | Validation | Finished") -> None:
-        if self._file is None:
-            return
-        record = _record(event)
-        if record is None:
-            return
-        try:
-            self._file.write(json.dumps(record, allow_nan=False) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
-
-
-def _record(event: "Progress | Validation | Finished") -> dict[str, Any] | None:
-    """Return what the metrics file says of an event."""
-    from charlm.training.loop import Progress, Validation
-
-    if isinstance(event, Progress):
-        return {"split": "train", **asdict(event)}
-    if isinstance(event, Validation):
-        scalars = asdict(replace(event, best=None))
-        scalars.pop("sample")
-        return {"split": "validation", **scalars, "best": event.best is not None}
-    return None
