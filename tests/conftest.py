@@ -15,6 +15,10 @@ from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.tokenizers import CharacterTokenizer
 
+# Networks as small as these learn fastest on one thread, and threads that wait for one another on a
+# busy machine wait for ever. Set before torch is imported; child processes inherit it.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 VERSE = (
     "the cat sat on the mat, and the dog sat on the log.\n"
     "where did the cat go? the cat went to the café.\n"
