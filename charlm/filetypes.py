@@ -6,6 +6,8 @@ file may do.
 
 HEAD_SIZE = 4096  # bytes that `recognise` wants to see
 
+GIT_LFS_POINTER = "a git-lfs pointer, not the file itself"
+
 _SIGNATURES: list[tuple[bytes, str]] = [
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
@@ -30,7 +32,7 @@ _SIGNATURES: list[tuple[bytes, str]] = [
     (b"\x00\x00\xfe\xff", "UTF-32 text"),
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
-    (b"version https://git-lfs", "a git-lfs pointer, not the file itself"),
+    (b"version https://git-lfs.github.com/spec/", GIT_LFS_POINTER),
 ]
 
 

@@ -154,23 +154,25 @@ class _Speed:
 
 def _measure(learner: Learner, max_time: float) -> _Speed:
     """Take a few steps with a learning rate of nothing, and a little validation."""
-    started = time.perf_counter()
-    durations: list[float] = []
-    while len(durations) < SLOW_STEPS + MOST_MEASURED:
+    share = MEASURED_SHARE * max_time
+    steps: list[float] = []
+    while len(steps) < SLOW_STEPS + MOST_MEASURED:
         before = time.perf_counter()
-        learner.step(len(durations), 0.0)[0].item()
-        durations.append(time.perf_counter() - before)
-        enough = len(durations) >= SLOW_STEPS + FEWEST_MEASURED
-        if enough and time.perf_counter() - started > MEASURED_SHARE * max_time:
+        learner.step(len(steps), 0.0)[0].item()
+        steps.append(time.perf_counter() - before)
+        enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > share
+        if enough or (len(steps) > 1 and sum(steps) > 4 * share):  # each step takes seconds
             break
-    windows = learner.validation_windows()
-    next(windows)
+    windows: list[float] = []
     before = time.perf_counter()
-    measured = sum(1 for _ in islice(windows, MEASURED_WINDOWS))
-    per_window = (time.perf_counter() - before) / max(1, measured)
+    for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
+        windows.append(time.perf_counter() - before)
+        before = time.perf_counter()
+        if sum(windows) > share:
+            break
     return _Speed(
-        step=statistics.median(durations[SLOW_STEPS:]),
-        validation=learner.validation_window_count * per_window,
+        step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
+        validation=learner.validation_window_count * statistics.median(windows[1:] or windows),
     )
 
 

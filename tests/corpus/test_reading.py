@@ -91,8 +91,9 @@ def test_wrong_utf8_is_named_by_offset(document, small_chunks, data, offset, byt
     ("data", "name"),
     [
         (gzip.compress(b"text"), "a gzip archive"),
-        (b"%PDF-1.7\n", "a PDF document"),
-        (b"PK\x03\x04....", "a zip archive"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "a zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a git-lfs pointer"),
         (b"\x89PNG\r\n", "a PNG picture"),
         ("text".encode("utf-16"), "UTF-16 text"),
         ("plain text".encode("utf-16-le"), "UTF-16 text"),
@@ -105,6 +106,13 @@ def test_wrong_utf8_is_named_by_offset(document, small_chunks, data, offset, byt
 def test_what_is_no_text_is_called_by_its_name(document, data, name):
     with pytest.raises(CorpusError, match=f"text.txt is {name}"):
         text_of(document(data))
+
+
+@pytest.mark.parametrize(
+    "text", ["BZhang said so", "GIF89a is a format", "<!DOCTYPE html><p>é", "%PDF-1.7", "{\\rtf1}"]
+)
+def test_a_text_may_begin_as_it_likes(document, text):
+    assert text_of(document(text.encode())) == text
 
 
 def test_a_few_nul_bytes_do_not_make_a_text_utf16(document):
