@@ -37,7 +37,7 @@ from safetensors.numpy import save as to_safetensors
 from charlm import tokenizers
 from charlm.config import ModelConfig, parameters
 from charlm.errors import CheckpointError, ConfigError
-from charlm.filetypes import HEAD_SIZE, recognise
+from charlm.filetypes import HEAD_SIZE, is_text, recognise
 from charlm.tokenizers import Tokenizer
 
 FORMAT = 1
@@ -143,6 +143,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         CheckpointError: With the reason of the system. No temporary file is left.
     """
+    _refuse_devices(path)
     target = path.resolve()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -166,6 +167,7 @@ def check_writable(path: Path) -> None:
     """Raise CheckpointError now if `path` could not be written later."""
     if path.is_dir():
         raise CheckpointError(f"{path} is a directory", hint=f"name a file: {path / 'model'}")
+    _refuse_devices(path)
     folder = path.resolve().parent
     if not folder.is_dir():
         raise CheckpointError(f"{folder} does not exist", hint=f"mkdir -p {folder}")
@@ -176,6 +178,15 @@ def check_writable(path: Path) -> None:
             probe.unlink()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _refuse_devices(path: Path) -> None:
+    """Raise CheckpointError for what a rename would destroy: a device, a pipe, a socket."""
+    if str(path) == "-" or (path.exists() and not path.is_file()):
+        raise CheckpointError(
+            f"a model cannot be written to {path}, which is not a regular file",
+            hint="name a file with --output",
+        )
 
 
 @contextlib.contextmanager
@@ -210,6 +221,8 @@ def _refuse_what_is_no_checkpoint(path: Path) -> None:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     found = recognise(head)
+    if is_text(head):  # the first bytes of a safetensors file are a number, with NULs in it
+        found = found or ("text" if head else "empty")
     if found is not None and found != "a safetensors file":
         raise CheckpointError(f"{path} is {found}, not a charlm model", hint=hint)
 

@@ -4,6 +4,8 @@ A message that says "is a gzip archive" saves its reader a search; nothing here 
 file may do.
 """
 
+import codecs
+
 HEAD_SIZE = 4096  # bytes that `recognise` wants to see
 
 GIT_LFS_POINTER = "a git-lfs pointer, not the file itself"
@@ -53,3 +55,11 @@ def recognise(head: bytes) -> str | None:
         if len(head) >= 4 and zeros.count(0) > 0.7 * len(zeros) and letters.count(0) == 0:
             return "UTF-16 text"
     return None
+
+
+def is_text(head: bytes) -> bool:
+    """Tell whether `head` is UTF-8, perhaps cut short, without a NUL."""
+    try:
+        return "\0" not in codecs.getincrementaldecoder("utf-8")("strict").decode(head)
+    except UnicodeDecodeError:
+        return False

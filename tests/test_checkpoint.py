@@ -203,8 +203,8 @@ def zipped():
         (b"<!DOCTYPE html><html>", "an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
         (save({"a": np.zeros(3, np.float32)}), "a safetensors file, but not one of charlm's"),
-        (b"", "damaged"),
-        (b"Once upon a time there was a text.", "damaged"),
+        (b"", "is empty, not a charlm model"),
+        (b"Once upon a time there was a text.", "is text, not a charlm model"),
         ((1 << 62).to_bytes(8, "little") + b"{}", "damaged"),
     ],
 )
@@ -220,6 +220,15 @@ def test_a_device_or_directory_is_refused_unread(tmp_path):
     for odd in (tmp_path, "/dev/zero"):
         with pytest.raises(CheckpointError, match="not a regular file"):
             Checkpoint.load(type(tmp_path)(odd))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_or_device_is_never_replaced(random_checkpoint, path):
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match="which is not a regular file"):
+        random_checkpoint().save(path)
+
+    assert stat.S_ISFIFO(path.stat().st_mode)
 
 
 def test_a_pickle_is_never_run(path, tmp_path):
@@ -307,6 +316,8 @@ def test_an_unwritable_place_is_found_before_anything_is_done(tmp_path):
         check_writable(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         check_writable(tmp_path / "nowhere" / "model")
+    with pytest.raises(CheckpointError, match="to -, which is not a regular file"):
+        check_writable(type(tmp_path)("-"))
     check_writable(tmp_path / "model")
 
     assert os.listdir(tmp_path) == []

@@ -58,3 +58,10 @@ def main() -> None:
 
         show_error(error)
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    except OSError as error:  # of typer's own writing: --help > /dev/full
+        from charlm.cli.output import point_stdout_at_nothing
+        from charlm.display import show_error
+
+        point_stdout_at_nothing()
+        show_error(CharlmError(str(error)))
+        raise SystemExit(1) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm.cli.options import JsonOption, model_path
+from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
 from charlm.config import parameters
 from charlm.errors import CheckpointError
@@ -25,14 +25,16 @@ ModelArgument = Annotated[
 ]
 
 
-def info_command(model: ModelArgument = None, json: JsonOption = False) -> None:
+def info_command(
+    path: ModelArgument = None, model: ModelOption = None, json: JsonOption = False
+) -> None:
     """Show a model's size, tokenizer, origin and score.
 
     Example: charlm info model.safetensors
     """
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
 
-    path = model_path(model)
+    path = model_path(path or model)
     facts = _facts(Checkpoint.load(path), path)
     if json:
         write_json(facts)
@@ -100,7 +102,7 @@ def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "steps" in provenance:
         yield (
             "trained",
-            f"{provenance['steps']:,} steps, {provenance['epochs']:.3g} epochs, "
+            f"{count(provenance['steps'], 'step')}, {provenance['epochs']:.3g} epochs, "
             f"{provenance['seconds']:.1f} s, by charlm {provenance['charlm_version']}",
         )
     if "validation" in provenance:

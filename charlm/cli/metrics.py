@@ -1,5 +1,6 @@
 """The metrics file: JSON Lines of progress and scores."""
 
+import contextlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,7 +29,8 @@ class Metrics:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # `append` has told
+                self._file.close()
 
     def append(self, event: "Progress | Validation | Finished") -> None:
         """Write what the event says, at once; without a file, nothing.

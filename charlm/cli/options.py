@@ -31,12 +31,14 @@ def model_path(given: Path | None) -> Path:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that "90", "90s", "1.5m" or "2h" stand for.
+    """Return the seconds that "90", "90s", "1.5m", "2h" or "1h30m" stand for.
 
     Raises:
         typer.BadParameter: If `text` is nothing of the kind.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
+    if match is None or not any(match.groups()):
+        raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds

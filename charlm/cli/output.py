@@ -28,10 +28,10 @@ def write(text: str) -> None:
         sys.stdout.buffer.write(_LONE_SURROGATE.sub("\ufffd", text).encode())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        _point_stdout_at_nothing()
+        point_stdout_at_nothing()
         raise typer.Exit from None
     except OSError as error:
-        _point_stdout_at_nothing()
+        point_stdout_at_nothing()
         raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
 
 
@@ -40,7 +40,7 @@ def write_json(value: object) -> None:
     write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _point_stdout_at_nothing() -> None:
+def point_stdout_at_nothing() -> None:
     """Keep Python from flushing into the broken stdout again when it exits."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())

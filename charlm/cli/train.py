@@ -9,7 +9,7 @@ import typer
 
 from charlm.cli.metrics import Metrics
 from charlm.cli.options import parse_duration
-from charlm.cli.signals import stop_signals
+from charlm.cli.signals import Stop, stop_signals
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
@@ -24,9 +24,12 @@ from charlm.config import (
     TrainingConfig,
 )
 from charlm.errors import CheckpointError, TrainingError
+from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
     from charlm.corpus.encoding import Corpus
+    from charlm.display import TrainingDisplay
+    from charlm.training.plan import Plan
 
 BUDGET, MODEL, LEARNING, MACHINE = "Budget", "Model", "Learning", "Machine and output"
 
@@ -224,43 +227,63 @@ def _train(
     quiet: bool,
 ) -> None:
     from charlm.display import TrainingDisplay
-    from charlm.training.hardware import prepare  # torch, which takes a second
-    from charlm.training.loop import Finished, Progress, Validation, train
-    from charlm.training.plan import make_plan
 
-    prepare(config.threads)
-    plan = make_plan(corpus, model, config)
-    with (
-        TrainingDisplay(quiet=quiet) as display,
-        Metrics(metrics) as log,
-        stop_signals() as stop,
-    ):
+    with TrainingDisplay(quiet=quiet) as display, Metrics(metrics) as log, stop_signals() as stop:
+        display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
+        from charlm.training.hardware import prepare
+        from charlm.training.plan import make_plan
+
+        prepare(config.threads)
+        plan = make_plan(corpus, model, config)
         if plan.config.batch_size < config.batch_size:
             display.note(
-                f"the text is short: {plan.config.batch_size} streams side by side "
-                f"instead of {config.batch_size}"
+                f"the text is short: {count(plan.config.batch_size, 'stream')} "
+                f"side by side instead of {config.batch_size}"
             )
-        display.planned(plan)
-        is_saved = False
-        try:
-            for event in train(corpus, plan, should_stop=stop.is_wanted):
-                log.append(event)
-                match event:
-                    case Progress():
-                        display.progressed(event)
-                    case Validation():
-                        if event.best is not None:
-                            event.best.save(output)
-                            is_saved = True
-                        display.validated(event)
-                    case Finished():
-                        display.finished(event, output, _generate_line(output))
-        except TrainingError:
-            if is_saved:
-                display.note(f"{output} holds the best model until then")
-            raise
+        if stop.is_wanted():
+            display.note("stopped before training began; nothing is saved")
+        else:
+            display.planned(plan)
+            _run(corpus, plan, stop, display, log, output)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
+
+
+def _run(
+    corpus: "Corpus",
+    plan: "Plan",
+    stop: Stop,
+    display: "TrainingDisplay",
+    log: Metrics,
+    output: Path,
+) -> None:
+    """Train, show what happens, and save each model that is better than all before."""
+    from charlm.training.loop import Finished, Progress, Validation, train
+
+    is_saved = False
+    try:
+        for event in train(corpus, plan, should_stop=stop.is_wanted):
+            log.append(event)
+            match event:
+                case Progress():
+                    display.progressed(event)
+                case Validation():
+                    if event.best is not None:
+                        event.best.save(output)
+                        is_saved = True
+                    display.validated(event)
+                case Finished():
+                    display.finished(event, output, _generate_line(output))
+    except TrainingError:
+        if is_saved:
+            display.note(f"{output} holds the best model until then")
+        raise
+
+
+def _what_was_read(corpus: "Corpus") -> str:
+    facts = corpus.facts
+    names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
+    return f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
 
 
 def _generate_line(output: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from charlm.errors import ConfigError, CorpusError
-from charlm.filetypes import GIT_LFS_POINTER, HEAD_SIZE, recognise
+from charlm.filetypes import GIT_LFS_POINTER, HEAD_SIZE, is_text, recognise
 
 CHUNK_BYTES = 1 << 22
 STDIN = "-"
@@ -67,13 +67,13 @@ class Document:
 
     def _refuse_other_formats(self, head: bytes) -> None:
         found = recognise(head)
-        if found is None or (_is_text(head) and found != GIT_LFS_POINTER):
+        if found is None or (is_text(head) and found != GIT_LFS_POINTER):
             return  # the source of a page may be learnt from, and a text may begin as it likes
         hint = "give plain text in UTF-8"
         if found.startswith("UTF"):
             hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
         elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
-            hint = "unpack it first, for example: zcat FILE | charlm train -"
+            hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
         raise CorpusError(f"{self.name} is {found}, not UTF-8 text", hint=hint)
 
     def _decode(
@@ -155,14 +155,6 @@ def _directory(path: Path) -> list[Document]:
     if not files:
         raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
     return [Document(str(file), file) for file in files]
-
-
-def _is_text(head: bytes) -> bool:
-    """Tell whether `head` is UTF-8, perhaps cut short, without a NUL."""
-    try:
-        return "\0" not in codecs.getincrementaldecoder("utf-8")("strict").decode(head)
-    except UnicodeDecodeError:
-        return False
 
 
 def _standard_input() -> IO[bytes]:

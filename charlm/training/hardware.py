@@ -1,10 +1,12 @@
 """What the machine offers: device, precision, threads."""
 
+import os
+
 import torch
 from torch import nn
 
 from charlm.config import Device, Precision
-from charlm.errors import TrainingError
+from charlm.errors import ConfigError, TrainingError
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -45,7 +47,13 @@ def prepare(threads: int | None) -> None:
     """Set the number of threads, and flush denormal numbers to zero.
 
     Denormals arise when gates saturate and cost a processor a hundred times a normal number.
+
+    Raises:
+        ConfigError: If there are fewer cores: threads would wait for one another.
     """
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise ConfigError(f"threads must be at most {cores}, the cores here, got {threads}")
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

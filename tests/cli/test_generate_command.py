@@ -144,6 +144,18 @@ def test_a_full_disk_is_one_line(charlm_path, verse_model_path):
     assert result.stderr == b"error: standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("wanted", ["--help", "--version"])
+def test_help_on_a_full_disk_is_one_line(charlm_path, wanted):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [charlm_path, wanted], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    assert result.returncode == 1
+    assert b"No space left on device" in result.stderr
+    assert b"Traceback" not in result.stderr and result.stderr.count(b"\n") == 1
+
+
 def test_a_closed_stdout_is_one_line(charlm_path, verse_model_path):
     result = subprocess.run(
         ["sh", "-c", '"$0" generate -m "$1" -n 10 >&-', charlm_path, str(verse_model_path)],

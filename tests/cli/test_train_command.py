@@ -18,6 +18,7 @@ def test_training_says_what_it_will_do_and_what_it_did(charlm, verse_path, tmp_p
     assert result.returncode == 0
     assert result.stdout == b""
     assert talk.startswith(
+        "read 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
     assert "40 steps" in talk
@@ -83,6 +84,13 @@ def test_metrics_are_json_lines_that_are_appended(charlm, verse_path, tmp_path):
     assert {record["best"] for record in validation} <= {True, False}
 
 
+def test_metrics_on_a_full_disk_are_one_line(charlm, verse_path):
+    result = charlm("train", verse_path, *SMALL, "--max-steps", 10, "--metrics", "/dev/full", "-q")
+
+    assert result.returncode == 1
+    assert result.stderr == b"error: /dev/full cannot be written: No space left on device\n"
+
+
 def test_overwrite_overwrites(charlm, verse_path, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"old")
 
@@ -102,6 +110,7 @@ def test_overwrite_overwrites(charlm, verse_path, tmp_path):
         (("good.txt", "-o", "."), 1, "error: . is a directory"),
         (("good.txt", "-o", "no/where"), 1, "no does not exist"),
         (("good.txt", "--metrics", "no/where"), 1, "error: no/where cannot be written"),
+        (("good.txt", "-o", "m", "--threads", "4096"), 2, "error: threads must be at most"),
         (("good.txt", "--hidden-size", "0"), 2, "error: hidden-size must be a whole number"),
         (("good.txt", "--dropout", "1"), 2, "error: dropout must be at least 0 and below 1"),
         (("good.txt", "--max-time", "soon"), 2, "'soon' is no duration"),
@@ -155,6 +164,7 @@ def test_an_interrupted_training_keeps_its_best_model(
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     ) as process:
+        process.stderr.readline()  # what was read
         process.stderr.readline()  # the plan: training begins
         time.sleep(1)
         process.send_signal(number)
@@ -164,3 +174,19 @@ def test_an_interrupted_training_keeps_its_best_model(
     assert "stopped as asked after" in talk
     assert "saved model.safetensors" in talk
     assert charlm("generate", "-n", 10).returncode == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_an_interruption_before_training_saves_nothing(charlm_path, verse_path, tmp_path):
+    with subprocess.Popen(
+        [charlm_path, "train", str(verse_path), "--max-time", "1h"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stderr.readline()  # what was read
+        process.send_signal(signal.SIGINT)
+        talk = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130
+    assert talk == b"stopped before training began; nothing is saved\n"
+    assert os.listdir(tmp_path) == []
