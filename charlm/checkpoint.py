@@ -2,11 +2,14 @@
 
 A checkpoint is a plain safetensors file, so every tool that knows the format opens it:
 
-* Tensors are float32. With V tokens, embedding size E, hidden size H and layers l = 0, 1, …:
+* Weights are float32. With V tokens, embedding size E, hidden size H and layers l = 0, 1, …:
   `embedding.weight` (V + 1, E), whose last row is read at the start of a text;
   `recurrent.{l}.weight_ih` (4H, E or H), `recurrent.{l}.weight_hh` (4H, H) and
   `recurrent.{l}.bias` (4H,), with the gates in PyTorch's order: input, forget, cell, output;
-  `output.weight` (V, H) and `output.bias` (V,).
+  `output.weight` (V, H) and `output.bias` (V,). Models of lines and pairs have V + 1 outputs,
+  the last for the end of an item. With tied weights the embedding is the output matrix, and
+  `output.projection` (E, H) stands before it if E is not H.
+* `tokenizer.model`, uint8, is a SentencePiece model where the tokenizer has one.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
   `config`, `tokenizer`, `provenance`, and `sha256`, a hash of all of these and of every tensor's
   name, shape and bytes. (One entry, because safetensors writes several in any order.)
@@ -42,6 +45,7 @@ from charlm.tokenizers import Tokenizer
 
 FORMAT = 1
 KEY = "charlm"
+TOKENIZER_MODEL = "tokenizer.model"
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -80,8 +84,12 @@ class Checkpoint:
             "tokenizer": self.tokenizer.to_json(),
             "provenance": dict(self.provenance),
         }
-        facts["sha256"] = _digest(facts, self.arrays)
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.ascontiguousarray(array) for name, array in self.arrays.items()
+        }
+        if self.tokenizer.binary:
+            arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
+        facts["sha256"] = _digest(facts, arrays)
         write_atomically(path, to_safetensors(arrays, {KEY: _to_json(facts)}))
 
     @classmethod
@@ -115,7 +123,8 @@ class Checkpoint:
                     hint="upgrade charlm",
                 )
             config = ModelConfig.from_json(facts.get("config"))
-            tokenizer = tokenizers.from_json(facts.get("tokenizer"))
+            binary = _tokenizer_model(path, file)
+            tokenizer = tokenizers.from_json(facts.get("tokenizer"), binary)
         except ConfigError as error:
             raise CheckpointError(f"{path} is damaged: {error.message}") from None
         provenance = facts.get("provenance")
@@ -128,6 +137,7 @@ class Checkpoint:
                 f"{path} is damaged: its contents do not match their SHA-256",
                 hint="copy it anew, or train again",
             )
+        arrays.pop(TOKENIZER_MODEL, None)
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{path} holds weights that are not finite numbers")
         return cls(config=config, tokenizer=tokenizer, arrays=arrays, provenance=provenance)
@@ -230,7 +240,7 @@ def _refuse_what_is_no_checkpoint(path: Path) -> None:
 def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -> None:
     """Compare what the header claims with what the config implies, before any tensor is read."""
     wanted = {parameter.name: parameter.shape for parameter in parameters(config, vocab_size)}
-    names = set(file.keys())
+    names = set(file.keys()) - {TOKENIZER_MODEL}
     if names != set(wanted):
         odd = sorted(names ^ set(wanted))[0]
         problem = "lacks" if odd in wanted else "has an unknown"
@@ -244,7 +254,17 @@ def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -
             )
 
 
-def _digest(facts: Mapping[str, object], arrays: Arrays) -> str:
+def _tokenizer_model(path: Path, file: Any) -> bytes:
+    """Return the SentencePiece model in the file; where there is none, nothing."""
+    if TOKENIZER_MODEL not in file.keys():
+        return b""
+    tensor = file.get_slice(TOKENIZER_MODEL)
+    if tensor.get_dtype() != "U8" or len(tensor.get_shape()) != 1:
+        raise CheckpointError(f"{path} is damaged: {TOKENIZER_MODEL} is no sequence of bytes")
+    return bytes(file.get_tensor(TOKENIZER_MODEL))
+
+
+def _digest(facts: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 of everything in the file but the hash itself."""
     hashed = {name: value for name, value in facts.items() if name != "sha256"}
     digest = hashlib.sha256(_to_json(hashed).encode())

@@ -5,18 +5,22 @@ A default stands here and nowhere else; the commands' flags and help read it fro
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from charlm.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
-TokenizerKind = Literal["char", "byte"]
+TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
+
+Form = Literal["text", "lines", "pairs"]
 
 DEFAULT_MODEL_PATH = "model.safetensors"
 DEFAULT_MAX_TIME = 300.0  # seconds
-DEFAULT_TOKENIZER: TokenizerKind = "char"
+# Tokenizers that learn as many pieces as they are told to, and how many that is without a word.
+DEFAULT_VOCAB_SIZE = {"word": 20_000, "bpe": 4_000, "unigram": 4_000}  # beside the bytes
+LARGE_EMBEDDING_SIZE = 256  # of words and subwords
 DEFAULT_LENGTH = 500  # characters
 
 DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
@@ -39,31 +43,102 @@ LARGEST_NUM_LAYERS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """How texts become what is learnt from, and which part of them is held out."""
+
+    tokenizer: TokenizerKind = "char"
+    vocab_size: int | None = None  # words or subwords beside the bytes; None is the tokenizer's own
+    # One running text; lines that are items of their own; or lines of a source, a tab and a target.
+    form: Form = "text"
+    document_separator: str | None = None  # stands between documents and is no part of them
+    validation_fraction: float = 0.1
+    max_validation_characters: int = 500_000
+
+    def __post_init__(self) -> None:
+        _require_choice("tokenizer", self.tokenizer, get_args(TokenizerKind))
+        _require_choice("form", self.form, get_args(Form))
+        _require("validation-fraction", self.validation_fraction, above=0, below=1)
+        if self.vocab_size is not None:
+            _require_whole("vocab-size", self.vocab_size, 1, LARGEST_SIZE)
+            if self.tokenizer not in DEFAULT_VOCAB_SIZE:
+                raise ConfigError(
+                    f"vocab-size has no meaning for the {self.tokenizer} tokenizer",
+                    hint=f"it is for --tokenizer {', '.join(DEFAULT_VOCAB_SIZE)}",
+                )
+        if self.document_separator is not None and (
+            self.form != "text" or not self.document_separator
+        ):
+            raise ConfigError("document-separator must be a text between documents, not lines")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Size of the network; stored in every checkpoint."""
+    """The network's size, and what its ids stand for; stored in every checkpoint.
+
+    With `tie_weights` the output matrix is the embedding (Press & Wolf 2017,
+    https://arxiv.org/abs/1608.05859), behind a projection where their sizes differ.
+    """
 
     embedding_size: int = 64
     hidden_size: int = 512  # units per layer
     num_layers: int = 1
+    tie_weights: bool = False
+    form: Form = "text"
+    document_separator: str | None = None
 
     def __post_init__(self) -> None:
         _require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
         _require_whole("hidden-size", self.hidden_size, 1, LARGEST_SIZE)
         _require_whole("num-layers", self.num_layers, 1, LARGEST_NUM_LAYERS)
+        _require_choice("tie-weights", self.tie_weights, (False, True))
+        _require_choice("form", self.form, get_args(Form))
+        if not isinstance(self.document_separator, str | None):
+            raise ConfigError("document-separator must be a text")
+
+    @classmethod
+    def for_tokenizer(
+        cls,
+        kind: TokenizerKind,
+        *,
+        embedding_size: int | None = None,
+        tie_weights: bool | None = None,
+        **more: Any,
+    ) -> "ModelConfig":
+        """Return the config whose unnamed settings suit a tokenizer.
+
+        The larger the vocabulary, the more the embedding has to tell apart, and the more a
+        second matrix of its size costs.
+        """
+        is_large = kind in DEFAULT_VOCAB_SIZE
+        if embedding_size is None:
+            embedding_size = LARGE_EMBEDDING_SIZE if is_large else cls.embedding_size
+        if tie_weights is None:
+            tie_weights = is_large
+        return cls(embedding_size=embedding_size, tie_weights=tie_weights, **more)
+
+    @property
+    def predicts_boundary(self) -> bool:
+        """Whether the end of an item is predicted, as one more token."""
+        return self.form != "text"
+
+    def outputs(self, vocab_size: int) -> int:
+        """Return the number of tokens that are predicted."""
+        return vocab_size + self.predicts_boundary
 
     @classmethod
     def from_json(cls, value: object) -> "ModelConfig":
         """Return the config that `to_json` wrote, trusting nothing in `value`.
 
         Raises:
-            ConfigError: If a key is missing, unknown, or its value out of range.
+            ConfigError: If a key is unknown or its value out of range. One that is not there
+                has its default, which is what files meant that were written before it.
         """
         names = set(cls.__dataclass_fields__)
-        if not isinstance(value, dict) or set(value) != names:
-            raise ConfigError(f"a model config must hold exactly: {', '.join(sorted(names))}")
+        if not isinstance(value, dict) or not {"hidden_size"} <= set(value) <= names:
+            raise ConfigError(f"a model config must hold: {', '.join(sorted(names))}")
         return cls(**value)
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, Any]:
         """Return the config as a JSON object."""
         return asdict(self)
 
@@ -85,10 +160,12 @@ class Parameter:
 def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
     """Return every parameter of the network, in the order of the computation.
 
-    The embedding has one row more than the vocabulary: the start of a text, which is read but
-    never predicted. Rows of the LSTM's matrices are its gates: input, forget, cell, output.
+    The embedding has one row more than the vocabulary: the boundary, which is read at the start
+    of a text. Models of lines and pairs predict it, too, after the last token of an item. Rows of
+    the LSTM's matrices are its gates: input, forget, cell, output.
     """
     embedding, hidden = config.embedding_size, config.hidden_size
+    outputs, rows = config.outputs(vocab_size), "(V + 1)" if config.predicts_boundary else "V"
     found = [Parameter("embedding.weight", (vocab_size + 1, embedding), "(V + 1) × E")]
     for layer in range(config.num_layers):
         inputs, letter = (embedding, "E") if layer == 0 else (hidden, "H")
@@ -97,10 +174,11 @@ def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
             Parameter(f"recurrent.{layer}.weight_hh", (4 * hidden, hidden), "4H × H"),
             Parameter(f"recurrent.{layer}.bias", (4 * hidden,), "4H"),
         ]
-    found += [
-        Parameter("output.weight", (vocab_size, hidden), "V × H"),
-        Parameter("output.bias", (vocab_size,), "V"),
-    ]
+    if not config.tie_weights:
+        found.append(Parameter("output.weight", (outputs, hidden), f"{rows} × H"))
+    elif embedding != hidden:
+        found.append(Parameter("output.projection", (embedding, hidden), "E × H"))
+    found.append(Parameter("output.bias", (outputs,), rows.strip("()")))
     return found
 
 
@@ -171,17 +249,6 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitConfig:
-    """Which part of the text is held out to measure what was learnt."""
-
-    validation_fraction: float = 0.1
-    max_validation_characters: int = 500_000
-
-    def __post_init__(self) -> None:
-        _require("validation-fraction", self.validation_fraction, above=0, below=1)
-
-
-@dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How the next token is drawn: logits ÷ temperature, then top-k, then top-p."""
 
@@ -202,9 +269,9 @@ def _require_whole(name: str, value: object, smallest: int, largest: int) -> Non
         )
 
 
-def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def _require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def _require(

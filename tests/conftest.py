@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig, SplitConfig, TrainingConfig, parameters
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig, parameters
 from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.layout import Passages, segments
 from charlm.corpus.reading import Document
+from charlm.inference.scoring import score_passages
 from charlm.tokenizers import CharacterTokenizer
 
 # Networks as small as these learn fastest on one thread, and threads that wait for one another on a
@@ -30,10 +32,8 @@ VERSE = (
 def random_checkpoint():
     """Build a checkpoint with random weights of a size that makes every gate matter."""
 
-    def build(characters="abcdefgh", *, embedding_size=5, hidden_size=7, num_layers=1, scale=1.0):
-        config = ModelConfig(
-            embedding_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers
-        )
+    def build(characters="abcdefgh", *, embedding_size=5, hidden_size=7, scale=1.0, **more):
+        config = ModelConfig(embedding_size=embedding_size, hidden_size=hidden_size, **more)
         tokenizer = CharacterTokenizer(characters)
         generator = np.random.default_rng(0)
         arrays = {
@@ -51,12 +51,23 @@ def random_checkpoint():
 def corpus_of(tmp_path):
     """Encode a text as training would."""
 
-    def build(text, *, kind="char", split=SplitConfig()):  # noqa: B008 – frozen
+    def build(text, **config):
         path = tmp_path / "corpus.txt"
         path.write_bytes(text.encode())
-        return encode_corpus([Document("corpus.txt", path)], kind, split)
+        return encode_corpus([Document("corpus.txt", path)], CorpusConfig(**config))
 
     return build
+
+
+@pytest.fixture
+def score_segments():
+    """Score ids as one text that is cut into so many passages; in nats."""
+
+    def score(runtime, ids, boundary_id, *, count):
+        cut = segments(0, len(ids), count)
+        return score_passages(runtime, Passages(ids, boundary_id, *cut))
+
+    return score
 
 
 def learn(corpus, model, config):
@@ -78,7 +89,7 @@ def verse_path(tmp_path_factory):
 @pytest.fixture(scope="session")
 def verse_checkpoint(verse_path):
     """A small model that has learnt the verse."""
-    corpus = encode_corpus([Document("verse.txt", verse_path)], "char", SplitConfig())
+    corpus = encode_corpus([Document("verse.txt", verse_path)], CorpusConfig())
     config = TrainingConfig(
         max_steps=200, batch_size=8, bptt_length=32, dropout=0.0, precision="fp32", device="cpu"
     )

@@ -16,8 +16,10 @@ import pytest
 from safetensors.numpy import save
 
 from charlm import checkpoint as checkpoint_module
+from charlm import tokenizers
 from charlm.checkpoint import Checkpoint, check_writable, write_atomically
-from charlm.errors import CheckpointError
+from charlm.config import ModelConfig, parameters
+from charlm.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture
@@ -52,6 +54,47 @@ def test_what_was_saved_is_loaded(random_checkpoint, path):
     assert loaded.tokenizer.pieces == saved.tokenizer.pieces
     assert loaded.arrays.keys() == saved.arrays.keys()
     assert all((loaded.arrays[name] == saved.arrays[name]).all() for name in saved.arrays)
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
+def test_a_tokenizer_of_any_kind_travels_in_the_file(path, kind):
+    text = "the cat sat on the mat, and the dog sat on the log.\n" * 9
+    tokenizer = tokenizers.learn(kind, [text], vocab_size=50)
+    config = ModelConfig(embedding_size=2, hidden_size=2, form="lines", tie_weights=True)
+    arrays = {
+        parameter.name: np.zeros(parameter.shape, np.float32)
+        for parameter in parameters(config, tokenizer.vocab_size)
+    }
+    Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays).save(path)
+    loaded = Checkpoint.load(path)
+
+    assert loaded.config == config
+    assert loaded.tokenizer.encode(text).tolist() == tokenizer.encode(text).tolist()
+    assert loaded.arrays.keys() == arrays.keys()
+
+
+def test_a_damaged_sentencepiece_model_is_refused_before_it_is_used(path):
+    tokenizer = tokenizers.learn("bpe", ["the cat sat on the mat. " * 9], vocab_size=50)
+    config = ModelConfig(embedding_size=2, hidden_size=2)
+    arrays = {
+        parameter.name: np.zeros(parameter.shape, np.float32)
+        for parameter in parameters(config, tokenizer.vocab_size)
+    }
+    Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays).save(path)
+    data = bytearray(path.read_bytes())
+    place = data.index(tokenizer.binary)
+    data[place + 20] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(CheckpointError, match="SentencePiece model does not match its SHA-256"):
+        Checkpoint.load(path)
+
+
+def test_a_setting_that_a_file_does_not_know_has_its_default():
+    assert ModelConfig.from_json({"hidden_size": 7}) == ModelConfig(hidden_size=7)
+    for value in ({}, {"hidden_size": 7, "cell": "gru"}, {"hidden_size": 7, "form": "poems"}):
+        with pytest.raises(ConfigError):
+            ModelConfig.from_json(value)
 
 
 def test_the_same_model_makes_the_same_file(random_checkpoint, tmp_path):

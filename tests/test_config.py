@@ -5,9 +5,9 @@ import math
 import pytest
 
 from charlm.config import (
+    CorpusConfig,
     ModelConfig,
     SamplingConfig,
-    SplitConfig,
     TrainingConfig,
     parameter_count,
     parameters,
@@ -30,8 +30,11 @@ from charlm.errors import ConfigError
         (SamplingConfig, "temperature", -1.0, "temperature must be at least 0, got -1"),
         (SamplingConfig, "top_p", 0.0, "top-p must be above 0 and at most 1, got 0"),
         (SamplingConfig, "top_k", -3, "top-k must be a whole number from 0"),
+        (CorpusConfig, "form", "poems", "form must be one of text, lines, pairs"),
+        (CorpusConfig, "vocab_size", 500, "vocab-size has no meaning for the char tokenizer"),
+        (CorpusConfig, "document_separator", "", "document-separator must be a text"),
         (
-            SplitConfig,
+            CorpusConfig,
             "validation_fraction",
             1.0,
             "validation-fraction must be above 0 and below 1",
@@ -51,6 +54,25 @@ def test_parameters_are_counted_as_in_textbooks():
 
     assert parameter_count(config, 10) == embedding + first + second + output
     assert [parameter.size for parameter in parameters(config, 10)][:2] == [33, 60]
+
+
+def test_models_of_lines_predict_their_end_with_one_more_output():
+    config = ModelConfig(embedding_size=3, hidden_size=5, form="lines")
+
+    assert (
+        parameter_count(config, 10)
+        - parameter_count(ModelConfig(embedding_size=3, hidden_size=5), 10)
+        == 5 + 1
+    )
+
+
+def test_large_vocabularies_have_a_larger_embedding_that_is_tied():
+    for kind, size, is_tied in (("char", 64, False), ("byte", 64, False), ("word", 256, True)):
+        config = ModelConfig.for_tokenizer(kind)
+        assert (config.embedding_size, config.tie_weights) == (size, is_tied)
+    given = ModelConfig.for_tokenizer("bpe", embedding_size=7, tie_weights=False, num_layers=2)
+
+    assert given == ModelConfig(embedding_size=7, num_layers=2)
 
 
 def test_each_optimizer_has_a_learning_rate_of_its_own_unless_one_is_given():

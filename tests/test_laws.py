@@ -17,7 +17,6 @@ from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime
-from charlm.inference.scoring import score_ids
 from charlm.tokenizers import ByteTokenizer, CharacterTokenizer
 
 
@@ -33,12 +32,14 @@ def test_law_1_lossless(text):
 
 
 @pytest.mark.parametrize("seen", ["", "the", "客"])
-def test_law_2_the_probabilities_of_all_continuations_sum_to_one(model, verse_checkpoint, seen):
+def test_law_2_the_probabilities_of_all_continuations_sum_to_one(
+    model, verse_checkpoint, score_segments, seen
+):
     """p(seen + one more token) over all tokens, each scored as a text, is p(seen)."""
     runtime = Runtime(verse_checkpoint.config, verse_checkpoint.arrays)
-    ids, start = list(model.tokenizer.encode(seen)), model.tokenizer.start_id
+    ids, start = list(model.tokenizer.encode(seen)), model.tokenizer.boundary_id
     continued = [
-        score_ids(runtime, np.array([*ids, token]), start)
+        score_segments(runtime, np.array([*ids, token]), start, count=1)
         for token in range(model.tokenizer.vocab_size)
     ]
 
@@ -53,10 +54,10 @@ def test_law_2_every_character_is_predicted_the_first_included(model):
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 17])
-def test_law_3_one_score_wherever_a_stream_was_cut(model, verse_path, cut):
+def test_law_3_one_score_wherever_a_stream_was_cut(model, verse_path, score_segments, cut):
     ids = model.tokenizer.encode(verse_path.read_text(encoding="utf-8"))
-    whole = score_ids(model._runtime, ids, model.tokenizer.start_id, segment_count=1)
-    parts = score_ids(model._runtime, ids, model.tokenizer.start_id, segment_count=cut)
+    whole = score_segments(model._runtime, ids, model.tokenizer.boundary_id, count=1)
+    parts = score_segments(model._runtime, ids, model.tokenizer.boundary_id, count=cut)
 
     assert abs(whole - parts) / len(ids) < 1e-4
 

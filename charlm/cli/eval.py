@@ -37,7 +37,7 @@ def eval_command(
     with open_documents(texts or ["-"]) as documents:
         judge = load(model_path(model))
         for document in documents:
-            score += judge.score("".join(document.read_text()))
+            score += judge.score("".join(document.read_text()), name=document.name)
     if score.characters == 0:
         raise CorpusError("there is no text to score: it has 0 characters")
     figures: dict[str, float | None] = {

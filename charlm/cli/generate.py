@@ -10,6 +10,9 @@ from charlm.cli.options import ModelOption, model_path
 from charlm.cli.output import write
 from charlm.config import DEFAULT_LENGTH, SamplingConfig
 from charlm.errors import CharlmError, ConfigError
+from charlm.wording import visible
+
+MOST_SHOWN = 20  # characters
 
 SeedOption = Annotated[
     str,
@@ -20,8 +23,21 @@ SeedOption = Annotated[
         help="The text to continue, echoed first; - reads it from stdin, less one final newline.",
     ),
 ]
+SeedFileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Take every line of this file, or of stdin for -, as a seed text, one after another.",
+        show_default=False,
+    ),
+]
 LengthOption = Annotated[
-    int, typer.Option("--length", "-n", help="Characters to generate, the seed not included.")
+    int,
+    typer.Option(
+        "--length",
+        "-n",
+        help="Characters to generate, the seed not included; lines and answers may end before.",
+    ),
 ]
 TemperatureOption = Annotated[
     float,
@@ -42,7 +58,10 @@ TopPOption = Annotated[
 ]
 CountOption = Annotated[
     int,
-    typer.Option(help="Texts to generate, each ended by a newline and set apart by an empty line."),
+    typer.Option(
+        help="Texts to generate for each seed text: lines one a line, others set apart by an "
+        "empty line."
+    ),
 ]
 RngSeedOption = Annotated[
     int | None,
@@ -58,6 +77,7 @@ RngSeedOption = Annotated[
 def generate_command(
     model: ModelOption = None,
     seed: SeedOption = "",
+    seed_file: SeedFileOption = None,
     length: LengthOption = DEFAULT_LENGTH,
     temperature: TemperatureOption = SamplingConfig.temperature,
     top_k: TopKOption = SamplingConfig.top_k,
@@ -67,6 +87,8 @@ def generate_command(
 ) -> None:
     """Write text that continues a seed text, as it is made.
 
+    A model of lines writes lines; a model of pairs answers the seed text.
+
     Example: charlm generate --seed "This is" -n 300 --temperature 0.7
     """
     for name, value, least in (("length", length, 0), ("count", count, 1)):
@@ -74,15 +96,20 @@ def generate_command(
             raise ConfigError(f"{name} must be at least {least}, got {value}")
     if rng_seed is not None and rng_seed < 0:
         raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
+    if seed and seed_file is not None:
+        raise ConfigError("--seed and --seed-file exclude one another")
     SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)  # before the model loads
-    text = _seed_text(seed)
+    seeds = [_seed_text(seed)] if seed_file is None else _seed_lines(seed_file)
     from charlm.inference.model import load  # NumPy, which --help does not need
 
     speaker = load(model_path(model))
+    _warn_of_unlisted(speaker.tokenizer.unlisted("".join(seeds)))
     rng_seed = secrets.randbits(63) if rng_seed is None else rng_seed
-    for item in range(count):
-        write(text)
-        last = text
+    form = speaker.config.form
+    texts = [text for text in seeds for _ in range(count)]
+    for item, text in enumerate(texts):
+        last = "" if form == "pairs" else text
+        write(last)
         for piece in speaker.stream(
             text,
             length=length,
@@ -92,9 +119,11 @@ def generate_command(
             rng_seed=(rng_seed, item),
         ):
             write(piece)
-            last = piece
-        if count > 1:
-            write("\n" if item == count - 1 else "\n\n")
+            last = piece or last
+        if form != "text":
+            write("\n")
+        elif len(texts) > 1 or seed_file is not None:
+            write("\n" if item == len(texts) - 1 else "\n\n")
         elif sys.stdout.isatty() and not last.endswith("\n"):
             write("\n")  # or the shell's prompt would stand in the text
 
@@ -102,15 +131,7 @@ def generate_command(
 def _seed_text(given: str) -> str:
     """Return the seed text, which must be valid Unicode to be echoed as it is."""
     if given == "-":
-        if sys.stdin.isatty():
-            raise ConfigError("--seed - reads stdin, which is a terminal")
-        try:
-            return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n")
-        except UnicodeDecodeError as error:
-            raise CharlmError(
-                f"the seed text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x} "
-                f"at offset {error.start:,}"
-            ) from None
+        return _stdin("--seed").removesuffix("\n")
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -120,3 +141,34 @@ def _seed_text(given: str) -> str:
             "note: --seed is the text to continue; the random generator's is --rng-seed", err=True
         )
     return given
+
+
+def _seed_lines(name: str) -> list[str]:
+    """Return the lines of a file or of stdin, without their ends."""
+    from charlm.corpus.items import split_lines
+    from charlm.corpus.reading import open_documents
+
+    with open_documents([name]) as [document]:
+        return [line for lines in split_lines(document.read_text()) for line in lines]
+
+
+def _stdin(option: str) -> str:
+    if sys.stdin.isatty():
+        raise ConfigError(f"{option} - reads stdin, which is a terminal")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CharlmError(
+            f"the seed text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x} "
+            f"at offset {error.start:,}"
+        ) from None
+
+
+def _warn_of_unlisted(characters: str) -> None:
+    """Say in one line which characters of the seed text the model has not learnt."""
+    if characters:
+        shown = " ".join(visible(character) for character in characters[:MOST_SHOWN])
+        more = " and more" if len(characters) > MOST_SHOWN else ""
+        typer.echo(
+            f"note: not in the model's vocabulary, so spelled out in bytes: {shown}{more}", err=True
+        )

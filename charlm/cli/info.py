@@ -67,7 +67,12 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield (
         f"network     LSTM, {count(facts['num_layers'], 'layer')} "
         f"of {count(facts['hidden_size'], 'unit')}, embedding of {facts['embedding_size']:,}"
+        f"{', which is the output matrix, too' if facts['tie_weights'] else ''}"
     )
+    if facts["form"] != "text":
+        yield f"form        {facts['form']}"
+    if facts["document_separator"] is not None:
+        yield f"documents   set apart by {visible(facts['document_separator'])!r}"
     yield f"tokenizer   {facts['tokenizer']['kind']}: {facts['vocabulary']}"
     try:
         origin = list(_origin(facts["provenance"]))

@@ -13,17 +13,19 @@ from charlm.cli.signals import Stop, stop_signals
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
-    DEFAULT_TOKENIZER,
+    DEFAULT_VOCAB_SIZE,
     DEFAULT_WEIGHT_DECAY,
+    LARGE_EMBEDDING_SIZE,
+    CorpusConfig,
     Device,
+    Form,
     ModelConfig,
     OptimizerName,
     Precision,
-    SplitConfig,
     TokenizerKind,
     TrainingConfig,
 )
-from charlm.errors import CheckpointError, TrainingError
+from charlm.errors import CheckpointError, ConfigError, TrainingError
 from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
     from charlm.display import TrainingDisplay
     from charlm.training.plan import Plan
 
-BUDGET, MODEL, LEARNING, MACHINE = "Budget", "Model", "Learning", "Machine and output"
+TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
+MACHINE = "Machine and output"
 
 _rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.items())
+
+_sizes = ", ".join(f"{kind} {size:,}" for kind, size in DEFAULT_VOCAB_SIZE.items())
 
 
 def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
@@ -45,7 +50,7 @@ CorpusArgument = Annotated[
     typer.Argument(
         metavar="CORPUS...",
         help="Texts to learn from, UTF-8: files, directories of .txt files, or - for stdin. "
-        "They follow one another as one text.",
+        "Each is a document of its own.",
         show_default=False,
     ),
 ]
@@ -72,16 +77,60 @@ def train_command(
     ] = None,
     max_epochs: Annotated[float | None, _option("Read the training text so often.", BUDGET)] = None,
     max_steps: Annotated[int | None, _option("Take so many steps.", BUDGET)] = None,
+    lines: Annotated[
+        bool, _option("Every line is a text of its own, with a start and an end.", TEXT, "--lines")
+    ] = False,
+    pairs: Annotated[
+        bool,
+        _option("Every line is a source, a tab and a target; learn to answer.", TEXT, "--pairs"),
+    ] = False,
+    document_separator: Annotated[
+        str | None,
+        _option(
+            "Stands between documents in a file and belongs to none; \\n and \\t are line end "
+            "and tab.",
+            TEXT,
+            metavar="TEXT",
+        ),
+    ] = None,
     tokenizer: Annotated[
-        TokenizerKind, _option("What a token is: a character, or a byte of UTF-8.", MODEL)
-    ] = DEFAULT_TOKENIZER,
+        TokenizerKind,
+        _option(
+            "What a token is: a character, a byte of UTF-8, a word, or a piece of a word as "
+            "byte-pair encoding or the unigram model finds it.",
+            TEXT,
+        ),
+    ] = CorpusConfig.tokenizer,
+    vocab_size: Annotated[
+        int | None,
+        _option(
+            f"Words or subwords that are tokens, at most; others are spelled. [default: {_sizes}]",
+            TEXT,
+            show_default=False,
+        ),
+    ] = None,
     hidden_size: Annotated[int, _option("LSTM units per layer.", MODEL)] = ModelConfig.hidden_size,
     num_layers: Annotated[
         int, _option("LSTM layers, one on top of another.", MODEL)
     ] = ModelConfig.num_layers,
     embedding_size: Annotated[
-        int, _option("Units that represent a token as input.", MODEL)
-    ] = ModelConfig.embedding_size,
+        int | None,
+        _option(
+            f"Units that represent a token as input. [default: {ModelConfig.embedding_size}, "
+            f"for words and subwords {LARGE_EMBEDDING_SIZE}]",
+            MODEL,
+            show_default=False,
+        ),
+    ] = None,
+    tie_weights: Annotated[
+        bool | None,
+        _option(
+            "Use one matrix for input and output. [default: for words and subwords]",
+            MODEL,
+            "--tie-weights/--no-tie-weights",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[
         int, _option("Streams of text that are read side by side.", LEARNING)
     ] = TrainingConfig.batch_size,
@@ -121,10 +170,11 @@ def train_command(
     validation_fraction: Annotated[
         float,
         _option(
-            "Share of the text, at its end, that is held out to measure what was learnt.",
+            "Share of the text, at its end, that is held out to measure what was learnt; of lines "
+            "and pairs, every n-th.",
             LEARNING,
         ),
-    ] = SplitConfig.validation_fraction,
+    ] = CorpusConfig.validation_fraction,
     validation: Annotated[
         str | None,
         _option(
@@ -152,8 +202,21 @@ def train_command(
 
     Example: charlm train book.txt --max-time 60s -o book.safetensors
     """
-    model = ModelConfig(
-        embedding_size=embedding_size, hidden_size=hidden_size, num_layers=num_layers
+    if lines and pairs:
+        raise ConfigError("--lines and --pairs exclude one another")
+    corpus_config = CorpusConfig(
+        tokenizer=tokenizer,
+        vocab_size=vocab_size,
+        form="lines" if lines else "pairs" if pairs else "text",
+        document_separator=_unescaped(document_separator),
+        validation_fraction=validation_fraction,
+    )
+    model = ModelConfig.for_tokenizer(
+        tokenizer,
+        embedding_size=embedding_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        tie_weights=tie_weights,
     )
     config = TrainingConfig(
         batch_size=batch_size,
@@ -171,16 +234,20 @@ def train_command(
         threads=threads,
         rng_seed=rng_seed,
     )
-    split = SplitConfig(validation_fraction=validation_fraction)
     _check_output(output, corpus, overwrite=overwrite)
     from charlm.display import show_note
 
-    encoded = _read(corpus, validation, tokenizer, split, note=_silent if quiet else show_note)
+    encoded = _read(corpus, validation, corpus_config, note=_silent if quiet else show_note)
     _train(encoded, model, config, output=output, metrics=metrics, quiet=quiet)
 
 
 def _silent(text: str) -> None:
     del text
+
+
+def _unescaped(text: str | None) -> str | None:
+    r"""Return a text in which \n and \t became what they stand for."""
+    return text and text.replace(r"\n", "\n").replace(r"\t", "\t")
 
 
 def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
@@ -200,20 +267,23 @@ def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
 def _read(
     names: list[str],
     validation: str | None,
-    tokenizer: TokenizerKind,
-    split: SplitConfig,
+    config: CorpusConfig,
     *,
     note: Callable[[str], None],
 ) -> "Corpus":
     from charlm.corpus.encoding import encode_corpus
     from charlm.corpus.reading import open_documents
+    from charlm.tokenizers.base import BYTES
 
     held_out = [validation] if validation else []
     with open_documents(names) as documents, open_documents(held_out) as validation_documents:
-        corpus = encode_corpus(documents, tokenizer, split, validation_documents)
+        corpus = encode_corpus(documents, config, validation_documents)
     for facts in corpus.facts:
         if facts.has_byte_order_mark:
             note(f"{facts.name} begins with a byte order mark, which was dropped")
+    found = corpus.tokenizer.vocab_size - BYTES
+    if config.vocab_size is not None and found < config.vocab_size:
+        note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
     return corpus
 
 
@@ -273,7 +343,7 @@ def _run(
                         is_saved = True
                     display.validated(event)
                 case Finished():
-                    display.finished(event, output, _generate_line(output))
+                    display.finished(event, output, _generate_line(output, plan.model.form))
     except TrainingError:
         if is_saved:
             display.note(f"{output} holds the best model until then")
@@ -283,11 +353,18 @@ def _run(
 def _what_was_read(corpus: "Corpus") -> str:
     facts = corpus.facts
     names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
-    return f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
+    read = f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
+    items = corpus.config.form.removesuffix("s")
+    return f"{read}: {count(corpus.items, items)}" if corpus.items else read
 
 
-def _generate_line(output: Path) -> str:
-    words = ["charlm", "generate", "--length", "300"]
+def _generate_line(output: Path, form: Form) -> str:
+    words = ["charlm", "generate"]
+    words += {
+        "text": ["--length", "300"],
+        "lines": ["--count", "20"],
+        "pairs": ["--seed", "a source"],
+    }[form]
     if output != Path(DEFAULT_MODEL_PATH):
         words += ["--model", str(output)]
     return shlex.join(words)

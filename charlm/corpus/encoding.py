@@ -1,112 +1,194 @@
-"""Chunks of text → ids in memory-mapped files, the validation part apart from the training part.
+"""Texts → ids in memory-mapped files, the validation part apart from the training part.
 
-The files have no name: they live in the temporary directory and vanish with the process.
+The files have no name: they live in the temporary directory and vanish with the process. Nothing
+as large as the corpus is held in memory.
 """
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-
-import numpy as np
 
 from charlm import tokenizers
-from charlm.config import SplitConfig, TokenizerKind
+from charlm.config import DEFAULT_VOCAB_SIZE, CorpusConfig
+from charlm.corpus.ids import EncodedText, RunningText, encode_parts
+from charlm.corpus.items import BOUNDARIES, BREAKS, encode_items, lines_of
+from charlm.corpus.parts import Extent, Part, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
 from charlm.errors import CorpusError
-from charlm.tokenizers import Ids, Tokenizer
+from charlm.tokenizers import Tokenizer
+from charlm.wording import count
 
 SMALLEST_CORPUS = 20  # characters; fewer cannot be split into something to learn and to check
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedText:
-    """Ids of a text in a memory-mapped file, and what the text measured before."""
-
-    ids: Ids  # shape (tokens,)
-    characters: int
+SAMPLE_BYTES = 32 << 20  # of a running text, for the vocabulary and for estimates
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """What a model learns from and is checked on."""
 
+    config: CorpusConfig
     tokenizer: Tokenizer
-    train: EncodedText
+    train: RunningText | EncodedText
     validation: EncodedText
     facts: tuple[DocumentFacts, ...]  # of the documents that were named as the corpus
+    items: int = 0  # lines or pairs, those that are held out included
 
 
 def encode_corpus(
     documents: Sequence[Document],
-    kind: TokenizerKind,
-    split: SplitConfig,
+    config: CorpusConfig,
     validation: Sequence[Document] = (),
 ) -> Corpus:
     """Read the documents, learn the tokenizer from the training part, encode both parts.
 
-    The documents follow one another as one text. Its last `validation_fraction` is held out,
-    unless `validation` names texts of its own for that. The vocabulary is the training part's,
-    so the validation score holds for characters that were never seen.
+    Of a running text the last `validation_fraction` is held out, of lines and pairs every
+    n-th, unless `validation` names texts of its own for that. The vocabulary is the training
+    part's, so the validation score holds for characters that were never seen.
 
     Raises:
-        CorpusError: If a text is not UTF-8, or there is too little of it.
+        CorpusError: If a text is not UTF-8, no pairs where pairs are wanted, or too little.
     """
     facts = tuple(examine(document) for document in documents)
-    characters = sum(document.characters for document in facts)
+    characters = sum(each.characters for each in facts)
     if characters < SMALLEST_CORPUS:
         raise CorpusError(
-            f"{_names(facts)} has {characters} character{'s' * (characters != 1)}, "
+            f"{_names(facts)} has {count(characters, 'character')}, "
             f"but learning needs at least {SMALLEST_CORPUS}",
             hint="a model gets interesting from some 50,000 characters on",
         )
+    encode = _encode_running_text if config.form == "text" else _encode_items
+    corpus = encode(documents, facts, config, validation)
+    if corpus.validation.characters == 0:
+        raise CorpusError("the validation text is empty")
+    return corpus
+
+
+def _encode_running_text(
+    documents: Sequence[Document],
+    facts: tuple[DocumentFacts, ...],
+    config: CorpusConfig,
+    validation: Sequence[Document],
+) -> Corpus:
+    whole = [_extent(document, each) for document, each in zip(documents, facts, strict=True)]
     if validation:
-        train_characters = characters
-        held_out = _text(validation)
+        train = whole
+        held_out = [_extent(document, examine(document)) for document in validation]
     else:
-        wanted = round(characters * split.validation_fraction)
-        train_characters = characters - min(max(wanted, 1), split.max_validation_characters)
-        if train_characters < SMALLEST_CORPUS // 2:
+        characters = sum(each.characters for each in facts)
+        kept = characters - _held_out_characters(config, characters)
+        if kept < SMALLEST_CORPUS // 2:
             raise CorpusError(
-                f"a validation fraction of {split.validation_fraction:g} leaves "
-                f"{train_characters} of {characters} characters to learn from",
+                f"a validation fraction of {config.validation_fraction:g} leaves "
+                f"{kept} of {characters} characters to learn from",
                 hint="lower --validation-fraction",
             )
-        held_out = _slice(_text(documents), train_characters, characters)
-    tokenizer = tokenizers.learn(kind, _slice(_text(documents), 0, train_characters))
-    train = _encode(_slice(_text(documents), 0, train_characters), tokenizer)
-    encoded = _encode(held_out, tokenizer)
-    if encoded.characters == 0:
-        raise CorpusError("the validation text is empty")
-    return Corpus(tokenizer=tokenizer, train=train, validation=encoded, facts=facts)
+        train, held_out = _cut_at(whole, facts, kept)
+    parts = cut_into_parts(train, config.document_separator)
+    if not parts:
+        raise CorpusError("there is nothing to learn from but document separators")
+    sample = _sample(parts)
+    tokenizer = _learn(
+        config, (text for number in sample for text, _ in parts[number].texts()), reserved=""
+    )
+    return Corpus(
+        config=config,
+        tokenizer=tokenizer,
+        train=RunningText(parts, tokenizer, sample),
+        validation=encode_parts(cut_into_parts(held_out, config.document_separator), tokenizer),
+        facts=facts,
+    )
+
+
+def _encode_items(
+    documents: Sequence[Document],
+    facts: tuple[DocumentFacts, ...],
+    config: CorpusConfig,
+    validation: Sequence[Document],
+) -> Corpus:
+    characters = sum(each.characters for each in facts)
+    fraction = min(config.validation_fraction, config.max_validation_characters / characters)
+    is_pairs = config.form == "pairs"
+
+    def training_lines() -> Iterator[list[str]]:
+        for lines, held_out in lines_of(documents, fraction, is_pairs=is_pairs):
+            yield lines + held_out if validation else lines
+
+    def validation_lines() -> Iterator[list[str]]:
+        if validation:
+            return (lines for lines, _ in lines_of(validation, 0.0, is_pairs=is_pairs))
+        return (held for _, held in lines_of(documents, fraction, is_pairs=is_pairs))
+
+    texts = ("\n".join(lines) + "\n" for lines in training_lines())
+    tokenizer = _learn(config, texts, reserved=BREAKS[config.form])
+    train = encode_items(training_lines(), tokenizer, config.form)
+    if not len(train.boundaries):
+        raise CorpusError(f"{_names(facts)} has no lines to learn from")
+    held_out = encode_items(validation_lines(), tokenizer, config.form)
+    items = (len(train.boundaries) + len(held_out.boundaries)) // BOUNDARIES[config.form]
+    if not validation and not len(held_out.boundaries):
+        raise CorpusError(
+            f"{_names(facts)} has {count(items, 'line')}, of which a validation fraction of "
+            f"{config.validation_fraction:g} holds out none",
+            hint="raise --validation-fraction, or name a --validation FILE",
+        )
+    return Corpus(
+        config=config,
+        tokenizer=tokenizer,
+        train=train,
+        validation=held_out,
+        facts=facts,
+        items=items,
+    )
+
+
+def _learn(config: CorpusConfig, texts: Iterator[str], *, reserved: str) -> Tokenizer:
+    vocab_size = config.vocab_size or DEFAULT_VOCAB_SIZE.get(config.tokenizer, 0)
+    return tokenizers.learn(config.tokenizer, texts, vocab_size=vocab_size, reserved=reserved)
+
+
+def _sample(parts: Sequence[Part]) -> range:
+    """Return the numbers of parts, spread evenly, that make up SAMPLE_BYTES, or of all."""
+    size = sum(part.bytes for part in parts)
+    return range(0, len(parts), max(1, round(size / SAMPLE_BYTES)))
 
 
 def _names(facts: Sequence[DocumentFacts]) -> str:
     return facts[0].name if len(facts) == 1 else f"the corpus of {len(facts)} documents"
 
 
-def _text(documents: Sequence[Document]) -> Iterator[str]:
-    return chain.from_iterable(document.read_text() for document in documents)
+def _held_out_characters(config: CorpusConfig, characters: int) -> int:
+    wanted = round(characters * config.validation_fraction)
+    return min(max(wanted, 1), config.max_validation_characters)
 
 
-def _slice(chunks: Iterable[str], start: int, stop: int) -> Iterator[str]:
-    """Yield characters [start, stop) of the text in `chunks`."""
-    position = 0
-    for chunk in chunks:
-        if position >= stop:
-            return
-        yield chunk[max(start - position, 0) : stop - position]
-        position += len(chunk)
+def _extent(document: Document, facts: DocumentFacts) -> Extent:
+    """Return all of a document but its byte order mark."""
+    mark = 3 * facts.has_byte_order_mark
+    return Extent(document, mark, mark + facts.bytes)
 
 
-def _encode(chunks: Iterable[str], tokenizer: Tokenizer) -> EncodedText:
-    characters = 0
-    with tempfile.TemporaryFile() as file:
-        for chunk in chunks:
-            characters += len(chunk)
-            file.write(tokenizer.encode(chunk).tobytes())
-        file.flush()
-        if file.tell() == 0:
-            return EncodedText(ids=np.zeros(0, tokenizer.id_dtype), characters=0)
-        ids = np.memmap(file, dtype=tokenizer.id_dtype, mode="r")
-    return EncodedText(ids=ids, characters=characters)
+def _cut_at(
+    extents: Sequence[Extent], facts: Sequence[DocumentFacts], characters: int
+) -> tuple[list[Extent], list[Extent]]:
+    """Return what comes before and after so many characters."""
+    before: list[Extent] = []
+    after: list[Extent] = []
+    for extent, each in zip(extents, facts, strict=True):
+        inside = min(characters, each.characters)
+        characters -= inside
+        cut = _byte_of_character(extent, inside) if inside < each.characters else extent.stop
+        before.append(Extent(extent.document, extent.start, cut))
+        after.append(Extent(extent.document, cut, extent.stop))
+    return [each for each in before if each.start < each.stop], [
+        each for each in after if each.start < each.stop
+    ]
+
+
+def _byte_of_character(extent: Extent, characters: int) -> int:
+    """Return where in the file the text's character number `characters` begins."""
+    position = extent.start
+    for chunk in extent.document.read_text(extent.start, extent.stop):
+        if characters < len(chunk):
+            return position + len(chunk[:characters].encode())
+        characters -= len(chunk)
+        position += len(chunk.encode())
+    return position

@@ -1,111 +1,275 @@
-"""How ids are laid out in time: streams to learn from, segments to score.
+"""How ids are laid out in time: streams and batches to learn from, passages to score.
 
-Both are arithmetic on positions; no id is copied before it is needed.
+All are arithmetic on positions; no id is copied before it is needed.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.config import Form
+from charlm.corpus.ids import EncodedText, RunningText
+from charlm.corpus.items import BOUNDARIES
 from charlm.tokenizers import Ids
 
-SEGMENT_LENGTH = 2048  # tokens that one segment scores, at least
-MOST_SEGMENTS = 256  # more would cost memory and gain no speed
+SEGMENT_LENGTH = 2048  # tokens that one segment of a long text scores, at least
+MOST_ROWS = 256  # scored side by side; more would cost memory and gain no speed
 # Tokens that a segment reads before it scores. From 256 on, the score of 2,048-token segments
 # differs from that of one stream by less than 1e-6 nats a token in trained models.
 BURN_IN = 256
 # Logits that are held at once, in numbers: a large vocabulary must not cost gigabytes.
-MOST_LOGITS = 1 << 23
+MOST_LOGITS = 1 << 22
+
+BATCHES_PER_POOL = 50
+# Strides of a walk over all items, as shares of their number. Any few steps with one of these
+# irrational shares, hard to approximate by fractions, are spread evenly.
+STRIDES = (0.6180340, 0.4142136, 0.3027756, 0.7320508, 0.2360680)
 
 
 @dataclass(frozen=True)
+class Window:
+    """What is read and predicted at a few positions, side by side.
+
+    Attributes:
+        inputs: Token ids in [0, V], V being the boundary, shape (B, T), int64.
+        targets: The ids that follow, shape (B, T), int64.
+        counts: Which targets are to be scored, shape (B, T).
+        places: Which positions are read at all, and not padding, in number.
+    """
+
+    inputs: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    counts: NDArray[np.bool_]
+    places: int
+
+
 class Streams:
     """A text folded into parallel streams for truncated back-propagation through time.
 
-    "to be or not" with batch_size 3 and bptt_length 2 (`·` is a space):
+    "to be or not" with batch_size 3 and bptt_length 2 (`·` is a space, `■` the boundary after
+    the text):
 
         stream 0   t o │ · b │ e · │ …    Each stream starts at its own place and reads on in
         stream 1   e · │ o r │ · n │ …    circles, so its recurrent state carries from window to
-        stream 2   · n │ o t │ t o │ …    window for ever, every window has the same shape, and
+        stream 2   · n │ o t │ ■ t │ …    window for ever, every window has the same shape, and
                                           no token is left out. Time is one whole number.
 
-    Attributes:
-        ids: Token ids, shape (tokens,).
-        batch_size: Number of streams B.
-        bptt_length: Tokens T in a window.
+    The boundary is read, but what precedes it does not predict it.
     """
 
-    ids: Ids
-    batch_size: int
-    bptt_length: int
+    carries_state = True
 
-    @property
-    def steps_per_epoch(self) -> float:
-        """Number of windows in which all streams together read as many tokens as there are."""
-        return len(self.ids) / (self.batch_size * self.bptt_length)
+    def __init__(
+        self, text: RunningText, boundary_id: int, *, batch_size: int, bptt_length: int
+    ) -> None:
+        self._text, self._boundary_id = text, boundary_id
+        self._bptt_length = bptt_length
+        self.tokens_per_step = float(batch_size * bptt_length)
+        self._starts = [text.start(number, batch_size) for number in range(batch_size)]
 
-    def window(self, step: int) -> NDArray[np.int64]:
-        """Return window `step` and the token before it, shape (B, T + 1), int64."""
-        starts = np.arange(self.batch_size) * len(self.ids) // self.batch_size
-        offsets = np.arange(-1, self.bptt_length) + step * self.bptt_length
-        window: NDArray[np.int64] = self.ids[(starts[:, None] + offsets) % len(self.ids)].astype(
-            np.int64
-        )
-        return window
+    def window(self, step: int) -> Window:
+        """Return window `step`, shape (B, T); the first begins at the boundary."""
+        before = min(step, 1)  # one id more, which the first window lacks
+        rows = [
+            self._text.read(
+                part, place + step * self._bptt_length - before, self._bptt_length + before
+            )
+            for part, place in self._starts
+        ]
+        ids = np.array(rows, dtype=np.int64)
+        if step == 0:
+            ids = np.insert(ids, 0, self._boundary_id, axis=1)
+        targets = ids[:, 1:]
+        return Window(ids[:, :-1].copy(), targets, targets != self._boundary_id, targets.size)
 
 
 @dataclass(frozen=True)
-class Segments:
-    """A text cut into equal segments that are scored side by side, each token once.
-
-    Every segment but the first reads BURN_IN tokens before its own, so that its score is that
-    of one uninterrupted stream. All begin in the zero state, with the start of text as input.
+class Passages:
+    """Pieces of ids that are each read from nothing, and scored from a place on.
 
         tokens      0 1 2 3 4 5 6 7 8 9
-        segment 0   0 1 2 3 4               scored: 0–4
-        segment 1         3 4 5 6 7 8 9     scored: 5–9, burn-in: 3–4
+        passage 0   0 1 2 3 4               scored: 0–4
+        passage 1         3 4 5 6 7 8 9     scored: 5–9, read before: 3 and 4
+
+    A long text is cut into equal passages; what each but the first reads before its own tokens
+    makes its score that of one uninterrupted stream. Of a pair, that is the source.
 
     Attributes:
-        ids: Token ids, shape (tokens,).
-        start_id: What is read before the first token of each segment; the vocabulary's size.
-        count: Number of segments S; None takes one for every SEGMENT_LENGTH tokens, up to
-            MOST_SEGMENTS.
-        burn_in: Tokens read before those that are scored.
+        ids: Token ids, shape (ids,).
+        boundary_id: What is read first in every passage; the vocabulary's size.
+        begin: Where each is read from, shape (passages,).
+        first: Where each is scored from.
+        stop: Where each ends, exclusive.
     """
 
     ids: Ids
-    start_id: int
-    count: int | None = None
-    burn_in: int = BURN_IN
+    boundary_id: int
+    begin: NDArray[np.int64]
+    first: NDArray[np.int64]
+    stop: NDArray[np.int64]
 
-    @property
-    def batch_size(self) -> int:
-        """Number of segments that are read side by side."""
-        return self.count or min(max(1, len(self.ids) // SEGMENT_LENGTH), MOST_SEGMENTS)
+    @classmethod
+    def of(
+        cls, form: Form, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int
+    ) -> "Passages":
+        """Return the passages in which documents, lines or pairs are scored.
 
-    def window_length(self, most: int) -> int:
-        """Return how many tokens, up to `most`, a window may have for its logits to be few."""
-        vocab_size = self.start_id
-        return max(1, min(most, MOST_LOGITS // (self.batch_size * vocab_size)))
-
-    def windows(
-        self, length: int
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
-        """Yield (inputs, targets, counts) of consecutive windows, each of shape (S, ≤ length).
-
-        `counts` tells which targets are to be scored; over all windows each token is, once.
+        Args:
+            form: What they are.
+            ids: Shape (ids,).
+            boundaries: Where in `ids` the boundaries stand: one after each document or line,
+                one after each source and target.
+            boundary_id: The vocabulary's size.
         """
-        total = len(self.ids)
-        bounds = np.arange(self.batch_size + 1)[:, None] * total // self.batch_size  # (S + 1, 1)
-        first, last = bounds[:-1], bounds[1:]
-        begin = np.maximum(first - self.burn_in, 0)
-        for time in range(0, int((last - begin).max()), length):
-            stop = min(time + length, int((last - begin).max()))
-            position = begin + np.arange(time - 1, stop)  # one before the window, then the window
-            tokens = self.ids[np.clip(position, 0, total - 1)].astype(np.int64)
-            if time == 0:
-                tokens[:, 0] = self.start_id
-            counts = (first <= position[:, 1:]) & (position[:, 1:] < last)
-            yield tokens[:, :-1], tokens[:, 1:], counts
+        if form != "text":
+            count = len(boundaries) // BOUNDARIES[form]
+            return cls.of_items(form, ids, boundaries, boundary_id, np.arange(count))
+        starts = np.concatenate([[0], boundaries[:-1] + 1]).tolist()
+        cut = [
+            segments(start, stop)
+            for start, stop in zip(starts, boundaries.tolist(), strict=True)
+            if start < stop
+        ]
+        return cls(ids, boundary_id, *np.concatenate(cut, axis=1))
+
+    @classmethod
+    def of_items(
+        cls,
+        form: Form,
+        ids: Ids,
+        boundaries: NDArray[np.int64],
+        boundary_id: int,
+        numbers: NDArray[np.int64],
+    ) -> "Passages":
+        """Return the lines or pairs with the given numbers, in their order."""
+        each = BOUNDARIES[form]
+        begin = np.where(numbers > 0, boundaries[each * numbers - 1] + 1, 0)
+        first = boundaries[each * numbers] + 1 if form == "pairs" else begin
+        return cls(ids, boundary_id, begin, first, boundaries[each * numbers + each - 1] + 1)
+
+    def select(self, chosen: NDArray[np.int64]) -> "Passages":
+        """Return some of the passages, in the order of their numbers in `chosen`."""
+        return Passages(
+            self.ids, self.boundary_id, self.begin[chosen], self.first[chosen], self.stop[chosen]
+        )
+
+    def batches(self) -> Iterator["Passages"]:
+        """Yield all passages, the longest first, MOST_ROWS at a time."""
+        order = np.argsort(self.begin - self.stop, kind="stable")
+        for place in range(0, len(order), MOST_ROWS):
+            yield self.select(order[place : place + MOST_ROWS])
+
+    def windows(self, length: int) -> Iterator[Window]:
+        """Yield consecutive windows of T ≤ `length` positions; the longest passage comes first.
+
+        A passage that has ended is left out, so the number of rows falls from window to window.
+        """
+        lengths = self.stop - self.begin
+        for time in range(0, int(lengths[0]), length):
+            rows = slice(0, int((lengths > time).sum()))
+            yield self._window(rows, time, min(time + length, int(lengths[0])))
+
+    def whole(self, most: int) -> Window:
+        """Return all passages as one window, as far as their first `most` tokens."""
+        return self._window(slice(None), 0, min(int((self.stop - self.begin).max()), most))
+
+    def _window(self, rows: slice, start: int, stop: int) -> Window:
+        begin, first, last = self.begin[rows, None], self.first[rows, None], self.stop[rows, None]
+        position = begin + np.arange(start - 1, stop)  # one before the window, then the window
+        ids = self.ids[np.minimum(np.maximum(position, 0), last - 1)].astype(np.int64)
+        if start == 0:
+            ids[:, 0] = self.boundary_id
+        is_read = position[:, 1:] < last
+        return Window(
+            ids[:, :-1], ids[:, 1:], is_read & (first <= position[:, 1:]), int(is_read.sum())
+        )
+
+
+def segments(
+    start: int, stop: int, count: int | None = None, burn_in: int = BURN_IN
+) -> NDArray[np.int64]:
+    """Cut ids [start, stop) into passages; return (begin, first, stop), shape (3, passages).
+
+    Args:
+        start: The first id.
+        stop: Behind the last.
+        count: Number of passages; None takes one for every SEGMENT_LENGTH ids, up to MOST_ROWS.
+        burn_in: Ids that are read before those that are scored.
+    """
+    number = count or min(max(1, (stop - start) // SEGMENT_LENGTH), MOST_ROWS)
+    bounds = start + np.arange(number + 1) * (stop - start) // number
+    begin = np.maximum(bounds[:-1] - burn_in, start)
+    return np.stack([begin, bounds[:-1], bounds[1:]])
+
+
+class Batches:
+    """Lines or pairs to learn from: those of like length side by side, in an order of chance.
+
+    An epoch reads every item once. Its order is a walk in strides over all items, so that nothing
+    as long as their number is held in memory; BATCHES_PER_POOL batches are drawn together, sorted
+    by length, and cut so that each reads about as many positions, padding included.
+    """
+
+    carries_state = False
+
+    def __init__(
+        self,
+        items: EncodedText,
+        form: Form,
+        boundary_id: int,
+        *,
+        positions: int,
+        rng_seed: int,
+    ) -> None:
+        """Take the items, and how many positions a batch may have, and its longest item."""
+        self._items, self._form, self._boundary_id = items, form, boundary_id
+        self._count = len(items.boundaries) // BOUNDARIES[form]
+        self._longest = positions
+        self._rng_seed = rng_seed
+        wanted = BATCHES_PER_POOL * self._longest * self._count // len(items.ids)
+        self._pool_size = max(1, min(wanted, self._count))
+        tokens = len(items.ids) * self._pool_size // self._count
+        self._batches_per_pool = max(1, round(tokens / self._longest))
+        self.tokens_per_step = tokens / self._batches_per_pool
+
+    def window(self, step: int) -> Window:
+        """Return batch `step`, shape (B, T): T is the length of the longest item in it."""
+        pool, place = divmod(step, self._batches_per_pool)
+        order = np.random.default_rng([self._rng_seed, pool]).permutation(self._batches_per_pool)
+        items = Passages.of_items(
+            self._form,
+            self._items.ids,
+            self._items.boundaries,
+            self._boundary_id,
+            self._items_of(pool),
+        )
+        lengths = np.minimum(items.stop - items.begin, self._longest)
+        by_length = np.argsort(lengths, kind="stable")
+        positions = lengths[by_length].cumsum()
+        share = positions * self._batches_per_pool // (positions[-1] + 1)  # which batch each is in
+        chosen = by_length[share == order[place]]
+        if len(chosen) == 0:  # one item as long as several batches
+            chosen = by_length[-1:]
+        return items.select(chosen).whole(self._longest)
+
+    def _items_of(self, pool: int) -> NDArray[np.int64]:
+        """Return the numbers of the items in a pool, shape (pool size,)."""
+        places = pool * self._pool_size + np.arange(self._pool_size)
+        epochs, places = np.divmod(places, self._count)
+        numbers = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            start, stride = self._walk(int(epoch))
+            inside = epochs == epoch
+            numbers[inside] = (start + places[inside] * stride) % self._count
+        return numbers
+
+    def _walk(self, epoch: int) -> tuple[int, int]:
+        """Return where an epoch starts, and a stride that meets every item once."""
+        start = int(np.random.default_rng([self._rng_seed, epoch, 1]).integers(self._count))
+        stride = int(self._count * STRIDES[epoch % len(STRIDES)]) or 1
+        while math.gcd(stride, self._count) > 1:
+            stride += 1
+        return start, stride

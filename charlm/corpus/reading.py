@@ -30,24 +30,23 @@ class Document:
     path: Path
     spooled: IO[bytes] | None = None
 
-    def read_bytes(self) -> Iterator[bytes]:
-        """Yield the bytes of the document, a few megabytes at a time.
+    def read_bytes(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield bytes [start, stop) of the document, a few megabytes at a time.
 
         Raises:
             CorpusError: If the file cannot be read.
         """
         try:
             if self.spooled is not None:
-                self.spooled.seek(0)
-                yield from _chunks(self.spooled)
+                yield from _chunks(self.spooled, start, stop)
                 return
             with self.path.open("rb") as file:
-                yield from _chunks(file)
+                yield from _chunks(file, start, stop)
         except OSError as error:
             raise CorpusError(f"{self.name} cannot be read: {error.strerror}") from None
 
-    def read_text(self) -> Iterator[str]:
-        """Yield the text of the document in chunks, without a byte order mark.
+    def read_text(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
+        """Yield the text in bytes [start, stop) in chunks, without a byte order mark.
 
         Line ends stay as they are.
 
@@ -56,8 +55,8 @@ class Document:
                 where the first wrong byte stands.
         """
         decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        offset = 0
-        for chunk in self.read_bytes():
+        offset = start
+        for chunk in self.read_bytes(start, stop):
             if offset == 0:
                 self._refuse_other_formats(chunk[:HEAD_SIZE])
             text = self._decode(decoder, chunk, offset + len(chunk), final=False)
@@ -145,8 +144,14 @@ def examine(document: Document) -> DocumentFacts:
     )
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
+def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
+    """Yield bytes [start, stop); others may read from the same file in between."""
+    while stop is None or start < stop:
+        file.seek(start)
+        chunk = file.read(CHUNK_BYTES if stop is None else min(CHUNK_BYTES, stop - start))
+        if not chunk:
+            return
+        start += len(chunk)
         yield chunk
 
 

@@ -41,7 +41,7 @@ class Model:
         top_p: float = SamplingConfig.top_p,
         rng_seed: int | tuple[int, ...] | None = None,
     ) -> str:
-        """Return `length` characters that continue `seed`; see `stream`."""
+        """Return `length` characters that continue `seed`, or an item; see `stream`."""
         pieces = self.stream(
             seed,
             length=length,
@@ -65,15 +65,15 @@ class Model:
         """Return an iterator over text that continues `seed`, piece by piece as it is made.
 
         Args:
-            seed: The text to continue; it is not repeated.
-            length: Characters to generate.
+            seed: The text to continue; it is not repeated. To a model of pairs, the source.
+            length: Characters to generate; a model of lines or pairs may end before.
             temperature: Divides the logits; 0 always takes the likeliest token.
             top_k: Keep only so many of the likeliest tokens; 0 is off.
             top_p: Keep the fewest likeliest tokens that reach this probability; 1 is off.
             rng_seed: The same seed gives the same text; None draws a new one.
 
         Raises:
-            ConfigError: If a setting is out of its range.
+            ConfigError: If a setting is out of its range, or the seed holds what ends an item.
         """
         return generate(
             self._runtime,
@@ -84,9 +84,16 @@ class Model:
             generator=np.random.default_rng(rng_seed),
         )
 
-    def score(self, text: str) -> Score:
-        """Return how much information `text` is under the model, read from nothing."""
-        return score_text(self._runtime, self.tokenizer, text)
+    def score(self, text: str, *, name: str = "the text") -> Score:
+        """Return how much information `text` is under the model, read from nothing.
+
+        A model of lines or pairs reads each line from nothing, and predicts its end.
+
+        Raises:
+            CorpusError: If the model is one of pairs and a line is none; the message calls the
+                text `name`.
+        """
+        return score_text(self._runtime, self.tokenizer, text, name=name)
 
 
 def load(path: str | PathLike[str]) -> Model:

@@ -6,9 +6,10 @@ with the forget gate of Gers et al. (2000), as PyTorch computes it:
     i, f, o = σ(W x + U h + b)      g = tanh(W x + U h + b)
     c' = f ⊙ c + i ⊙ g              h' = o ⊙ tanh(c')
 
-Two things are computed once, at load. The first layer's input product is a table, one row a token:
-W · embedding + b. And σ(z) = (1 + tanh(z / 2)) / 2, so with the rows of i, f and o halved one
-tanh serves all four gates.
+Two things are computed once, at load. The first layer's input product is a table, one row a token,
+W · embedding + b, unless the vocabulary is so large that the table would take longer than it
+saves. And σ(z) = (1 + tanh(z / 2)) / 2, so with the rows of i, f and o halved one tanh serves all
+four gates.
 """
 
 from typing import Any
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import Arrays
 from charlm.config import ModelConfig
+
+LARGEST_TABLE = 8192  # rows
 
 Floats = NDArray[np.float32]
 State = list[tuple[Floats, Floats]]  # (hidden, cell) of each layer, each of shape (B, H)
@@ -36,9 +39,16 @@ class Runtime:
                 (_gates(arrays[prefix + "weight_ih"]).T, _gates(arrays[prefix + "weight_hh"]).T)
             )
             self._biases.append(_gates(arrays[prefix + "bias"]))
-        self._first_product = arrays["embedding.weight"] @ self._layers[0][0] + self._biases[0]
-        self._output = arrays["output.weight"].T
+        self._embedding = arrays["embedding.weight"]
+        self._first_product: Floats | None = None
+        if len(self._embedding) <= LARGEST_TABLE:
+            self._first_product = self._embedding @ self._layers[0][0] + self._biases[0]
         self._output_bias = arrays["output.bias"]
+        outputs = len(self._output_bias)
+        self._projection = arrays["output.projection"].T if "output.projection" in arrays else None
+        self._output = (
+            self._embedding[:outputs] if config.tie_weights else arrays["output.weight"]
+        ).T
 
     def zero_state(self, batch_size: int) -> State:
         """Return the state before anything is read, each array of shape (B, H)."""
@@ -52,7 +62,7 @@ class Runtime:
         """Read one token a stream.
 
         Args:
-            ids: Token ids in [0, V], V being the start of a text, shape (B,).
+            ids: Token ids in [0, V], V being the boundary, shape (B,).
             state: What `zero_state` or the step before returned; it is not changed.
 
         Returns:
@@ -64,17 +74,19 @@ class Runtime:
         for layer, (hidden, cell) in enumerate(state):
             inputs, recurrent = self._layers[layer]
             gates = hidden @ recurrent  # (B, 4H)
-            if layer == 0:
+            if layer == 0 and self._first_product is not None:
                 gates += self._first_product[ids]
             else:
-                gates += features @ inputs
+                gates += (self._embedding[ids] if layer == 0 else features) @ inputs
                 gates += self._biases[layer]
             features, cell = _update(gates, cell)
             following.append((features, cell))
         return features, following
 
     def logits(self, features: Floats) -> Floats:
-        """Return unnormalised log-probabilities of the next token, shape (…, V)."""
+        """Return unnormalised log-probabilities of the next token, shape (…, V or V + 1)."""
+        if self._projection is not None:
+            features = features @ self._projection
         result: Floats = features @ self._output
         result += self._output_bias
         return result

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.layout import Segments
+from charlm.corpus.items import check_pairs, ids_of_lines, scored_ids, scored_text, split_lines
+from charlm.corpus.layout import MOST_LOGITS, Passages
 from charlm.inference.runtime import Runtime
-from charlm.tokenizers import Ids, Tokenizer
+from charlm.tokenizers import Tokenizer
 from charlm.tokenizers.base import utf8
 
 LONGEST_WINDOW = 32  # steps whose logits are computed in one product
@@ -63,54 +65,74 @@ class Score:
         return self.nats / math.log(2) / self.bytes
 
 
-def score_text(runtime: Runtime, tokenizer: Tokenizer, text: str) -> Score:
-    """Return the score of `text`, read from nothing as one stream."""
-    ids = tokenizer.encode(text)
-    return Score(
-        nats=score_ids(runtime, ids, tokenizer.start_id),
-        tokens=len(ids),
-        characters=len(text),
-        bytes=len(utf8(text)),
-    )
+def score_text(
+    runtime: Runtime, tokenizer: Tokenizer, text: str, *, name: str = "the text"
+) -> Score:
+    """Return the score of `text`, in the form that the model was trained on.
 
+    A running text is read from nothing, and so is each document between separators. Lines and
+    pairs are read from nothing each; their ends are predicted, and of pairs only the targets are.
 
-def score_ids(
-    runtime: Runtime, ids: Ids, start_id: int, *, segment_count: int | None = None
-) -> float:
-    """Return −ln p(ids) in nats, read from the zero state as one stream.
-
-    The stream is cut into segments that are scored side by side, each after a burn-in that
-    makes its score that of the uninterrupted stream (see `Segments`).
-
-    Args:
-        runtime: The network.
-        ids: Token ids, shape (tokens,).
-        start_id: The id read before the first token.
-        segment_count: Number of segments; None chooses.
+    Raises:
+        CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    if len(ids) == 0:
-        return 0.0
-    segments = Segments(ids, start_id, segment_count)
-    return math.fsum(
-        float(surprisal[counts].sum(dtype=np.float64))
-        for surprisal, counts in _surprisals(runtime, segments)
+    config = runtime.config
+    if config.form == "text":
+        documents = (
+            [text] if config.document_separator is None else text.split(config.document_separator)
+        )
+        scored = [document for document in documents if document]
+        boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
+        ids = np.concatenate(
+            [part for each in scored for part in (tokenizer.encode(each), boundary)]
+            or [boundary[:0]]
+        )
+        predictions = len(ids) - len(scored)
+    else:
+        lines = list(chain.from_iterable(split_lines([text])))
+        if config.form == "pairs":
+            check_pairs(lines, name, first=1)
+            lines = [line for line in lines if line]
+        ids = ids_of_lines(lines, tokenizer, config.form)
+        scored = [scored_text(line, config.form) for line in lines]
+        predictions = scored_ids(ids, tokenizer.boundary_id, config.form)
+    if not scored:
+        return Score()
+    boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
+    passages = Passages.of(config.form, ids, boundaries, tokenizer.boundary_id)
+    return Score(
+        nats=score_passages(runtime, passages),
+        tokens=predictions,
+        characters=sum(map(len, scored)),
+        bytes=sum(len(utf8(each)) for each in scored),
     )
 
 
-def _surprisals(
-    runtime: Runtime, segments: Segments
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Yield −ln p of every target of each window, in nats, and which of them count."""
-    state = None
-    for inputs, targets, counts in segments.windows(segments.window_length(LONGEST_WINDOW)):
-        if state is None:
-            state = runtime.zero_state(len(inputs))
+def score_passages(runtime: Runtime, passages: Passages) -> float:
+    """Return −ln p of all that is scored in `passages`, in nats."""
+    return math.fsum(
+        float(surprisal.sum(dtype=np.float64))
+        for batch in passages.batches()
+        for surprisal in _surprisals(runtime, batch)
+    )
+
+
+def _surprisals(runtime: Runtime, batch: Passages) -> Iterator[NDArray[np.float32]]:
+    """Yield −ln p of the targets that count, window by window, in nats."""
+    state = runtime.zero_state(len(batch.begin))
+    for window in batch.windows(LONGEST_WINDOW):
+        rows = len(window.inputs)
+        state = [(hidden[:rows], cell[:rows]) for hidden, cell in state]
         features = []
-        for column in inputs.T:
+        for column in window.inputs.T:
             last, state = runtime.step(column, state)
             features.append(last)
-        logits = runtime.logits(np.stack(features, axis=1))  # (S, T, V)
-        yield _negative_log_softmax(logits, targets), counts
+        counted = np.stack(features, axis=1)[window.counts]  # (targets that count, H)
+        targets = window.targets[window.counts]
+        rows = max(1, MOST_LOGITS // batch.boundary_id)  # whose logits are held at once
+        for place in range(0, len(counted), rows):
+            some = slice(place, place + rows)
+            yield _negative_log_softmax(runtime.logits(counted[some]), targets[some])
 
 
 def _negative_log_softmax(

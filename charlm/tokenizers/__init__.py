@@ -1,12 +1,15 @@
 """Text ⇄ ids: the tokenizers, how they are learnt from a text and found again in a file."""
 
+import hashlib
 from collections.abc import Iterable
+from typing import Any, get_args
 
 from charlm.config import TokenizerKind
 from charlm.errors import ConfigError
 from charlm.tokenizers.base import Ids, StreamDecoder, Tokenizer
 from charlm.tokenizers.byte import ByteTokenizer
 from charlm.tokenizers.character import CharacterTokenizer
+from charlm.tokenizers.word import WordTokenizer
 
 __all__ = [
     "ByteTokenizer",
@@ -14,32 +17,71 @@ __all__ = [
     "Ids",
     "StreamDecoder",
     "Tokenizer",
+    "WordTokenizer",
     "from_json",
     "learn",
 ]
 
 
-def learn(kind: TokenizerKind, chunks: Iterable[str]) -> Tokenizer:
-    """Return a tokenizer of the given kind for the text in `chunks`."""
-    if kind == "byte":
-        return ByteTokenizer()
-    return CharacterTokenizer.learn(chunks)
+def learn(
+    kind: TokenizerKind, chunks: Iterable[str], *, vocab_size: int, reserved: str = ""
+) -> Tokenizer:
+    """Return a tokenizer of the given kind for the text in `chunks`.
+
+    Args:
+        kind: What a token is.
+        chunks: The text, cut anywhere.
+        vocab_size: Words or subwords beside the bytes, at most.
+        reserved: Characters that never stand in a token but are spelled.
+    """
+    match kind:
+        case "byte":
+            return ByteTokenizer()
+        case "char":
+            return CharacterTokenizer.learn(chunks, reserved=reserved)
+        case "word":
+            return WordTokenizer.learn(chunks, vocab_size, reserved=reserved)
+        case "bpe" | "unigram":
+            from charlm.tokenizers.subword import SubwordTokenizer  # SentencePiece, for these alone
+
+            return SubwordTokenizer.learn(kind, chunks, vocab_size, reserved=reserved)
 
 
-def from_json(value: object) -> Tokenizer:
-    """Return the tokenizer that `to_json` wrote, trusting nothing in `value`.
+def from_json(value: object, binary: bytes = b"") -> Tokenizer:
+    """Return the tokenizer whose `to_json` and `binary` these are, trusting nothing in them.
 
     Raises:
-        ConfigError: If the object is not a tokenizer that this version knows.
+        ConfigError: If they are not a tokenizer that this version knows.
     """
-    match value:
-        case {"kind": "byte", **rest} if not rest:
-            return ByteTokenizer()
-        case {"kind": "char", "characters": str(characters), **rest} if not rest:
-            try:
+    try:
+        match value:
+            case {"kind": "byte", **rest} if not rest and not binary:
+                return ByteTokenizer()
+            case {"kind": "char", "characters": str(characters), **rest} if not rest and not binary:
                 return CharacterTokenizer(characters)
-            except ValueError as error:
-                raise ConfigError(f"the character tokenizer is damaged: {error}") from None
-        case {"kind": str(kind)} if kind not in ("byte", "char"):
-            raise ConfigError(f"the tokenizer is of a kind unknown here: {kind[:40]!r}")
+            case {"kind": "word", "words": list(words), **rest} if not rest and not binary:
+                return WordTokenizer(_texts(words))
+            case {
+                "kind": "bpe" | "unigram" as kind,
+                "white_space": list(texts),
+                "model_sha256": str(digest),
+                **rest,
+            } if not rest:
+                if hashlib.sha256(binary).hexdigest() != digest:  # before SentencePiece sees it
+                    raise ValueError("its SentencePiece model does not match its SHA-256")
+                from charlm.tokenizers.subword import SubwordTokenizer
+
+                return SubwordTokenizer(kind, _texts(texts), binary)
+    except ValueError as error:
+        raise ConfigError(f"the tokenizer is damaged: {error}") from None
+    if isinstance(value, dict) and value.get("kind") not in get_args(TokenizerKind):
+        raise ConfigError(
+            f"the tokenizer is of a kind unknown here: {str(value.get('kind'))[:40]!r}"
+        )
     raise ConfigError("the tokenizer is damaged")
+
+
+def _texts(values: list[Any]) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("pieces must be texts")
+    return values

@@ -6,13 +6,16 @@ bytes of its UTF-8 form, so there is no unknown token and no text is refused.
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.unsignedinteger[Any]]
+
+BYTES = 256
+FEWEST_OCCURRENCES = 2  # in the training text, for a character or word to be a token
 
 
 class Tokenizer(ABC):
@@ -27,14 +30,18 @@ class Tokenizer(ABC):
         return len(self.pieces)
 
     @property
-    def start_id(self) -> int:
-        """The id that is read before the first token of a text; it is never predicted."""
+    def boundary_id(self) -> int:
+        """The id beyond the vocabulary that stands between texts.
+
+        It is read before the first token of a text. Where texts are items of their own, it is
+        predicted after the last.
+        """
         return self.vocab_size
 
     @property
     def id_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
-        """The smallest unsigned integer type that holds every id that `encode` returns."""
-        return np.min_scalar_type(self.vocab_size - 1)
+        """The smallest unsigned integer type that holds every id, the boundary's included."""
+        return np.min_scalar_type(self.boundary_id)
 
     @property
     @abstractmethod
@@ -48,6 +55,22 @@ class Tokenizer(ABC):
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return what `tokenizers.from_json` needs to build the same tokenizer."""
+
+    @property
+    def binary(self) -> bytes:
+        """What belongs to it beside the JSON: a SentencePiece model, for most tokenizers none."""
+        return b""
+
+    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[Ids]:
+        """Yield the ids of the text that `chunks` make up, the same wherever it was cut."""
+        return map(self.encode, chunks)
+
+    def unlisted(self, text: str) -> str:
+        """Return the characters of `text` that no piece of the vocabulary holds, each once."""
+        listed = {
+            character for piece in self.pieces if isinstance(piece, str) for character in piece
+        }
+        return "".join(sorted(set(text) - listed))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from charlm.tokenizers.base import Ids, Tokenizer, utf8
+from charlm.tokenizers.base import BYTES, Ids, Tokenizer, utf8
 
 
 class ByteTokenizer(Tokenizer):
@@ -19,12 +19,17 @@ class ByteTokenizer(Tokenizer):
     """
 
     kind = "byte"
-    pieces = range(256)
+    pieces = range(BYTES)
     vocabulary = "256 bytes"
 
     def encode(self, text: str) -> Ids:
         """Return the UTF-8 bytes of `text`, shape (bytes,)."""
-        return np.frombuffer(utf8(text), dtype=np.uint8)
+        return np.frombuffer(utf8(text), dtype=np.uint8).astype(self.id_dtype)
+
+    def unlisted(self, text: str) -> str:
+        """Return nothing: every text is bytes."""
+        del text
+        return ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind; there is nothing else to know."""

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.tokenizers.base import Ids, Tokenizer, utf8
+from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES, Ids, Tokenizer, utf8
 from charlm.wording import count
 
-BYTES = 256
 CODE_POINTS = 0x110000
-FEWEST_OCCURRENCES = 2  # in the training text, for a character to be a token
 
 
 class CharacterTokenizer(Tokenizer):
@@ -43,17 +41,21 @@ class CharacterTokenizer(Tokenizer):
             raise ValueError("characters must be sorted and different")
         self.characters = characters
         self.pieces = (*range(BYTES), *characters)
-        # One entry a code point, and a last one for all beyond; start_id marks "not known".
+        # One entry a code point, and a last one for all beyond; boundary_id marks "not known".
         size = int(codes[-1]) + 2 if len(codes) else 1
-        self._id_of_code = np.full(size, self.start_id, dtype=np.min_scalar_type(self.start_id))
+        self._id_of_code = np.full(
+            size, self.boundary_id, dtype=np.min_scalar_type(self.boundary_id)
+        )
         self._id_of_code[codes] = np.arange(BYTES, self.vocab_size)
 
     @classmethod
-    def learn(cls, chunks: Iterable[str]) -> "CharacterTokenizer":
-        """Return the tokenizer whose vocabulary is every character that recurs in `chunks`."""
+    def learn(cls, chunks: Iterable[str], *, reserved: str = "") -> "CharacterTokenizer":
+        """Return the tokenizer of every character that recurs in `chunks`, but for `reserved`."""
         occurrences = np.zeros(CODE_POINTS, dtype=np.int64)
         for chunk in chunks:
-            occurrences += np.bincount(_code_points(chunk), minlength=CODE_POINTS)
+            found = np.bincount(_code_points(chunk))
+            occurrences[: len(found)] += found
+        occurrences[list(map(ord, reserved))] = 0
         return cls("".join(map(chr, np.flatnonzero(occurrences >= FEWEST_OCCURRENCES))))
 
     @property
@@ -65,7 +67,7 @@ class CharacterTokenizer(Tokenizer):
         """Return one id for each known character and one for each byte of the others."""
         codes = _code_points(text)
         ids: Ids = self._id_of_code.take(codes, mode="clip")
-        unknown = ids == self.start_id
+        unknown = ids == self.boundary_id
         if not unknown.any():
             return ids.astype(self.id_dtype, copy=False)
         spelled = codes[unknown]

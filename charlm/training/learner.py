@@ -10,15 +10,36 @@ from torch.nn.functional import cross_entropy
 
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
-from charlm.corpus.layout import Segments, Streams
+from charlm.corpus.ids import RunningText
+from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Streams
+from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
 from charlm.training.optimization import build_optimizer
 
 LONGEST_VALIDATION_WINDOW = 256  # tokens
 
 
+def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
+    """Return the streams or batches in which the training text is read."""
+    boundary_id = corpus.tokenizer.boundary_id
+    if isinstance(corpus.train, RunningText):
+        return Streams(
+            corpus.train,
+            boundary_id,
+            batch_size=config.batch_size,
+            bptt_length=config.bptt_length,
+        )
+    return Batches(
+        corpus.train,
+        corpus.config.form,
+        boundary_id,
+        positions=config.batch_size * config.bptt_length,
+        rng_seed=config.rng_seed,
+    )
+
+
 class Learner:
-    """A network, its optimizer and the streams that it reads, with the state carried along.
+    """A network, its optimizer and what it reads, with the state of streams carried along.
 
     All random numbers of a step come from (rng_seed, step) alone, so a step can be repeated.
     """
@@ -35,18 +56,18 @@ class Learner:
         self._config = config
         self._device = device
         self._precision = precision
-        self._tokenizer = corpus.tokenizer
-        segments = Segments(corpus.validation.ids, corpus.tokenizer.start_id)
-        self._validation = segments, segments.window_length(LONGEST_VALIDATION_WINDOW)
-        self._streams = Streams(corpus.train.ids, config.batch_size, config.bptt_length)
+        self._boundary_id = corpus.tokenizer.boundary_id
+        self._layout = lay_out(corpus, config)
+        self._passages = Passages.of(
+            model.form, corpus.validation.ids, corpus.validation.boundaries, self._boundary_id
+        )
         self._state: RecurrentState | None = None
         torch.manual_seed(config.rng_seed)
-        self.network = LanguageModel(
-            model, corpus.tokenizer.vocab_size, dropout=config.dropout or 0.0
-        )
-        counts = np.bincount(corpus.train.ids, minlength=corpus.tokenizer.vocab_size)
-        self.network.initialise(counts)
+        vocab_size = corpus.tokenizer.vocab_size
+        self.network = LanguageModel(model, vocab_size, dropout=config.dropout or 0.0)
+        self.network.initialise(corpus.train.token_counts)
         self.network.to(device)
+        self._loss = Loss(corpus.train.token_counts[: model.outputs(vocab_size)])
         self._trained = [tensor for tensor in self.network.parameters() if tensor.requires_grad]
         self._optimizer = build_optimizer(self.network, config)
 
@@ -58,15 +79,24 @@ class Learner:
             clipping; both scalars, still on the device.
         """
         torch.manual_seed(_mixed(self._config.rng_seed, step))
-        window = torch.from_numpy(self._streams.window(step)).to(self._device)
-        inputs, targets = window[:, :-1].clone(), window[:, 1:]
-        state = self._restart_some_streams(step, inputs)
+        generator = np.random.default_rng([self._config.rng_seed, step])
+        window = self._layout.window(step)
+        inputs = torch.from_numpy(window.inputs).to(self._device)
+        targets = torch.from_numpy(window.targets).to(self._device)
+        state = None
+        if self._layout.carries_state:
+            state = self._restart_some_streams(inputs, generator)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self.network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        logits, state = self._forward(inputs, state)
-        loss = cross_entropy(logits.flatten(0, 1), targets.reshape(-1))
+        with self._autocast():
+            features, state = self.network.read(inputs, state)
+            counted = features.flatten(0, 1), targets.flatten()
+            if not window.counts.all():
+                counts = torch.from_numpy(window.counts.reshape(-1)).to(self._device)
+                counted = counted[0][counts], counted[1][counts]
+            loss = self._loss(self.network.output, *counted, generator)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._config.max_gradient_norm)
         self._optimizer.step()
@@ -82,49 +112,62 @@ class Learner:
     def validation_windows(self) -> Iterator[float]:
         """Yield the nats of the validation text, window by window."""
         self.network.eval()
-        state: RecurrentState | None = None
-        segments, length = self._validation
-        for inputs, targets, counts in segments.windows(length):
-            with torch.no_grad():
-                logits, state = self._forward(torch.from_numpy(inputs).to(self._device), state)
-                surprisal = cross_entropy(
-                    logits.flatten(0, 1),
-                    torch.from_numpy(targets.reshape(-1)).to(self._device),
-                    reduction="none",
-                )
-            yield float(surprisal.cpu().double()[torch.from_numpy(counts.reshape(-1))].sum())
+        for batch in self._passages.batches():
+            state: RecurrentState | None = None
+            for window in batch.windows(LONGEST_VALIDATION_WINDOW):
+                if state is not None:  # of the passages that go on
+                    rows = len(window.inputs)
+                    state = state[0][:, :rows].contiguous(), state[1][:, :rows].contiguous()
+                with torch.no_grad(), self._autocast():
+                    inputs = torch.from_numpy(window.inputs).to(self._device)
+                    features, state = self.network.read(inputs, state)
+                    counts = torch.from_numpy(window.counts).to(self._device)
+                    targets = torch.from_numpy(window.targets).to(self._device)[counts]
+                    nats = self._score(features[counts], targets)
+                yield nats
+
+    def _score(self, features: Tensor, targets: Tensor) -> float:
+        """Return −ln p of the targets, summed; a few at a time, for their logits are many."""
+        rows = max(1, MOST_LOGITS // self._boundary_id)
+        return math.fsum(
+            float(
+                cross_entropy(self.network.output(some).float(), wanted, reduction="none")
+                .double()
+                .sum()
+            )
+            for some, wanted in zip(
+                torch.split(features, rows), torch.split(targets, rows), strict=True
+            )
+        )
 
     @property
     def validation_window_count(self) -> int:
         """Number of windows in one pass of validation."""
-        segments, length = self._validation
-        return sum(1 for _ in segments.windows(length))
+        return sum(
+            -(-int((batch.stop - batch.begin).max()) // LONGEST_VALIDATION_WINDOW)
+            for batch in self._passages.batches()
+        )
 
-    def _forward(
-        self, inputs: Tensor, state: RecurrentState | None
-    ) -> tuple[Tensor, RecurrentState]:
-        with torch.autocast(
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
             self._device.type,
             dtype=self._precision,
             enabled=self._precision != torch.float32,
-        ):
-            logits, state = self.network(inputs, state)
-        return logits.float(), state
+        )
 
-    def _restart_some_streams(self, step: int, inputs: Tensor) -> RecurrentState | None:
-        """Put a few streams, and all at first, back to the start of a text, in place.
+    def _restart_some_streams(
+        self, inputs: Tensor, generator: np.random.Generator
+    ) -> RecurrentState | None:
+        """Put a few streams back to the start of a text, in place.
 
         A network that only ever sees carried state can fall from the zero state into an
         attractor that it never leaves; every generated text and every scored line starts there.
         """
-        start_id = self._tokenizer.start_id
         if self._state is None:
-            inputs[:, 0] = start_id
             return None
-        generator = np.random.default_rng([self._config.rng_seed, step])
         drawn = generator.random(len(inputs)) < self._config.restart_probability
         restarted = torch.from_numpy(drawn).to(self._device)
-        inputs[restarted, 0] = start_id
+        inputs[restarted, 0] = self._boundary_id
         kept = (~restarted).float()[None, :, None]
         return self._state[0] * kept, self._state[1] * kept
 

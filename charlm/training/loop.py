@@ -180,17 +180,17 @@ class _Run:
         now = time.perf_counter()
         elapsed, self._reported = now - self._reported, now
         nats = sum(values) / len(values)
-        tokens_per_character = self._plan.tokens / self._plan.characters
-        tokens = len(values) * self._plan.tokens_per_step
+        plan = self._plan
+        characters_per_step = plan.tokens_per_step * plan.characters / plan.tokens
         return Progress(
             step=self.step,
             epoch=self.epoch,
             seconds=self.seconds,
             nats_per_token=nats,
-            bits_per_character=nats / math.log(2) * tokens_per_character,
+            bits_per_character=nats / math.log(2) * plan.predictions / plan.characters,
             learning_rate=learning_rate,
             gradient_norm=gradient_norm,
-            characters_per_second=tokens / tokens_per_character / elapsed,
+            characters_per_second=len(values) * characters_per_step / elapsed,
         )
 
     def validate(self) -> Validation:
@@ -205,7 +205,7 @@ class _Run:
         is_best = self._best is None or nats < self._best.nats
         self.validations_since_best = 0 if is_best else self.validations_since_best + 1
         checkpoint = self._checkpoint(nats)
-        sample = Model(checkpoint).generate(length=SAMPLE_LENGTH, rng_seed=self.step)
+        sample = self._sample(Model(checkpoint))
         nats_per_character = nats / self._corpus.validation.characters
         validation = Validation(
             step=self.step,
@@ -222,6 +222,20 @@ class _Run:
         self._reported = time.perf_counter()  # validating is not learning
         return validation
 
+    def _sample(self, model: Model) -> str:
+        """Return a little text of the model's: a running one, some lines, or an answer."""
+        if model.config.form == "text":
+            return model.generate(length=SAMPLE_LENGTH, rng_seed=self.step)
+        if model.config.form == "pairs":
+            validation = self._corpus.validation
+            source = model.tokenizer.decode(validation.ids[: validation.boundaries[0]])
+            return f"{source}\t{model.generate(source, length=SAMPLE_LENGTH, rng_seed=self.step)}"
+        sample = ""
+        while len(sample) < SAMPLE_LENGTH // 2:
+            seed = (self.step, len(sample))
+            sample += model.generate(length=SAMPLE_LENGTH, rng_seed=seed) + "\n"
+        return sample
+
     def _checkpoint(self, nats: float) -> Checkpoint:
         plan, validation = self._plan, self._corpus.validation
         provenance: dict[str, Any] = {
@@ -234,10 +248,10 @@ class _Run:
                 }
                 for facts in self._corpus.facts
             ],
-            "train": {"characters": plan.characters, "tokens": plan.tokens},
+            "train": {"characters": plan.characters, "tokens": plan.predictions},
             "validation": {
                 "characters": validation.characters,
-                "tokens": len(validation.ids),
+                "tokens": validation.predictions,
                 "nats": nats,
                 "bits_per_character": nats / validation.characters / math.log(2),
             },

@@ -1,4 +1,4 @@
-"""The torch module: embedding, stacked LSTM, linear layer."""
+"""The torch module: embedding, stacked LSTM, output."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
 
 from charlm.checkpoint import Arrays
 from charlm.config import ModelConfig, parameters
@@ -33,11 +34,53 @@ class LockedDropout(nn.Module):
         return features * kept / (1 - self.probability)
 
 
+class Output(nn.Module):
+    """Features → logits, over all outputs or some.
+
+    Its matrix is its own, or the embedding's (Press & Wolf 2017,
+    https://arxiv.org/abs/1608.05859), with a projection before it where the sizes differ.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int, inputs: nn.Embedding) -> None:
+        super().__init__()
+        outputs = config.outputs(vocab_size)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.projection: nn.Parameter | None = None
+        # In a tuple, so that its weight does not count as this module's, too.
+        self._embedding = (inputs,) if config.tie_weights else ()
+        if not config.tie_weights:
+            self.weight = nn.Parameter(nn.Linear(config.hidden_size, outputs, bias=False).weight)
+        elif config.embedding_size != config.hidden_size:
+            shape = config.hidden_size, config.embedding_size
+            self.projection = nn.Parameter(nn.Linear(*shape, bias=False).weight)
+
+    @property
+    def matrix(self) -> Tensor:
+        """The weights of all outputs, a row each, and maybe one more."""
+        return self._embedding[0].weight if self._embedding else self.weight
+
+    def forward(self, features: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Return logits.
+
+        Args:
+            features: Of the last layer, shape (…, H).
+            chosen: Ids whose logits are wanted, shape (C,); None takes all.
+
+        Returns:
+            Shape (…, C), or (…, V), or (…, V + 1) where the boundary is predicted.
+        """
+        if self.projection is not None:
+            features = linear(features, self.projection)
+        if chosen is None:
+            return linear(features, self.matrix[: len(self.bias)], self.bias)
+        return linear(features, embedding(chosen, self.matrix), self.bias[chosen])
+
+
 class LanguageModel(nn.Module):
     """Predict each token from all tokens before it.
 
-    The embedding has a last row for the start of a text. PyTorch adds two bias vectors to the
-    gates; the second is held at zero, so that parameters count as in textbooks.
+    The embedding has a last row for the boundary between texts. PyTorch adds two bias vectors to
+    the gates; the second is held at zero, so that parameters count as in textbooks.
 
     Dropout falls on the embedding, between layers and before the output (Zaremba et al. 2014,
     https://arxiv.org/abs/1409.2329).
@@ -56,7 +99,7 @@ class LanguageModel(nn.Module):
             dropout=dropout if config.num_layers > 1 else 0.0,
         )
         self.dropout = LockedDropout(dropout)
-        self.output = nn.Linear(config.hidden_size, vocab_size)
+        self.output = Output(config, vocab_size, self.embedding)
         for layer in range(config.num_layers):
             unused = getattr(self.recurrent, f"bias_hh_l{layer}")
             nn.init.zeros_(unused)
@@ -65,20 +108,27 @@ class LanguageModel(nn.Module):
     def forward(
         self, ids: Tensor, state: RecurrentState | None = None
     ) -> tuple[Tensor, RecurrentState]:
-        """Score what follows each position of `ids`, continuing from `state`.
+        """Return logits of what follows each position of `ids`, and the state; see `read`."""
+        features, state = self.read(ids, state)
+        return self.output(features), state
+
+    def read(
+        self, ids: Tensor, state: RecurrentState | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Read `ids`, continuing from `state`.
 
         Args:
-            ids: Token ids in [0, V], V being the start of a text, shape (B, T), int64.
+            ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
             state: (hidden, cell), each (num_layers, B, H) – batch second even though the LSTM
                 is batch-first. None starts from zeros.
 
         Returns:
-            Logits for the token after each position, shape (B, T, V), and the state after the
-            last.
+            Features that `output` turns into logits for the token after each position, shape
+            (B, T, H), and the state after the last.
         """
         embedded = self.dropout(self.embedding(ids))  # (B, T, E)
         features, state = self.recurrent(embedded, state)  # (B, T, H)
-        return self.output(self.dropout(features)), state
+        return self.dropout(features), state
 
     def initialise(self, token_counts: NDArray[np.int64]) -> None:
         """Draw the initial weights from torch's global generator.
@@ -89,7 +139,8 @@ class LanguageModel(nn.Module):
         zeros, the first hundreds of steps go into pushing down the bytes that never occur.
 
         Args:
-            token_counts: How often each token occurs in the training text, shape (V,).
+            token_counts: How often each id occurs in the training text, the boundary last, shape
+                (V + 1,).
         """
         hidden = self.config.hidden_size
         with torch.no_grad():
@@ -99,7 +150,9 @@ class LanguageModel(nn.Module):
                 bias = getattr(self.recurrent, f"bias_ih_l{layer}")
                 bias.zero_()
                 bias[hidden : 2 * hidden] = 1.0
-            smoothed = torch.from_numpy(token_counts) + 1.0  # Laplace
+            if self.config.tie_weights:  # as logits, the rows of nn.Embedding are far too long
+                self.embedding.weight.mul_(self.config.embedding_size**-0.5)
+            smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 
     def to_arrays(self) -> dict[str, NDArray[np.float32]]:

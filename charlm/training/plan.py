@@ -16,7 +16,8 @@ from charlm.config import (
 )
 from charlm.corpus.encoding import Corpus
 from charlm.training.hardware import choose_device, choose_precision
-from charlm.training.learner import Learner
+from charlm.training.learner import Learner, lay_out
+from charlm.training.loss import LARGEST_SOFTMAX
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
@@ -45,8 +46,10 @@ class Plan:
         seconds: How long it should take; None if that was not measured.
         parameters: Trained values of the network.
         memory: Estimate of the process's peak, in bytes.
-        characters: Of the training text.
-        tokens: Of the training text.
+        characters: Of the training text; of pairs, of the targets.
+        tokens: Ids of the training text, boundaries included.
+        predictions: Those that are predicted.
+        tokens_per_step: Ids that are read in one step, on average.
         vocabulary: What can be predicted, in words.
     """
 
@@ -61,12 +64,9 @@ class Plan:
     memory: int
     characters: int
     tokens: int
+    predictions: int
+    tokens_per_step: float
     vocabulary: str
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Tokens that all streams together read in one step."""
-        return self.config.batch_size * self.config.bptt_length
 
     @property
     def epochs(self) -> float:
@@ -82,19 +82,24 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
     `max_steps=N` gives, weight for weight.
     """
     started = time.perf_counter()
-    tokens = len(corpus.train.ids)
+    tokens = corpus.train.tokens
+    model = replace(
+        model,
+        form=corpus.config.form,
+        document_separator=corpus.config.document_separator,
+    )
     config = replace(config, batch_size=_fitting_batch(config, tokens))
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
-    per_step = config.batch_size * config.bptt_length
+    per_step = lay_out(corpus, config).tokens_per_step
     limits = [] if config.max_steps is None else [config.max_steps]
     if config.max_epochs is not None:
         limits.append(max(1, round(config.max_epochs * tokens / per_step)))
 
     def interval(steps: int) -> int:
-        affordable = TRAINED_PER_VALIDATED * len(corpus.validation.ids) // per_step
+        affordable = int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
         return max(1, -(-steps // MOST_VALIDATIONS), affordable)
 
     speed = None
@@ -121,6 +126,8 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
         memory=_memory(model, config, corpus.tokenizer.vocab_size),
         characters=corpus.train.characters,
         tokens=tokens,
+        predictions=corpus.train.predictions,
+        tokens_per_step=per_step,
         vocabulary=corpus.tokenizer.vocabulary,
     )
 
@@ -187,6 +194,7 @@ def _fit(seconds: float, speed: _Speed, interval: Callable[[int], int]) -> int:
 def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
     """Estimate the peak of the process in bytes: PyTorch, weights and moments, activations."""
     weights = 4 * parameter_count(model, vocab_size)
-    per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * vocab_size
+    logits = min(vocab_size, LARGEST_SOFTMAX)
+    per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
     activations = 4 * config.batch_size * config.bptt_length * per_token
     return PYTORCH_MEMORY + 5 * weights + activations

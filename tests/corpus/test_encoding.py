@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from charlm.config import SplitConfig
+from charlm.config import CorpusConfig
 from charlm.corpus import reading
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
@@ -26,58 +26,67 @@ def documents(tmp_path):
     return build
 
 
-def decoded(corpus):
-    return (
-        corpus.tokenizer.decode(corpus.train.ids),
-        corpus.tokenizer.decode(corpus.validation.ids),
+def text_of(corpus, ids):
+    """Return the text of ids, a boundary as `■`."""
+    return "".join(
+        "■" if token == corpus.tokenizer.boundary_id else corpus.tokenizer.decode([token])
+        for token in ids
     )
+
+
+def decoded(corpus):
+    train = corpus.train.read(0, 0, corpus.train.tokens)
+    return text_of(corpus, train), text_of(corpus, corpus.validation.ids)
 
 
 @pytest.mark.parametrize("kind", ["char", "byte"])
 def test_the_last_tenth_is_held_out(documents, kind, monkeypatch):
     monkeypatch.setattr(reading, "CHUNK_BYTES", 7)
     text = "".join(chr(0x4E00 + number) for number in range(100))
-    corpus = encode_corpus(documents(text), kind, SplitConfig())
+    corpus = encode_corpus(documents(text), CorpusConfig(tokenizer=kind))
 
-    assert decoded(corpus) == (text[:90], text[90:])
+    assert corpus.tokenizer.decode(corpus.train.read(0, 0, corpus.train.tokens - 1)) == text[:90]
+    assert corpus.tokenizer.decode(corpus.validation.ids[:-1]) == text[90:]
     assert (corpus.train.characters, corpus.validation.characters) == (90, 10)
 
 
 def test_documents_follow_one_another(documents):
-    corpus = encode_corpus(documents("a" * 30, "b" * 30), "char", SplitConfig())
+    corpus = encode_corpus(documents("a" * 30, "b" * 30), CorpusConfig())
 
-    assert "".join(decoded(corpus)) == "a" * 30 + "b" * 30
+    assert decoded(corpus) == ("a" * 30 + "■" + "b" * 24 + "■", "b" * 6 + "■")
     assert [facts.characters for facts in corpus.facts] == [30, 30]
 
 
 def test_what_is_held_out_has_a_limit(documents):
-    split = SplitConfig(validation_fraction=0.5, max_validation_characters=7)
-    corpus = encode_corpus(documents("x" * 100), "char", split)
+    config = CorpusConfig(validation_fraction=0.5, max_validation_characters=7)
+    corpus = encode_corpus(documents("x" * 100), config)
 
     assert corpus.validation.characters == 7
-    assert SplitConfig().max_validation_characters == 500_000
+    assert CorpusConfig().max_validation_characters == 500_000
 
 
 def test_another_text_may_be_held_out(documents):
     corpus = encode_corpus(
-        documents("x" * 100), "char", SplitConfig(), validation=documents("quite another text")
+        documents("x" * 100), CorpusConfig(), validation=documents("quite another text")
     )
 
-    assert decoded(corpus) == ("x" * 100, "quite another text")
+    assert decoded(corpus) == ("x" * 100 + "■", "quite another text■")
 
 
 def test_the_vocabulary_is_that_of_the_training_part(documents):
-    corpus = encode_corpus(documents("ab" * 45 + "z" * 10), "char", SplitConfig())
+    corpus = encode_corpus(documents("ab" * 45 + "z" * 10), CorpusConfig())
 
     assert corpus.tokenizer.characters == "ab"
-    assert corpus.validation.ids.tolist() == [ord("z")] * 10
+    assert corpus.validation.ids[:-1].tolist() == [ord("z")] * 10
 
 
 @pytest.mark.parametrize("kind", ["char", "byte"])
 def test_ids_take_the_type_that_the_tokenizer_asks_for(documents, kind):
-    corpus = encode_corpus(documents("some text, long enough"), kind, SplitConfig())
+    corpus = encode_corpus(documents("some text, long enough"), CorpusConfig(tokenizer=kind))
 
-    assert corpus.train.ids.dtype == corpus.validation.ids.dtype == corpus.tokenizer.id_dtype
+    assert (
+        corpus.train.read(0, 0, 1).dtype == corpus.validation.ids.dtype == corpus.tokenizer.id_dtype
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,14 +99,14 @@ def test_ids_take_the_type_that_the_tokenizer_asks_for(documents, kind):
 )
 def test_too_little_text_is_an_error_with_the_numbers(documents, text, message):
     with pytest.raises(CorpusError, match=message):
-        encode_corpus(documents(text), "char", SplitConfig())
+        encode_corpus(documents(text), CorpusConfig())
 
 
 def test_a_split_that_leaves_nothing_to_learn_is_an_error(documents):
     with pytest.raises(CorpusError, match="leaves 2 of 20 characters"):
-        encode_corpus(documents("x" * 20), "char", SplitConfig(validation_fraction=0.9))
+        encode_corpus(documents("x" * 20), CorpusConfig(validation_fraction=0.9))
 
 
 def test_an_empty_validation_text_is_an_error(documents):
     with pytest.raises(CorpusError, match="validation text is empty"):
-        encode_corpus(documents("x" * 100), "char", SplitConfig(), validation=documents(""))
+        encode_corpus(documents("x" * 100), CorpusConfig(), validation=documents(""))

@@ -1,48 +1,107 @@
-"""Streams leave nothing out; segments score each token once."""
+"""Streams leave nothing out; passages score each id once; batches read each item once an epoch."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.corpus.layout import Segments, Streams
+from charlm.config import CorpusConfig
+from charlm.corpus import parts
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.ids import EncodedText
+from charlm.corpus.layout import Batches, Passages, Streams, segments
+from charlm.corpus.reading import Document
 
-TO_BE = [*"to·be·or·not"]
+BOUNDARY = 256
 
 
-def test_streams_are_folded_as_the_drawing_shows():
-    streams = Streams(np.array([ord(letter) for letter in TO_BE]), batch_size=3, bptt_length=2)
-    rows = [["".join(map(chr, row)) for row in streams.window(step)] for step in range(3)]
+@pytest.fixture
+def streams_of(tmp_path):
+    """Fold texts into streams; nothing of them is held out."""
 
-    # The first letter of each is the token before the window.
-    assert [[row[1:] for row in window] for window in rows] == [
-        ["to", "e·", "·n"],
-        ["·b", "or", "ot"],
-        ["e·", "·n", "to"],
+    def build(*texts, batch_size, bptt_length):
+        documents = []
+        for number, text in enumerate(texts):
+            path = tmp_path / f"{number}.txt"
+            path.write_text(text)
+            documents.append(Document(path.name, path))
+        config = CorpusConfig(tokenizer="byte")
+        corpus = encode_corpus(documents, config, validation=documents)
+        return Streams(corpus.train, BOUNDARY, batch_size=batch_size, bptt_length=bptt_length)
+
+    return build
+
+
+def letters(ids):
+    return "".join("■" if token == BOUNDARY else chr(token) for token in ids)
+
+
+def test_streams_are_folded_as_the_drawing_shows(streams_of, monkeypatch):
+    monkeypatch.setattr("charlm.corpus.encoding.SMALLEST_CORPUS", 1)
+    streams = streams_of("to be or not", batch_size=3, bptt_length=2)
+    windows = [streams.window(step) for step in range(3)]
+
+    assert [[letters(row) for row in window.targets] for window in windows] == [
+        ["to", "e ", " n"],
+        [" b", "or", "ot"],
+        ["e ", " n", "■t"],
     ]
-    assert [row[0] for row in rows[1]] == ["o", "·", "n"]
+    assert [[letters(row) for row in window.inputs] for window in windows] == [
+        ["■t", "■e", "■ "],
+        ["o ", " o", "no"],
+        ["be", "r ", "t■"],
+    ]
+    assert windows[2].counts.tolist() == [[True, True], [True, True], [False, True]]
 
 
-@given(tokens=st.integers(1, 60), batch_size=st.integers(1, 7), bptt_length=st.integers(1, 9))
-def test_a_stream_reads_on_where_its_last_window_ended(tokens, batch_size, bptt_length):
-    streams = Streams(np.arange(tokens), batch_size, bptt_length)
-    for step in range(5):
-        window, following = streams.window(step), streams.window(step + 1)
+@pytest.mark.parametrize("part_bytes", [1 << 20, 40, 7])
+@pytest.mark.parametrize(("batch_size", "bptt_length"), [(1, 5), (3, 16), (7, 64)])
+def test_a_stream_reads_on_through_all_parts_and_documents(
+    streams_of, monkeypatch, part_bytes, batch_size, bptt_length
+):
+    """Wherever a text was cut into parts, each stream reads the whole circle from its start."""
+    monkeypatch.setattr(parts, "PART_BYTES", part_bytes)
+    texts = ["".join(chr(97 + (n * n) % 26) for n in range(143)) + "\nend\n", "another " * 6]
+    circle = "".join(f"{text}■" for text in texts)
+    streams = streams_of(*texts, batch_size=batch_size, bptt_length=bptt_length)
+    steps = 3 * len(circle) // bptt_length
+    windows = [streams.window(step) for step in range(steps)]
 
-        assert window.shape == (batch_size, bptt_length + 1)
-        assert (following[:, 0] == window[:, -1]).all()
-        assert (window[:, 1:] == (window[:, :-1] + 1) % tokens).all()
+    for row in range(batch_size):
+        read = "".join(letters(window.targets[row]) for window in windows)
+        start = (2 * circle).index(read[: len(circle)])
+        assert read == (5 * circle)[start : start + len(read)]
+        inputs = "".join(letters(window.inputs[row]) for window in windows)
+        assert inputs == "■" + read[:-1]
 
 
 @given(length=st.integers(1, 30), batch_size=st.integers(1, 7), bptt_length=st.integers(1, 9))
-def test_an_epoch_reads_every_token_equally_often(length, batch_size, bptt_length):
-    tokens = length * batch_size * bptt_length  # whole windows
-    streams = Streams(np.arange(tokens), batch_size, bptt_length)
-    assert streams.steps_per_epoch == length
+def test_an_epoch_reads_every_id_equally_often(length, batch_size, bptt_length):
+    """Streams that start at equal distances read all places once between them."""
 
-    read = np.concatenate([streams.window(step)[:, 1:].ravel() for step in range(length)])
+    class Text:
+        tokens = length * batch_size * bptt_length  # whole windows
 
-    assert np.bincount(read, minlength=tokens).tolist() == [1] * tokens
+        def start(self, number, count):
+            return 0, number * self.tokens // count
+
+        def read(self, part, place, count):
+            return (place + np.arange(count)) % self.tokens
+
+    streams = Streams(Text(), 10**9, batch_size=batch_size, bptt_length=bptt_length)
+    read = np.concatenate([streams.window(step).targets.ravel() for step in range(length)])
+
+    assert np.bincount(read, minlength=Text.tokens).tolist() == [1] * Text.tokens
+
+
+def scored(passages, length):
+    """Return the ids that count, passage by passage."""
+    found = [
+        window.targets[window.counts]
+        for batch in passages.batches()
+        for window in batch.windows(length)
+    ]
+    return np.concatenate(found)
 
 
 @given(
@@ -51,25 +110,126 @@ def test_an_epoch_reads_every_token_equally_often(length, batch_size, bptt_lengt
     burn_in=st.integers(0, 40),
     length=st.integers(1, 50),
 )
-def test_segments_score_every_token_once(total, count, burn_in, length):
-    segments = Segments(np.arange(total), 999, count, burn_in)
-    scored = [targets[counts] for _, targets, counts in segments.windows(length)]
+def test_segments_score_every_id_once(total, count, burn_in, length):
+    passages = Passages(np.arange(total), 999, *segments(0, total, count, burn_in))
 
-    assert sorted(np.concatenate(scored)) == list(range(total))
+    assert sorted(scored(passages, length)) == list(range(total))
 
 
-def test_a_segment_reads_the_tokens_before_its_own():
-    [(inputs, targets, counts)] = Segments(np.arange(10), 99, 2, burn_in=2).windows(100)
+def test_a_segment_reads_the_ids_before_its_own():
+    passages = Passages(np.arange(10), 99, *segments(0, 10, 2, burn_in=2))
+    [batch] = passages.batches()  # the longest first
+    [window] = batch.windows(100)
 
-    assert targets[1].tolist() == [3, 4, 5, 6, 7, 8, 9]
-    assert inputs[1].tolist() == [99, 3, 4, 5, 6, 7, 8]
-    assert targets[1][counts[1]].tolist() == [5, 6, 7, 8, 9]
-    assert targets[0][counts[0]].tolist() == [0, 1, 2, 3, 4]
-    assert inputs[0][:5].tolist() == [99, 0, 1, 2, 3]
+    assert window.targets[0].tolist() == [3, 4, 5, 6, 7, 8, 9]
+    assert window.inputs[0].tolist() == [99, 3, 4, 5, 6, 7, 8]
+    assert window.targets[0][window.counts[0]].tolist() == [5, 6, 7, 8, 9]
+    assert window.targets[1][window.counts[1]].tolist() == [0, 1, 2, 3, 4]
+    assert window.inputs[1][:5].tolist() == [99, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("total", "count"), [(100, 1), (4096, 2), (2048 * 1000, 256)])
-def test_there_is_a_segment_for_every_2048_tokens_up_to_256(total, count):
-    inputs, _, _ = next(Segments(np.zeros(total, np.uint8), 1).windows(1))
+def test_there_is_a_segment_for_every_2048_ids_up_to_256(total, count):
+    assert segments(0, total).shape == (3, count)
 
-    assert len(inputs) == count
+
+def encoded(*items, form="lines"):
+    """Encode lines or pairs by hand: a letter is its code, `■` the boundary."""
+    ids = np.array([BOUNDARY if letter == "■" else ord(letter) for letter in "".join(items)])
+    boundaries = np.flatnonzero(ids == BOUNDARY)
+    predictions = sum(len(item) for item in items)
+    return EncodedText(
+        ids=ids,
+        boundaries=boundaries,
+        characters=predictions,
+        predictions=predictions,
+        token_counts=np.bincount(ids, minlength=BOUNDARY + 1),
+    )
+
+
+def passages_of(form, *items):
+    text = encoded(*items)
+    return Passages.of(form, text.ids, text.boundaries, BOUNDARY)
+
+
+def test_of_lines_everything_is_scored_and_the_end_too():
+    [batch] = passages_of("lines", "Ann■", "■", "Bo■").batches()
+    [window] = batch.windows(100)
+
+    assert [
+        letters(row[count]) for row, count in zip(window.targets, window.counts, strict=True)
+    ] == ["Ann■", "Bo■", "■"]
+    assert [letters(row)[:1] for row in window.inputs] == ["■", "■", "■"]
+    assert window.places == 4 + 3 + 1
+
+
+def test_of_pairs_the_target_is_scored_and_the_source_is_read():
+    [batch] = passages_of("pairs", "cat■pet■", "ox■farm■").batches()
+    [window] = batch.windows(100)
+
+    assert [letters(row) for row in window.inputs] == ["■cat■pet", "■ox■farm"]
+    assert [
+        letters(row[count]) for row, count in zip(window.targets, window.counts, strict=True)
+    ] == ["pet■", "farm■"]
+
+
+def test_documents_are_scored_one_by_one():
+    [batch] = passages_of("text", "first■", "■", "second■").batches()
+    [window] = batch.windows(100)
+
+    assert [
+        letters(row[count]) for row, count in zip(window.targets, window.counts, strict=True)
+    ] == ["second", "first"]
+
+
+def test_a_passage_that_has_ended_costs_nothing():
+    [batch] = passages_of("lines", "abcdef■", "a■", "abc■").batches()
+
+    assert [window.inputs.shape for window in batch.windows(2)] == [(3, 2), (2, 2), (1, 2), (1, 1)]
+
+
+ITEMS = st.lists(st.text("abc", max_size=9).map(lambda text: f"{text}■"), min_size=1, max_size=99)
+
+
+@given(items=ITEMS, positions=st.integers(1, 40), rng_seed=st.integers(0, 3))
+def test_an_epoch_of_batches_reads_every_item_once(items, positions, rng_seed):
+    """Items are numbered by their place; an epoch is as many items as there are."""
+    batches = Batches(encoded(*items), "lines", BOUNDARY, positions=positions, rng_seed=rng_seed)
+    numbers = [batches._items_of(pool) for pool in range(5)]
+
+    assert all(len(pool) == len(numbers[0]) for pool in numbers)
+    order = np.concatenate(numbers)
+    for start in range(0, len(order) - len(items) + 1, len(items)):
+        assert sorted(order[start : start + len(items)]) == list(range(len(items)))
+
+
+def test_batches_are_of_like_length_and_leave_nothing_out():
+    items = [f"{'x' * (1 + number % 30)}■" for number in range(3000)]
+    batches = Batches(encoded(*items), "lines", BOUNDARY, positions=256, rng_seed=0)
+    pool = [batches.window(step) for step in range(batches._batches_per_pool)]
+    places = sum(window.places for window in pool)
+    padded = sum(window.inputs.size for window in pool)
+
+    assert places == sum(len(items[number]) for number in batches._items_of(0))
+    assert batches.tokens_per_step == pytest.approx(places / len(pool), rel=0.01)
+    assert places / padded > 0.9
+    assert max(window.inputs.size for window in pool) < 2 * 256
+
+
+def test_an_item_that_is_too_long_is_read_as_far_as_a_batch_goes():
+    batches = Batches(encoded("x" * 1000 + "■", "ab■"), "lines", BOUNDARY, positions=64, rng_seed=0)
+    windows = [batches.window(step) for step in range(60)]
+
+    assert max(window.inputs.shape[1] for window in windows) == 64
+    assert {letters(window.targets[0])[:2] for window in windows} == {"xx", "ab"}
+
+
+def test_batches_depend_on_the_step_and_the_rng_seed_alone():
+    items = [f"{'x' * (number % 7)}{number}■" for number in range(500)]
+
+    def window(step, rng_seed):
+        batches = Batches(encoded(*items), "lines", BOUNDARY, positions=100, rng_seed=rng_seed)
+        return batches.window(step).targets
+
+    assert (window(9, 1) == window(9, 1)).all()
+    assert window(9, 1).shape != window(9, 2).shape or (window(9, 1) != window(9, 2)).any()

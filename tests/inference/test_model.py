@@ -9,7 +9,7 @@ import pytest
 import charlm
 from charlm.errors import ConfigError
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score, score_ids
+from charlm.inference.scoring import Score
 
 VERSE_LINE = "where did the dog go? the dog went home.\n"
 
@@ -59,7 +59,7 @@ def test_an_absurd_score_has_an_infinite_perplexity_and_no_error():
 def test_the_score_is_the_sum_over_the_steps(verse):
     """Scoring many segments at once is reading one token after another."""
     text = VERSE_LINE * 3
-    ids = [verse.tokenizer.start_id, *verse.tokenizer.encode(text)]
+    ids = [verse.tokenizer.boundary_id, *verse.tokenizer.encode(text)]
     state, nats = verse._runtime.zero_state(1), 0.0
     for token, following in pairwise(ids):
         features, state = verse._runtime.step(np.array([token]), state)
@@ -94,10 +94,10 @@ def test_a_character_never_seen_has_a_finite_score(verse):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
-def test_the_number_of_segments_does_not_change_the_score(verse, count):
+def test_the_number_of_segments_does_not_change_the_score(verse, score_segments, count):
     ids = verse.tokenizer.encode(VERSE_LINE * 60)
-    whole = score_ids(verse._runtime, ids, verse.tokenizer.start_id, segment_count=1)
-    parts = score_ids(verse._runtime, ids, verse.tokenizer.start_id, segment_count=count)
+    whole = score_segments(verse._runtime, ids, verse.tokenizer.boundary_id, count=1)
+    parts = score_segments(verse._runtime, ids, verse.tokenizer.boundary_id, count=count)
 
     assert parts / len(ids) == pytest.approx(whole / len(ids), abs=1e-4)
 

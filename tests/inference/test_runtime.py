@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.inference import runtime
 from charlm.inference.runtime import Runtime
 from charlm.training.network import LanguageModel
 
 SIZES = [
     {"num_layers": 1},
+    {"form": "lines"},
+    {"tie_weights": True, "form": "pairs"},
+    {"tie_weights": True, "embedding_size": 7, "num_layers": 2},
     {"num_layers": 3},
     {"num_layers": 2, "embedding_size": 1, "hidden_size": 33, "scale": 2.0},
 ]
@@ -33,24 +37,30 @@ def by_the_book(checkpoint, ids):
             z_i, z_f, z_g, z_o = np.split(w @ x + u @ hidden[layer] + b, 4)
             cell[layer] = sigmoid(z_f) * cell[layer] + sigmoid(z_i) * np.tanh(z_g)
             x = hidden[layer] = sigmoid(z_o) * np.tanh(cell[layer])
-        rows.append(arrays["output.weight"] @ x + arrays["output.bias"])
+        bias = arrays["output.bias"]
+        if checkpoint.config.tie_weights:
+            matrix = arrays["embedding.weight"][: len(bias)]
+            x = arrays["output.projection"] @ x if "output.projection" in arrays else x
+        else:
+            matrix = arrays["output.weight"]
+        rows.append(matrix @ x + bias)
     return np.array(rows)
 
 
 def stepwise(checkpoint, ids):
     """Return the logits after each of `ids`, shape (T, B, V), for ids of shape (T, B)."""
-    runtime = Runtime(checkpoint.config, checkpoint.arrays)
-    state = runtime.zero_state(ids.shape[1])
+    network = Runtime(checkpoint.config, checkpoint.arrays)
+    state = network.zero_state(ids.shape[1])
     rows = []
     for row in ids:
-        features, state = runtime.step(row, state)
-        rows.append(runtime.logits(features))
+        features, state = network.step(row, state)
+        rows.append(network.logits(features))
     return np.array(rows)
 
 
 def random_ids(checkpoint, *shape):
-    ids = np.random.default_rng(1).integers(0, checkpoint.tokenizer.start_id + 1, shape)
-    ids[0] = checkpoint.tokenizer.start_id
+    ids = np.random.default_rng(1).integers(0, checkpoint.tokenizer.boundary_id + 1, shape)
+    ids[0] = checkpoint.tokenizer.boundary_id
     return ids
 
 
@@ -62,6 +72,15 @@ def test_logits_are_those_of_the_equations_over_200_steps(random_checkpoint, siz
     assert stepwise(checkpoint, ids)[:, 0] == pytest.approx(
         by_the_book(checkpoint, ids[:, 0]), abs=1e-5
     )
+
+
+def test_with_or_without_a_table_of_inputs_the_logits_are_the_same(random_checkpoint, monkeypatch):
+    checkpoint = random_checkpoint(num_layers=2)
+    ids = random_ids(checkpoint, 50, 3)
+    with_table = stepwise(checkpoint, ids)
+    monkeypatch.setattr(runtime, "LARGEST_TABLE", 0)
+
+    assert stepwise(checkpoint, ids) == pytest.approx(with_table, abs=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)

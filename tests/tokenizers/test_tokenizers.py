@@ -1,4 +1,7 @@
-"""Every tokenizer is lossless; the character tokenizer's ids are known by hand."""
+"""Every tokenizer is lossless; the ids of the simple ones are known by hand."""
+
+import random
+import sys
 
 import numpy as np
 import pytest
@@ -7,33 +10,62 @@ from hypothesis import strategies as st
 
 from charlm import tokenizers
 from charlm.errors import ConfigError
-from charlm.tokenizers import ByteTokenizer, CharacterTokenizer, StreamDecoder
+from charlm.tokenizers import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    StreamDecoder,
+    WordTokenizer,
+    splitting,
+)
 
 # Every code point, lone surrogates included.
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
+EVERY_SCALAR_VALUE = "".join(
+    chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000
+)
 
 NASTY = {
     "nothing": "",
     "carriage returns": "one\r\ntwo\rthree\n",
     "white space": "  a\t\tb   c \u00a0\u2003 ",
+    "runs of spaces": "if x:\n        return    y   \n\n\n" + " " * 50,
     "no final newline": "the end",
     "a NUL": "a\0b",
     "byte order marks": "\ufeffa\ufeff",
+    "a no-break space": "10\u00a0000",
     "ligatures and full width": "ﬁne Ａ",
-    "SentencePiece's own marks": "▁a▅b",
+    "SentencePiece's space": "▁a▁ ▁▁ the▁fox",
+    "SentencePiece's unknown": "▅a▅ the ▅",
+    "SentencePiece's pieces": "<unk><s></s><0x41><0xE5>",
+    "replacement characters": "a\ufffdb \ufffd",
     "a family of emoji": "👨‍👩‍👧‍👦!",
-    "combining marks": "e\u0301 é",
+    "combining marks": "e\u0301 é हिन्दी",
     "right to left": "שלום עולם",
     "Chinese beyond the first plane": "𠀀客栈",
+    "Thai, which has no spaces": "สวัสดีชาวโลก",
     "lone surrogates": "\ud800 \udfff \udc00\ud800",
     "the last code point": "\U0010ffff",
+    "one long word": "fox" * 30_000,
+    "one long line of one character": "山" * 30_000,
+    "apostrophes without end": "'a" * 5_000,
 }
+
+PROSE = (
+    "The quick brown fox, said the dog, didn't jump over the dog.\n\nThe fox did.\t\tIt did!\n" * 9
+)
+CHINESE = "山脚下有一家客栈，客栈里有一个老人。老人说：客栈是山的。𠀀 𠀀\n" * 9
 
 TOKENIZERS = {
     "byte": ByteTokenizer(),
     "char of ASCII": CharacterTokenizer.learn(["the quick brown fox"] * 2),
     "char of Chinese": CharacterTokenizer.learn(["山脚客栈", "𠀀 "] * 2),
     "char of nothing": CharacterTokenizer(""),
+    "word of nothing": WordTokenizer([]),
+    "bpe of nothing": tokenizers.learn("bpe", ["\n"], vocab_size=9),
+} | {
+    f"{kind} of {name}": tokenizers.learn(kind, [text], vocab_size=60)
+    for kind in ("word", "bpe", "unigram")
+    for name, text in {"English": PROSE, "Chinese": CHINESE}.items()
 }
 
 
@@ -47,18 +79,41 @@ def test_nasty_texts_survive_the_round_trip(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+def test_every_scalar_value_survives_the_round_trip(tokenizer):
+    assert tokenizer.decode(tokenizer.encode(EVERY_SCALAR_VALUE)) == EVERY_SCALAR_VALUE
+
+
+def test_every_scalar_value_survives_among_letters(tokenizer):
+    shuffled = list(EVERY_SCALAR_VALUE[::97])
+    random.Random(0).shuffle(shuffled)
+    text = " fox".join(shuffled) + "老人".join(shuffled)
+
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
 @given(text=ANY_TEXT)
 def test_every_text_survives_the_round_trip(text):
     for tokenizer in TOKENIZERS.values():
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@given(text=ANY_TEXT, more=ANY_TEXT)
-def test_encoding_in_chunks_is_encoding_at_once(text, more):
+@given(texts=st.lists(st.one_of(ANY_TEXT, st.sampled_from([PROSE[:70], CHINESE[:30], " ", "\n"]))))
+def test_encoding_in_chunks_is_encoding_at_once(texts):
     for tokenizer in TOKENIZERS.values():
-        chunks = [*tokenizer.encode(text), *tokenizer.encode(more)]
+        chunks = [token for ids in tokenizer.encode_chunks(texts) for token in ids.tolist()]
 
-        assert chunks == tokenizer.encode(text + more).tolist()
+        assert chunks == tokenizer.encode("".join(texts)).tolist()
+
+
+@pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
+def test_where_nasty_texts_are_cut_does_not_show(tokenizer, text):
+    for size in (1, 7, 1000):
+        if len(text) / size > 5000:
+            continue
+        cut = [text[start : start + size] for start in range(0, len(text), size)]
+        chunks = [token for ids in tokenizer.encode_chunks(cut) for token in ids.tolist()]
+
+        assert chunks == tokenizer.encode(text).tolist()
 
 
 @given(text=st.text())
@@ -88,10 +143,43 @@ def test_ids_lie_below_the_vocabulary_size(text):
 
 
 def test_a_tokenizer_comes_back_from_its_json(tokenizer):
-    again = tokenizers.from_json(tokenizer.to_json())
+    again = tokenizers.from_json(tokenizer.to_json(), tokenizer.binary)
 
     assert type(again) is type(tokenizer)
     assert again.pieces == tokenizer.pieces
+    assert again.encode(PROSE).tolist() == tokenizer.encode(PROSE).tolist()
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
+def test_learning_twice_gives_the_same_bytes(kind):
+    one, other = (tokenizers.learn(kind, [PROSE, CHINESE], vocab_size=99) for _ in range(2))
+
+    assert (one.to_json(), one.binary) == (other.to_json(), other.binary)
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
+def test_a_vocabulary_has_the_size_that_was_asked_for_or_what_the_text_fills(kind):
+    asked = tokenizers.learn(kind, [PROSE], vocab_size=15)
+    filled = tokenizers.learn(kind, [PROSE], vocab_size=5000)
+
+    assert 10 <= asked.vocab_size - 256 <= 15
+    assert 15 < filled.vocab_size - 256 < 500
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram"])
+def test_reserved_characters_stand_in_no_piece(kind):
+    learnt = tokenizers.learn(kind, [PROSE], vocab_size=300, reserved="\n\t")
+    ids = learnt.encode("The fox\tdid.\n").tolist()
+
+    assert not any(set(piece) & set("\n\t") for piece in learnt.pieces if isinstance(piece, str))
+    assert ids.count(ord("\t")) == ids.count(ord("\n")) == 1
+    assert ids[-1] == ord("\n")
+
+
+def test_sentencepiece_keeps_its_log_to_itself(capfd):
+    tokenizers.learn("unigram", [PROSE], vocab_size=5000)
+
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -106,12 +194,34 @@ def test_a_tokenizer_comes_back_from_its_json(tokenizer):
         {"kind": "char", "characters": "aa"},
         {"kind": "char", "characters": "ab", "path": "/etc/passwd"},
         {"kind": "byte", "size": 1 << 40},
+        {"kind": "word"},
+        {"kind": "word", "words": "the"},
+        {"kind": "word", "words": ["the", 3]},
+        {"kind": "word", "words": ["the", "the"]},
+        {"kind": "word", "words": [""]},
+        {"kind": "bpe", "white_space": []},
+        {"kind": "bpe", "white_space": [], "model_sha256": "0" * 64},
+        {"kind": ["bpe"], "white_space": []},
         {"kind": "os.system"},
     ],
 )
 def test_a_lying_json_is_refused(value):
     with pytest.raises(ConfigError):
         tokenizers.from_json(value)
+
+
+def test_a_model_that_sentencepiece_cannot_read_is_refused():
+    import hashlib
+
+    model = b"no protocol buffer"
+    value = {"kind": "bpe", "white_space": [], "model_sha256": hashlib.sha256(model).hexdigest()}
+    with pytest.raises(ConfigError, match="no SentencePiece model"):
+        tokenizers.from_json(value, model)
+
+
+def test_bytes_that_belong_to_no_tokenizer_are_refused():
+    with pytest.raises(ConfigError):
+        tokenizers.from_json({"kind": "byte"}, b"more")
 
 
 def test_known_characters_have_ids_after_the_bytes_in_code_point_order():
@@ -134,16 +244,77 @@ def test_an_unknown_character_is_spelled_in_utf8():
     assert tokenizer.encode("a€a").tolist() == [256, 0xE2, 0x82, 0xAC, 256]
 
 
-def test_the_start_is_no_token():
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("This is", ["This", " is"]),
+        ("don't, said I.", ["don't", ",", " said", " I", "."]),
+        ('say "no" (now)', ["say", ' "', "no", '"', " (", "now", ")"]),
+        ("a  b\n\n  c\r\n", ["a", " ", " b", "\n\n", " ", " c", "\r", "\n"]),
+        ("x_1 = 0x3f", ["x_1", " =", " 0x3f"]),
+        ("客栈, 山", ["客", "栈", ",", " 山"]),
+        ("हिन्दी में", ["हिन्दी", " में"]),
+        ("naïve café", ["naïve", " café"]),
+    ],
+)
+def test_words_are_split_as_a_reader_would(text, words):
+    assert WordTokenizer.pattern.findall(text) == words
+
+
+def test_the_most_frequent_words_that_recur_are_tokens():
+    tokenizer = WordTokenizer.learn(["b b", " b a", " c c c d"], 2)  # in chunks: "b", " b" …
+
+    assert tokenizer.words == [" c", " b"]
+    assert tokenizer.encode(" c d").tolist() == [256, *b" d"]
+
+
+def test_words_are_counted_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(splitting, "MOST_COUNTED", 50)
+    rare = (f" rare{number}" for number in range(1000))
+    chunks = [" often" * 20 + next(rare) + " also" * 9 for _ in range(1000)]
+    counts = splitting.count_stretches(WordTokenizer.pattern, chunks)
+
+    assert len(counts) <= 50
+    assert counts[" often"] == 20_000
+    assert counts[" also"] == 9_000
+
+
+def test_ids_of_many_different_stretches_are_forgotten_and_found_again(monkeypatch):
+    monkeypatch.setattr(splitting, "MOST_REMEMBERED", 10)
+    tokenizer = WordTokenizer(["a"])
+    text = " ".join(f"word{number}" for number in range(100))
+
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert len(tokenizer._ids_of) <= 10
+
+
+def test_frequent_pieces_are_subwords():
+    tokenizer = tokenizers.learn(
+        "bpe", ["low lower lowest slow slower slowest\n" * 5], vocab_size=20
+    )
+
+    assert {" slow", "lowe", " slowe"} & set(tokenizer.pieces)
+    assert len(tokenizer.encode(" slowest")) <= 3
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram"])
+def test_characters_that_no_piece_holds_are_unlisted(kind):
+    tokenizer = tokenizers.learn(kind, [PROSE], vocab_size=300)
+
+    assert tokenizer.unlisted("The fox, é 客!") == "é客"
+    assert ByteTokenizer().unlisted("é客") == ""
+
+
+def test_the_boundary_is_no_token():
     tokenizer = CharacterTokenizer("ab")
 
-    assert (tokenizer.vocab_size, tokenizer.start_id) == (258, 258)
+    assert (tokenizer.vocab_size, tokenizer.boundary_id) == (258, 258)
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "dtype"), [(0, np.uint8), (1, np.uint16), (70_000, np.uint32)]
+    ("vocabulary", "dtype"), [(0, np.uint16), (65_279, np.uint16), (65_280, np.uint32)]
 )
-def test_ids_take_the_smallest_unsigned_type(vocabulary, dtype):
+def test_ids_take_the_smallest_unsigned_type_that_holds_the_boundary(vocabulary, dtype):
     characters = "".join(map(chr, range(0x20000, 0x20000 + vocabulary)))
 
     assert CharacterTokenizer(characters).id_dtype == dtype

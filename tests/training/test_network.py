@@ -30,6 +30,31 @@ def test_what_is_trained_is_what_is_counted(network):
     assert trained == parameter_count(network.config, 10)
 
 
+@pytest.mark.parametrize("embedding_size", [8, 6])
+def test_tied_weights_are_one_matrix(embedding_size):
+    """And where its rows are shorter than the features, a projection stands before it."""
+    config = ModelConfig(
+        embedding_size=embedding_size, hidden_size=8, tie_weights=True, form="lines"
+    )
+    network = LanguageModel(config, 10)
+    arrays = network.to_arrays()
+
+    assert list(arrays) == [parameter.name for parameter in parameters(config, 10)]
+    assert ("output.projection" in arrays) == (embedding_size != 8)
+    assert "output.weight" not in arrays
+    assert sum(t.numel() for t in network.parameters() if t.requires_grad) == parameter_count(
+        config, 10
+    )
+    assert network(torch.tensor([[10]]))[0].shape == (1, 1, 11)  # the boundary is predicted
+
+
+def test_logits_of_some_outputs_are_those_of_all(network):
+    features = torch.randn(3, 8)
+    chosen = torch.tensor([7, 0, 2])
+
+    assert torch.allclose(network.output(features, chosen), network.output(features)[:, chosen])
+
+
 def test_arrays_go_in_as_they_came_out(network):
     other = LanguageModel(network.config, 10)
     other.load_arrays(network.to_arrays())

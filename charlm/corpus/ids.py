@@ -1,0 +1,199 @@
+"""Ids of a text: in files that are memory-mapped, all at once or as far as they are read."""
+
+import tempfile
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.corpus.parts import Part
+from charlm.errors import CorpusError
+from charlm.tokenizers import Ids, Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedText:
+    """Ids of documents, lines or pairs, a boundary after each.
+
+    Attributes:
+        ids: Shape (ids,), memory-mapped; boundaries included.
+        boundaries: Where in `ids` they stand, shape (boundaries,), memory-mapped.
+        characters: Of the raw text that is scored; the end of a line is one.
+        predictions: Ids that are scored: all, less the sources of pairs and what is not
+            predicted.
+        token_counts: How often each id occurs, the boundary last, shape (V + 1,).
+    """
+
+    ids: Ids
+    boundaries: NDArray[np.int64]
+    characters: int
+    predictions: int
+    token_counts: NDArray[np.int64]
+
+    @property
+    def tokens(self) -> int:
+        """Number of ids, boundaries included."""
+        return len(self.ids)
+
+
+class ArrayFile:
+    """An array that grows in a file without a name."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        self._file = tempfile.TemporaryFile()
+        weakref.finalize(self, self._file.close)
+        self._length = 0
+        self._array: NDArray[Any] = np.zeros(0, dtype)
+
+    def append(self, array: NDArray[Any]) -> None:
+        """Write more at the end.
+
+        Raises:
+            CorpusError: If the temporary directory is full.
+        """
+        try:
+            self._file.write(array.astype(self._dtype, copy=False).tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise CorpusError(
+                f"ids cannot be written to {tempfile.gettempdir()}: {error.strerror}",
+                hint="name a directory with more room in $TMPDIR",
+            ) from None
+        self._length += len(array)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """All that was written, read-only."""
+        if len(self._array) < self._length:
+            self._array = np.memmap(self._file, self._dtype, "r", shape=(self._length,))
+        return self._array
+
+
+class IdFile:
+    """Ids that grow in a file, with what is counted on the way."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._boundary_id = tokenizer.boundary_id
+        self._ids = ArrayFile(tokenizer.id_dtype)
+        self._boundaries = ArrayFile(np.dtype(np.int64))
+        self._counts = np.zeros(tokenizer.boundary_id + 1, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def ids(self) -> Ids:
+        """All ids so far, shape (ids,)."""
+        return self._ids.array
+
+    @property
+    def token_counts(self) -> NDArray[np.int64]:
+        """How often each id occurs so far, the boundary last, shape (V + 1,)."""
+        return self._counts.copy()
+
+    def append(self, ids: Ids) -> None:
+        """Write more ids."""
+        self._boundaries.append(np.flatnonzero(ids == self._boundary_id) + len(self))
+        self._ids.append(ids)
+        found = np.bincount(ids, minlength=len(self._counts))
+        self._counts += found
+
+    def encoded(self, *, characters: int, predictions: int) -> EncodedText:
+        """Return what was written."""
+        return EncodedText(
+            ids=self.ids,
+            boundaries=self._boundaries.array,
+            characters=characters,
+            predictions=predictions,
+            token_counts=self.token_counts,
+        )
+
+
+def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer) -> EncodedText:
+    """Return the ids of all parts; boundaries are not predicted."""
+    file = IdFile(tokenizer)
+    characters = sum(_append_part(file, part, tokenizer) for part in parts)
+    return file.encoded(characters=characters, predictions=len(file) - int(file.token_counts[-1]))
+
+
+class RunningText:
+    """The ids of a running text, encoded part by part when they are first read.
+
+    Figures come from a sample, and are exact if the sample is all of the text.
+
+    Attributes:
+        tokens: Number of ids, boundaries included.
+        characters: Of the raw text.
+        predictions: Ids without boundaries, which are not predicted.
+        token_counts: How often each id occurs in the sample, the boundary last, shape (V + 1,).
+    """
+
+    def __init__(self, parts: Sequence[Part], tokenizer: Tokenizer, sample: Iterable[int]) -> None:
+        self._parts, self._tokenizer = parts, tokenizer
+        self._file = IdFile(tokenizer)
+        self._places: dict[int, tuple[int, int]] = {}  # of parts in the file
+        # Where each part begins in the text, in bytes, and the text's end.
+        self._starts = np.cumsum([0, *(part.bytes for part in parts)])
+        characters = sum(self._encode(number) for number in sample)
+        sampled = sum(parts[number].bytes for number in self._places)
+        scale = self._starts[-1] / sampled
+        self.token_counts = self._file.token_counts
+        self.tokens = round(len(self._file) * scale)
+        self.characters = round(characters * scale)
+        self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
+
+    def start(self, number: int, count: int) -> tuple[int, int]:
+        """Return the part and the place in it where stream `number` of `count` begins."""
+        position = number * int(self._starts[-1]) // count
+        part = int(self._starts.searchsorted(position, side="right")) - 1
+        inside = position - int(self._starts[part])
+        return part, inside * len(self._ids_of(part)) // self._parts[part].bytes
+
+    def read(self, part: int, place: int, count: int) -> Ids:
+        """Return `count` ids from a place on, which may lie beyond the part.
+
+        After the last part comes the first.
+        """
+        if len(self._places) == len(self._parts):
+            place %= len(self._file)  # nothing is gained by going round more often
+        found: list[Ids] = []
+        while count > 0:
+            ids = self._ids_of(part)[place : place + count]
+            found.append(ids)
+            count -= len(ids)
+            place = max(place - len(self._ids_of(part)), 0)
+            part = (part + 1) % len(self._parts)
+        return np.concatenate(found)
+
+    def _ids_of(self, part: int) -> Ids:
+        if part not in self._places:
+            self._encode(part)
+        start, stop = self._places[part]
+        return self._file.ids[start:stop]
+
+    def _encode(self, part: int) -> int:
+        start = len(self._file)
+        characters = _append_part(self._file, self._parts[part], self._tokenizer)
+        self._places[part] = start, len(self._file)
+        return characters
+
+
+def _append_part(file: IdFile, part: Part, tokenizer: Tokenizer) -> int:
+    """Write the ids of a part, a boundary after each document; return its characters."""
+    boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
+    arrays: list[Ids] = []
+    characters = 0
+    for text, is_end in part.texts():
+        characters += len(text)
+        arrays.append(tokenizer.encode(text))
+        if is_end:
+            arrays.append(boundary)
+    file.append(np.concatenate(arrays))
+    return characters

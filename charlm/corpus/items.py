@@ -1,0 +1,117 @@
+"""Lines that are items of their own, and pairs of a source and a target.
+
+    Anna                  A n n a ■                 ■ is the boundary: it is read before the first
+    cat⇥animal            c a t ■ a n i m a l ■     token of an item, and predicted after its last
+
+Of a pair only the target is scored, so that a model learns to answer.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from charlm.config import Form
+from charlm.corpus.ids import EncodedText, IdFile
+from charlm.corpus.reading import Document
+from charlm.errors import CorpusError
+from charlm.tokenizers import Ids, Tokenizer
+
+# Never in a token but spelled, so that byte 10 is the end of a line, and 9 that of a source.
+BREAKS: dict[Form, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
+
+BOUNDARIES: dict[Form, int] = {"lines": 1, "pairs": 2}  # in the ids of an item
+
+
+def lines_of(
+    documents: Sequence[Document], fraction: float, *, is_pairs: bool
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the lines of all documents that are not empty, thousands at a time.
+
+    A carriage return before a line end belongs to the end.
+
+    Args:
+        documents: Where they come from.
+        fraction: Share of the lines that is held out, spread evenly.
+        is_pairs: Whether each must be a source, a tab and a target.
+
+    Returns:
+        Lines to learn from, and those that are held out.
+
+    Raises:
+        CorpusError: If a pair is wanted and a line is none; the message has its number.
+    """
+    number = 0  # of the lines so far that are not empty
+    for document in documents:
+        place = 0  # of the line in its file
+        for lines in split_lines(document.read_text()):
+            if is_pairs:
+                check_pairs(lines, document.name, first=place + 1)
+            place += len(lines)
+            kept = [line for line in lines if line]
+            marks = np.floor(np.arange(number, number + len(kept) + 1) * fraction)
+            is_held_out = np.diff(marks) > 0
+            number += len(kept)
+            yield (
+                [line for line, held in zip(kept, is_held_out, strict=True) if not held],
+                [line for line, held in zip(kept, is_held_out, strict=True) if held],
+            )
+
+
+def split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the lines of the text that `chunks` make up, without their ends, a list a chunk."""
+    rest: list[str] = []
+    for chunk in chunks:
+        *lines, last = chunk.split("\n")
+        if lines:
+            lines[0] = "".join([*rest, lines[0]])
+            rest = []
+            yield [line.removesuffix("\r") for line in lines]
+        rest.append(last)
+    if "".join(rest):
+        yield ["".join(rest).removesuffix("\r")]
+
+
+def check_pairs(lines: Sequence[str], name: str, *, first: int) -> None:
+    """Raise CorpusError if a line that is not empty has not exactly one tab."""
+    for number, line in enumerate(lines, start=first):
+        tabs = line.count("\t")
+        if line and tabs != 1:
+            raise CorpusError(
+                f"{name}, line {number:,}, has {tabs or 'no'} tab{'s' * (tabs > 1)}, "
+                "but a pair is a source, one tab and a target",
+                hint="cut -f1,2 keeps two columns; --lines takes lines as they are",
+            )
+
+
+def ids_of_lines(lines: Sequence[str], tokenizer: Tokenizer, form: Form) -> Ids:
+    """Return the ids of whole lines, with boundaries, shape (ids,)."""
+    ids = tokenizer.encode("".join(chain.from_iterable((line, "\n") for line in lines)))
+    is_break = np.isin(ids, list(BREAKS[form].encode()))
+    return np.where(is_break, ids.dtype.type(tokenizer.boundary_id), ids)
+
+
+def scored_text(line: str, form: Form) -> str:
+    """Return the part of a line that is scored, its end included."""
+    return (line if form == "lines" else line.partition("\t")[2]) + "\n"
+
+
+def encode_items(batches: Iterable[Sequence[str]], tokenizer: Tokenizer, form: Form) -> EncodedText:
+    """Return the ids of lines or pairs."""
+    file = IdFile(tokenizer)
+    characters = predictions = 0
+    for lines in batches:
+        if lines:
+            ids = ids_of_lines(lines, tokenizer, form)
+            file.append(ids)
+            characters += sum(len(scored_text(line, form)) for line in lines)
+            predictions += scored_ids(ids, tokenizer.boundary_id, form)
+    return file.encoded(characters=characters, predictions=predictions)
+
+
+def scored_ids(ids: Ids, boundary_id: int, form: Form) -> int:
+    """Return how many ids of whole lines are scored."""
+    if form == "lines":
+        return len(ids)
+    boundaries = np.flatnonzero(ids == boundary_id)  # of source, target, source, target, …
+    return int((boundaries[1::2] - boundaries[::2]).sum())

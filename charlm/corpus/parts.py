@@ -1,0 +1,134 @@
+"""Files → documents → parts: which bytes are one text, and which are encoded at once.
+
+A corpus may be larger than memory and longer than anybody waits for, so it is cut into parts of
+some megabyte, each of which is encoded when it is first read.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.corpus.reading import Document
+
+PART_BYTES = 1 << 20
+SEARCHED_BYTES = 1 << 16  # beyond the place of a cut, for the end of a line
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Bytes [start, stop) of a document."""
+
+    document: Document
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some documents of a file, or a piece of one, to be encoded together.
+
+    Attributes:
+        document: The file.
+        spans: Bytes [start, stop) of each document or piece in it, shape (spans, 2).
+        is_end: Whether a document ends with the last span; one does with each before it.
+    """
+
+    document: Document
+    spans: NDArray[np.int64]
+    is_end: bool = True
+
+    @property
+    def bytes(self) -> int:
+        """Size of the text in it."""
+        return int((self.spans[:, 1] - self.spans[:, 0]).sum())
+
+    def texts(self) -> Iterator[tuple[str, bool]]:
+        """Yield the text of each span, and whether a document ends with it."""
+        for place, (start, stop) in enumerate(self.spans.tolist(), start=1):
+            text = "".join(self.document.read_text(start, stop))
+            yield text, self.is_end or place < len(self.spans)
+
+
+def cut_into_parts(extents: Iterable[Extent], separator: str | None) -> list[Part]:
+    """Return the parts of a corpus, in order.
+
+    Args:
+        extents: What belongs to it; the end of each ends a document.
+        separator: What stands between documents inside a file; it is in no part.
+    """
+    parts: list[Part] = []
+    for extent in extents:
+        spans: list[tuple[int, int]] = []
+        size = 0
+        for span in _documents(extent, separator):
+            length = span.stop - span.start
+            if length <= PART_BYTES and size + length <= PART_BYTES:
+                spans.append((span.start, span.stop))
+                size += length
+                continue
+            parts += _part(extent.document, spans)
+            spans, size = [], 0
+            if length <= PART_BYTES:
+                spans, size = [(span.start, span.stop)], length
+            else:
+                parts += _pieces(span)
+        parts += _part(extent.document, spans)
+    return parts
+
+
+def _part(document: Document, spans: list[tuple[int, int]]) -> list[Part]:
+    return [Part(document, np.array(spans, dtype=np.int64))] if spans else []
+
+
+def _pieces(span: Extent) -> Iterator[Part]:
+    """Yield a long document in pieces, cut after line ends where there are any."""
+    length = span.stop - span.start
+    count = -(-length // PART_BYTES)
+    start = span.start
+    for number in range(1, count + 1):
+        stop = span.stop
+        if number < count:
+            stop = min(_cut(span, span.start + number * length // count), span.stop)
+        if stop > start:
+            yield Part(span.document, np.array([[start, stop]]), is_end=stop == span.stop)
+        start = stop
+
+
+def _cut(span: Extent, position: int) -> int:
+    """Return the next place after `position` where a line begins, or else a character."""
+    stop = min(position + SEARCHED_BYTES, span.stop)
+    searched = b"".join(span.document.read_bytes(position, stop))
+    line_end = searched.find(b"\n")
+    if line_end >= 0:
+        return position + line_end + 1
+    # In UTF-8 every byte of a character but the first is 10xxxxxx.
+    begins = (byte >> 6 != 0b10 for byte in searched)
+    return position + next((offset for offset, begin in enumerate(begins) if begin), 0)
+
+
+def _documents(extent: Extent, separator: str | None) -> Iterator[Extent]:
+    """Yield the documents between separators, but for empty ones."""
+    start = extent.start
+    if separator is not None:
+        mark = separator.encode()
+        for position in _find(extent, mark):
+            if position > start:
+                yield Extent(extent.document, start, position)
+            start = position + len(mark)
+    if start < extent.stop:
+        yield Extent(extent.document, start, extent.stop)
+
+
+def _find(extent: Extent, mark: bytes) -> Iterator[int]:
+    """Yield where `mark` stands, from the left, never overlapping."""
+    held, offset = b"", extent.start  # `held` begins at `offset`
+    for chunk in extent.document.read_bytes(extent.start, extent.stop):
+        data = held + chunk
+        place = 0
+        while (found := data.find(mark, place)) >= 0:
+            yield offset + found
+            place = found + len(mark)
+        place = max(place, len(data) - len(mark) + 1)
+        held, offset = data[place:], offset + place

@@ -1,0 +1,205 @@
+"""Subword tokenizers: a token is a frequent piece of a word, found by SentencePiece.
+
+`bpe` merges the most frequent pair, again and again (Sennrich et al. 2016,
+https://arxiv.org/abs/1508.07909); `unigram` keeps the pieces under which the text is likeliest
+(Kudo 2018, https://arxiv.org/abs/1804.10959).
+
+SentencePiece alone is not lossless: it normalises, trims, squeezes, drops rare characters and
+takes U+2581 for a space. So it is given one stretch at a time, with all of that switched off; runs
+of line ends and tabs are tokens of their own; and a stretch that does not come back as it was is
+spelled out in bytes.
+"""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import sentencepiece
+
+from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
+from charlm.tokenizers.splitting import SplitTokenizer, count_stretches, spelled, stretch_pattern
+from charlm.wording import count
+
+SubwordKind = Literal["bpe", "unigram"]
+
+SPACE = "\u2581"  # how SentencePiece writes a space
+# Characters that SentencePiece's training takes for its own marks, or cannot take at all.
+_UNFIT = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), SPACE, "\u2585", "\ufffd"}
+_RESERVED_PIECES = 1 + BYTES  # <unk>, which is never used, and the bytes
+THREADS = 2  # not the machine's, for the trained model names their number
+
+
+class SubwordTokenizer(SplitTokenizer):
+    """Pieces of words as tokens, and 256 bytes for what they lack."""
+
+    pattern = stretch_pattern(unspaced="{1,40}")
+
+    def __init__(self, kind: SubwordKind, white_space: Sequence[str], model: bytes) -> None:
+        """Take the vocabulary.
+
+        Args:
+            kind: How the pieces were found.
+            white_space: Runs of line ends and tabs that are tokens.
+            model: A trained SentencePiece model; empty if the text had nothing to train on.
+
+        Raises:
+            ValueError: If `model` is no SentencePiece model, or a piece is there twice.
+        """
+        self.kind = kind  # type: ignore[misc]
+        self._white_space, self._model = white_space, model
+        pieces = self._texts_by_number()
+        super().__init__([*white_space, *pieces.values()])
+        self._id_of_number = {
+            number: self.id_of_text[text] for number, text in pieces.items()
+        } | self._bytes_by_number()
+
+    @classmethod
+    def learn(
+        cls, kind: SubwordKind, chunks: Iterable[str], vocab_size: int, *, reserved: str = ""
+    ) -> "SubwordTokenizer":
+        """Return the tokenizer of at most `vocab_size` pieces for the text in `chunks`.
+
+        No piece holds a character of `reserved`.
+        """
+        counts = count_stretches(cls.pattern, chunks)
+        white_space = sorted(
+            stretch
+            for stretch, number in counts.items()
+            if stretch.isspace()
+            and set(stretch) <= _UNFIT - set(reserved)
+            and number >= FEWEST_OCCURRENCES
+        )[: vocab_size // 2]
+        fit = {
+            each: number
+            for each, number in counts.items()
+            if not set(each) & _UNFIT and _is_unicode(each)
+        }
+        return cls(kind, white_space, _train(kind, fit, vocab_size - len(white_space)))
+
+    @property
+    def vocabulary(self) -> str:
+        """The number of pieces, and the bytes."""
+        return f"{count(self.vocab_size - BYTES, 'subword')} and {BYTES} bytes"
+
+    @property
+    def binary(self) -> bytes:
+        """The SentencePiece model."""
+        return self._model
+
+    def ids_of_stretch(self, stretch: str) -> tuple[int, ...]:
+        """Return the ids of the stretch's pieces, or of the bytes that spell it."""
+        if stretch in self._white_space:
+            return (self.id_of_text[stretch],)
+        if not _is_unicode(stretch) or self._processor is None:
+            return spelled(stretch)
+        numbers = self._processor.encode(stretch)
+        ids = tuple(self._id_of_number.get(number, -1) for number in numbers)
+        return ids if -1 not in ids and self.decode(ids) == stretch else spelled(stretch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind, the white space and the hash of the model, which is `binary`."""
+        return {
+            "kind": self.kind,
+            "white_space": list(self._white_space),
+            "model_sha256": hashlib.sha256(self._model).hexdigest(),
+        }
+
+    @cached_property
+    def _processor(self) -> sentencepiece.SentencePieceProcessor | None:
+        if not self._model:
+            return None
+        processor = sentencepiece.SentencePieceProcessor()
+        try:
+            processor.LoadFromSerializedProto(self._model)
+        except RuntimeError as error:
+            raise ValueError(f"no SentencePiece model: {error}") from None
+        return processor
+
+    def _texts_by_number(self) -> dict[int, str]:
+        """Return the texts among SentencePiece's pieces by their number there."""
+        processor = self._processor
+        if processor is None:
+            return {}
+        return {
+            number: processor.IdToPiece(number).replace(SPACE, " ")
+            for number in range(processor.GetPieceSize())
+            if not (
+                processor.IsByte(number)
+                or processor.IsUnknown(number)
+                or processor.IsControl(number)
+                or processor.IsUnused(number)
+            )
+        }
+
+    def _bytes_by_number(self) -> dict[int, int]:
+        """Return the bytes among SentencePiece's pieces, from <0x00>, by their number there."""
+        processor = self._processor
+        if processor is None:
+            return {}
+        return {
+            number: int(processor.IdToPiece(number)[1:-1], 16)
+            for number in range(processor.GetPieceSize())
+            if processor.IsByte(number)
+        }
+
+
+def _train(kind: SubwordKind, counts: Mapping[str, int], vocab_size: int) -> bytes:
+    """Return a SentencePiece model with at most `vocab_size` pieces for stretches so frequent."""
+    counts = _without_rare_characters(counts, most=max(1, vocab_size // 2))
+    if not counts:
+        return b""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=(f"{each}\t{number}" for each, number in sorted(counts.items())),
+        input_format="tsv",
+        model_writer=model,
+        model_type=kind,
+        vocab_size=vocab_size + _RESERVED_PIECES,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        add_dummy_prefix=False,
+        allow_whitespace_only_pieces=True,
+        bos_id=-1,
+        eos_id=-1,
+        num_threads=THREADS,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping[str, int]:
+    """Return the stretches cut where a character stands that is to be spelled.
+
+    That is one that does not recur, or is not among the `most` frequent.
+    """
+    characters: Counter[str] = Counter()
+    for stretch, number in counts.items():
+        for character in stretch:
+            characters[character] += number
+    kept = {
+        character
+        for character, number in characters.most_common(most)
+        if number >= FEWEST_OCCURRENCES
+    }
+    cut = str.maketrans(dict.fromkeys(characters.keys() - kept, "\n"))
+    parts: Counter[str] = Counter()
+    for stretch, number in counts.items():
+        for part in stretch.translate(cut).split("\n"):
+            if part:
+                parts[part] += number
+    return parts
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether `text` is free of lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,211 @@
+"""Words, subwords, lines, pairs and documents, as a user trains, hears and judges them."""
+
+import json
+import random
+
+import pytest
+
+SMALL = ("--hidden-size", 32, "--embedding-size", 16, "--batch-size", 16, "--bptt-length", 32)
+ANIMALS = ["cat", "dog", "hen", "fox", "owl"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("forms")
+
+
+@pytest.fixture(scope="module")
+def trained(charlm_path, folder):
+    """Train once on lines, and once on pairs; return the models' names."""
+    import subprocess
+
+    generator = random.Random(0)
+    lines = ["".join(generator.choices(["an", "na", "ba"], k=3)) for _ in range(900)]
+    (folder / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
+    (folder / "pairs.tsv").write_text(
+        "".join(f"{name}\tthe {name}\n" for name in generator.choices(ANIMALS, k=900))
+    )
+    for name, form in (("lines.txt", "--lines"), ("pairs.tsv", "--pairs")):
+        command = [charlm_path, "train", name, form, *map(str, SMALL), "--max-steps", "150"]
+        command += ["--dropout", "0", "-o", form.removeprefix("--")]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+def test_items_are_written_one_a_line(charlm, trained):
+    result = charlm("generate", "-m", "lines", "--count", 20, "--rng-seed", 1, cwd=trained)
+    lines = result.stdout.decode().splitlines()
+
+    assert result.stderr == b""
+    assert len(lines) == 20
+    assert all(line and set(line) <= set("abn") for line in lines)
+    assert result.stdout.endswith(b"\n")
+
+
+def test_a_seed_begins_an_item(charlm, trained):
+    result = charlm("generate", "-m", "lines", "--seed", "ba", "--count", 3, cwd=trained)
+
+    assert [line[:2] for line in result.stdout.decode().splitlines()] == ["ba"] * 3
+
+
+def test_answers_come_one_a_line_in_order(charlm, trained):
+    asked = ["dog", "fox", "cat", "owl", "hen", "dog"]
+    result = charlm(
+        "generate", "-m", "pairs", "--seed-file", "-", "--temperature", 0,
+        stdin="\n".join(asked).encode(), cwd=trained,
+    )  # fmt: skip
+
+    assert result.stdout.decode() == "".join(f"the {name}\n" for name in asked)
+
+
+def test_each_line_of_a_seed_file_is_continued(charlm, trained, tmp_path):
+    seeds = tmp_path / "seeds.txt"
+    seeds.write_bytes(b"an\r\nna\r\n")
+    result = charlm("generate", "-m", "lines", "--seed-file", seeds, "--count", 2, cwd=trained)
+
+    assert [line[:2] for line in result.stdout.decode().splitlines()] == ["an", "an", "na", "na"]
+
+
+def test_a_running_text_is_continued_from_each_seed(charlm, verse_model_path, tmp_path):
+    (tmp_path / "seeds").write_text("the cat\nthe dog\n")
+    result = charlm("generate", "-m", verse_model_path, "--seed-file", "seeds", "-n", 5)
+    first, second = result.stdout.decode().split("\n\nthe dog")
+
+    assert first.startswith("the cat") and len(first) == 12
+    assert second.endswith("\n") and len(second) == 6
+
+
+def test_lines_are_judged_one_by_one(charlm, trained):
+    both = charlm("eval", "-m", "lines", "--json", stdin=b"anna\nbanana\n", cwd=trained)
+    alone = [
+        json.loads(charlm("eval", "-m", "lines", "--json", stdin=line, cwd=trained).stdout)
+        for line in (b"anna", b"banana\r\n")
+    ]
+    found = json.loads(both.stdout)
+
+    assert found["nats"] == pytest.approx(sum(each["nats"] for each in alone), rel=1e-4)
+    assert (found["characters"], found["tokens"]) == (12, 12)  # the ends are predicted, too
+
+
+def test_pairs_are_judged_by_their_targets(charlm, trained):
+    right, wrong = (
+        json.loads(charlm("eval", "-m", "pairs", "--json", stdin=line, cwd=trained).stdout)
+        for line in (b"dog\tthe dog\n", b"dog\tthe cat\n")
+    )
+
+    assert right["characters"] == wrong["characters"] == len("the dog\n")
+    assert right["bits_per_character"] < 0.5 < wrong["bits_per_character"]
+
+
+def test_a_text_without_pairs_is_named_with_its_line(charlm, trained):
+    (trained / "text.txt").write_text("dog\tthe dog\nno pair\n")
+    result = charlm("eval", "-m", "pairs", "text.txt", cwd=trained)
+
+    assert result.returncode == 1
+    assert b"error: text.txt, line 2, has no tab" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lines", "--pairs"), b"--lines and --pairs exclude one another"),
+        (("--vocab-size", 500), b"vocab-size has no meaning for the char tokenizer"),
+        (("--lines", "--document-separator", "%"), b"document-separator must be"),
+    ],
+)
+def test_options_that_exclude_one_another_are_refused(charlm, trained, arguments, message):
+    result = charlm("train", "lines.txt", *arguments, "-o", "none", cwd=trained)
+
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_seed_that_would_end_an_item_is_refused(charlm, trained):
+    for model, seed in (("lines", "one\ntwo"), ("pairs", "source\ttarget")):
+        result = charlm("generate", "-m", model, "--seed", seed, cwd=trained)
+
+        assert result.returncode == 2
+        assert b"holds a line end or a tab" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
+def test_every_tokenizer_trains_speaks_and_judges(charlm, verse_path, tmp_path, kind):
+    charlm("train", verse_path, *SMALL, "--tokenizer", kind, "--max-steps", 20, "-q")
+    spoken = charlm("generate", "--seed", "the 客 sat", "-n", 50)
+    unseen = json.loads(charlm("eval", "--json", stdin="the 客 and ﬁve 👨‍👩‍👧".encode()).stdout)
+    facts = json.loads(charlm("info", "--json").stdout)
+
+    assert len(spoken.stdout.decode()) == 9 + 50
+    assert spoken.stderr.decode() == (
+        ""
+        if kind == "byte"
+        else "note: not in the model's vocabulary, so spelled out in bytes: 客\n"
+    )
+    assert 0 < unseen["bits_per_character"] < 200
+    assert facts["tokenizer"]["kind"] == kind
+    assert charlm("info").returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
+def test_a_vocabulary_that_the_text_cannot_fill_is_told(charlm, verse_path, kind):
+    result = charlm(
+        "train", verse_path, *SMALL, "--tokenizer", kind, "--vocab-size", 9000, "--max-steps", 1
+    )
+
+    assert result.returncode == 0
+    assert b"note: the text fills a vocabulary of " in result.stderr
+    assert b"not of 9,000" in result.stderr
+
+
+def test_weights_are_tied_for_words_unless_told_otherwise(charlm, verse_path):
+    for number, (more, is_tied) in enumerate(
+        [(("--tokenizer", "word"), True), (("--tokenizer", "word", "--no-tie-weights"), False),
+         ((), False), (("--tie-weights",), True)]
+    ):  # fmt: skip
+        charlm("train", verse_path, *SMALL, *more, "--max-steps", 1, "-q", "-o", number)
+        names = [
+            each["name"]
+            for each in json.loads(charlm("info", number, "--json").stdout)["parameters"]
+        ]
+
+        assert ("output.weight" not in names) == is_tied
+
+
+def test_documents_in_a_file_are_judged_one_by_one(charlm, verse_path, tmp_path):
+    text = verse_path.read_text(encoding="utf-8").replace("\n", "\n%\n")
+    (tmp_path / "poems").write_text(text, encoding="utf-8")
+    charlm("train", "poems", *SMALL, "--document-separator", r"\n%\n", "--max-steps", 60, "-q")
+    facts = json.loads(charlm("info", "--json").stdout)
+    together, *alone = (
+        json.loads(charlm("eval", "--json", stdin=part).stdout)
+        for part in (b"the cat\n%\nthe dog", b"the cat", b"the dog")
+    )
+
+    assert facts["document_separator"] == "\n%\n"
+    assert together["nats"] == pytest.approx(sum(each["nats"] for each in alone), rel=1e-4)
+    assert together["characters"] == 14
+    assert b"%" not in charlm("generate", "-n", 300, "--temperature", "0.5").stdout
+
+
+def test_a_full_temporary_directory_is_one_line(charlm, verse_path, tmp_path):
+    """Where no file can be written at all, as under `ulimit -f 0`, ids have no place."""
+    import os
+    import subprocess
+    import sys
+
+    if os.name == "nt":
+        pytest.skip("no limits on file sizes")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        f"sys.argv = ['charlm', 'train', {str(verse_path)!r}, '--max-steps', '1'];"
+        "from charlm.cli import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+
+    assert result.returncode == 1
+    assert b"error: ids cannot be written to " in result.stderr
+    assert b"$TMPDIR" in result.stderr
+    assert b"Traceback" not in result.stderr
