@@ -9,7 +9,7 @@ errors        what can go wrong in a way that a user can mend
 config        every setting and its default
 filetypes     names for files that were given by mistake
 tokenizers    text ⇄ ids
-corpus        text on disk → ids on disk → streams and segments
+corpus        text on disk → ids on disk → streams, batches and passages
 checkpoint    the one file between the halves
 inference     NumPy: runtime, sampling, generation, scoring, model
 training      PyTorch: network, plan, loop

@@ -67,9 +67,8 @@ RngSeedOption = Annotated[
     int | None,
     typer.Option(
         "--rng-seed",
-        help="Seed of the random generator: the same one gives the same text. "
-        "[default: a new one each time]",
-        show_default=False,
+        help="Seed of the random generator: the same one gives the same text.",
+        show_default="a new one each time",
     ),
 ]
 

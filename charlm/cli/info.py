@@ -19,8 +19,8 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="The model. [default: $CHARLM_MODEL, else model.safetensors]",
-        show_default=False,
+        help="The model.",
+        show_default="$CHARLM_MODEL, else model.safetensors",
     ),
 ]
 

@@ -17,8 +17,8 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="FILE",
-        help=f"The model. [default: ${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}]",
-        show_default=False,
+        help="The model.",
+        show_default=f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}",
     ),
 ]
 

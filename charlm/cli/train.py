@@ -13,9 +13,10 @@ from charlm.cli.signals import Stop, stop_signals
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
-    DEFAULT_VOCAB_SIZE,
     DEFAULT_WEIGHT_DECAY,
+    DEFAULT_WORDS,
     LARGE_EMBEDDING_SIZE,
+    WORD_BPTT_LENGTH,
     CorpusConfig,
     Device,
     Form,
@@ -37,8 +38,6 @@ TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
 MACHINE = "Machine and output"
 
 _rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.items())
-
-_sizes = ", ".join(f"{kind} {size:,}" for kind, size in DEFAULT_VOCAB_SIZE.items())
 
 
 def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
@@ -68,11 +67,11 @@ def train_command(
         float | None,
         _option(
             "Train for so long, such as 60s, 5m or 1h, validation included; the learning rate is "
-            "fitted to it. [default: 5m, if no other budget is given]",
+            "fitted to it.",
             BUDGET,
             parser=parse_duration,
             metavar="DURATION",
-            show_default=False,
+            show_default="5m, if no other budget is given",
         ),
     ] = None,
     max_epochs: Annotated[float | None, _option("Read the training text so often.", BUDGET)] = None,
@@ -104,9 +103,9 @@ def train_command(
     vocab_size: Annotated[
         int | None,
         _option(
-            f"Words or subwords that are tokens, at most; others are spelled. [default: {_sizes}]",
+            "Words or subwords that are tokens, at most; others are spelled.",
             TEXT,
-            show_default=False,
+            show_default=f"{DEFAULT_WORDS:,} words; subwords: square root of the text's length",
         ),
     ] = None,
     hidden_size: Annotated[int, _option("LSTM units per layer.", MODEL)] = ModelConfig.hidden_size,
@@ -116,43 +115,44 @@ def train_command(
     embedding_size: Annotated[
         int | None,
         _option(
-            f"Units that represent a token as input. [default: {ModelConfig.embedding_size}, "
-            f"for words and subwords {LARGE_EMBEDDING_SIZE}]",
+            "Units that represent a token as input.",
             MODEL,
-            show_default=False,
+            show_default=f"{ModelConfig.embedding_size}; words, subwords: {LARGE_EMBEDDING_SIZE}",
         ),
     ] = None,
     tie_weights: Annotated[
         bool | None,
         _option(
-            "Use one matrix for input and output. [default: for words and subwords]",
+            "Use one matrix for input and output.",
             MODEL,
             "--tie-weights/--no-tie-weights",
-            show_default=False,
+            show_default="for words and subwords",
         ),
     ] = None,
     batch_size: Annotated[
         int, _option("Streams of text that are read side by side.", LEARNING)
     ] = TrainingConfig.batch_size,
     bptt_length: Annotated[
-        int, _option("Tokens that the gradient reaches back, at most.", LEARNING)
-    ] = TrainingConfig.bptt_length,
+        int | None,
+        _option(
+            "Tokens that the gradient reaches back, at most.",
+            LEARNING,
+            show_default=f"{TrainingConfig.bptt_length}; words: {WORD_BPTT_LENGTH}",
+        ),
+    ] = None,
     optimizer: Annotated[
         OptimizerName, _option("How gradients become steps.", LEARNING)
     ] = TrainingConfig.optimizer,
     learning_rate: Annotated[
         float | None,
-        _option(
-            f"Peak step size, after warm-up. [default: {_rates}]", LEARNING, show_default=False
-        ),
+        _option("Peak step size, after warm-up.", LEARNING, show_default=_rates),
     ] = None,
     weight_decay: Annotated[
         float | None,
         _option(
-            "Shrink matrices by this share of the learning rate a step. "
-            f"[default: adamw {DEFAULT_WEIGHT_DECAY['adamw']:g}, others 0]",
+            "Shrink matrices by this share of the learning rate a step.",
             LEARNING,
-            show_default=False,
+            show_default=f"adamw {DEFAULT_WEIGHT_DECAY['adamw']:g}, others 0",
         ),
     ] = None,
     max_gradient_norm: Annotated[
@@ -161,10 +161,9 @@ def train_command(
     dropout: Annotated[
         float | None,
         _option(
-            "Share of units silenced at random while learning; 0 is off. "
-            "[default: 0 for a text that is read fewer than 4 times, else 0.3]",
+            "Share of units silenced at random while learning; 0 is off.",
             LEARNING,
-            show_default=False,
+            show_default="0 for a text that is read fewer than 4 times, else 0.3",
         ),
     ] = None,
     validation_fraction: Annotated[
@@ -187,7 +186,7 @@ def train_command(
     ] = TrainingConfig.precision,
     device: Annotated[Device, _option("Where to compute.", MACHINE)] = TrainingConfig.device,
     threads: Annotated[
-        int | None, _option("Processor threads. [default: one a core]", MACHINE, show_default=False)
+        int | None, _option("Processor threads.", MACHINE, show_default="one a core")
     ] = None,
     rng_seed: Annotated[
         int, _option("Seed of all random numbers.", MACHINE)
@@ -218,6 +217,8 @@ def train_command(
         num_layers=num_layers,
         tie_weights=tie_weights,
     )
+    if bptt_length is None:
+        bptt_length = WORD_BPTT_LENGTH if tokenizer == "word" else TrainingConfig.bptt_length
     config = TrainingConfig(
         batch_size=batch_size,
         bptt_length=bptt_length,

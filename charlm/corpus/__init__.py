@@ -1,6 +1,9 @@
-"""Text on disk → ids on disk → streams and segments.
+"""Text on disk → ids on disk → streams, batches and passages.
 
 reading   checks and decodes; nothing is guessed, nothing is skipped
-encoding  writes ids into memory-mapped files, the held-out part apart
-layout    folds ids into the streams that are trained on and the segments that are scored
+parts     says which bytes are a document, and which are encoded at once
+ids       writes ids into memory-mapped files, all at once or as far as they are read
+items     takes lines and pairs for what they are
+encoding  learns the tokenizer and makes the corpus, the held-out part apart
+layout    folds ids into the streams and batches that are learnt from, and what is scored
 """

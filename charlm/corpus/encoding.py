@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charlm import tokenizers
-from charlm.config import DEFAULT_VOCAB_SIZE, CorpusConfig
+from charlm.config import CorpusConfig
 from charlm.corpus.ids import EncodedText, RunningText, encode_parts
 from charlm.corpus.items import BOUNDARIES, BREAKS, encode_items, lines_of
 from charlm.corpus.parts import Extent, Part, cut_into_parts
@@ -141,8 +141,9 @@ def _encode_items(
 
 
 def _learn(config: CorpusConfig, texts: Iterator[str], *, reserved: str) -> Tokenizer:
-    vocab_size = config.vocab_size or DEFAULT_VOCAB_SIZE.get(config.tokenizer, 0)
-    return tokenizers.learn(config.tokenizer, texts, vocab_size=vocab_size, reserved=reserved)
+    return tokenizers.learn(
+        config.tokenizer, texts, vocab_size=config.vocab_size, reserved=reserved
+    )
 
 
 def _sample(parts: Sequence[Part]) -> range:

@@ -233,12 +233,18 @@ class Batches:
         self._pool_size = max(1, min(wanted, self._count))
         tokens = len(items.ids) * self._pool_size // self._count
         self._batches_per_pool = max(1, round(tokens / self._longest))
+        self._pool: tuple[int, list[Passages]] = -1, []
         self.tokens_per_step = tokens / self._batches_per_pool
 
     def window(self, step: int) -> Window:
         """Return batch `step`, shape (B, T): T is the length of the longest item in it."""
         pool, place = divmod(step, self._batches_per_pool)
-        order = np.random.default_rng([self._rng_seed, pool]).permutation(self._batches_per_pool)
+        if self._pool[0] != pool:
+            self._pool = pool, self._batches_of(pool)
+        return self._pool[1][place].whole(self._longest)
+
+    def _batches_of(self, pool: int) -> list[Passages]:
+        """Return the batches of a pool, in the order in which they are read."""
         items = Passages.of_items(
             self._form,
             self._items.ids,
@@ -250,10 +256,10 @@ class Batches:
         by_length = np.argsort(lengths, kind="stable")
         positions = lengths[by_length].cumsum()
         share = positions * self._batches_per_pool // (positions[-1] + 1)  # which batch each is in
-        chosen = by_length[share == order[place]]
-        if len(chosen) == 0:  # one item as long as several batches
-            chosen = by_length[-1:]
-        return items.select(chosen).whole(self._longest)
+        order = np.random.default_rng([self._rng_seed, pool]).permutation(self._batches_per_pool)
+        # A batch is empty where one item is as long as several batches.
+        chosen = [by_length[share == number] for number in order]
+        return [items.select(each if len(each) else by_length[-1:]) for each in chosen]
 
     def _items_of(self, pool: int) -> NDArray[np.int64]:
         """Return the numbers of the items in a pool, shape (pool size,)."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from charlm.config import TokenizerKind
+from charlm.config import DEFAULT_WORDS, TokenizerKind
 from charlm.errors import ConfigError
 from charlm.tokenizers.base import Ids, StreamDecoder, Tokenizer
 from charlm.tokenizers.byte import ByteTokenizer
@@ -24,14 +24,18 @@ __all__ = [
 
 
 def learn(
-    kind: TokenizerKind, chunks: Iterable[str], *, vocab_size: int, reserved: str = ""
+    kind: TokenizerKind,
+    chunks: Iterable[str],
+    *,
+    vocab_size: int | None = None,
+    reserved: str = "",
 ) -> Tokenizer:
     """Return a tokenizer of the given kind for the text in `chunks`.
 
     Args:
         kind: What a token is.
         chunks: The text, cut anywhere.
-        vocab_size: Words or subwords beside the bytes, at most.
+        vocab_size: Words or subwords beside the bytes, at most; None lets the tokenizer choose.
         reserved: Characters that never stand in a token but are spelled.
     """
     match kind:
@@ -40,7 +44,7 @@ def learn(
         case "char":
             return CharacterTokenizer.learn(chunks, reserved=reserved)
         case "word":
-            return WordTokenizer.learn(chunks, vocab_size, reserved=reserved)
+            return WordTokenizer.learn(chunks, vocab_size or DEFAULT_WORDS, reserved=reserved)
         case "bpe" | "unigram":
             from charlm.tokenizers.subword import SubwordTokenizer  # SentencePiece, for these alone
 

@@ -12,6 +12,7 @@ spelled out in bytes.
 
 import hashlib
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -58,13 +59,24 @@ class SubwordTokenizer(SplitTokenizer):
 
     @classmethod
     def learn(
-        cls, kind: SubwordKind, chunks: Iterable[str], vocab_size: int, *, reserved: str = ""
+        cls,
+        kind: SubwordKind,
+        chunks: Iterable[str],
+        vocab_size: int | None,
+        *,
+        reserved: str = "",
     ) -> "SubwordTokenizer":
         """Return the tokenizer of at most `vocab_size` pieces for the text in `chunks`.
 
-        No piece holds a character of `reserved`.
+        None takes the square root of the text's length, or twice the number of characters that
+        recur in it if that is more: of tiny shakespeare 1,000 pieces score better than 2,000, and
+        those better than 4,000. No piece holds a character of `reserved`.
         """
         counts = count_stretches(cls.pattern, chunks)
+        characters = _count_characters(counts)
+        if vocab_size is None:
+            recurring = sum(number >= FEWEST_OCCURRENCES for number in characters.values())
+            vocab_size = max(math.isqrt(characters.total()), 2 * recurring)
         white_space = sorted(
             stretch
             for stretch, number in counts.items()
@@ -73,9 +85,9 @@ class SubwordTokenizer(SplitTokenizer):
             and number >= FEWEST_OCCURRENCES
         )[: vocab_size // 2]
         fit = {
-            each: number
-            for each, number in counts.items()
-            if not set(each) & _UNFIT and _is_unicode(each)
+            stretch: number
+            for stretch, number in counts.items()
+            if not set(stretch) & _UNFIT and _is_unicode(stretch)
         }
         return cls(kind, white_space, _train(kind, fit, vocab_size - len(white_space)))
 
@@ -178,10 +190,7 @@ def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping
 
     That is one that does not recur, or is not among the `most` frequent.
     """
-    characters: Counter[str] = Counter()
-    for stretch, number in counts.items():
-        for character in stretch:
-            characters[character] += number
+    characters = _count_characters(counts)
     kept = {
         character
         for character, number in characters.most_common(most)
@@ -194,6 +203,14 @@ def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping
             if part:
                 parts[part] += number
     return parts
+
+
+def _count_characters(counts: Mapping[str, int]) -> Counter[str]:
+    characters: Counter[str] = Counter()
+    for stretch, number in counts.items():
+        for character in stretch:
+            characters[character] += number
+    return characters
 
 
 def _is_unicode(text: str) -> bool:

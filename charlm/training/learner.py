@@ -16,7 +16,7 @@ from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
 from charlm.training.optimization import build_optimizer
 
-LONGEST_VALIDATION_WINDOW = 256  # tokens
+LONGEST_VALIDATION_WINDOW = 64  # tokens; the features of longer ones fill memory
 
 
 def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:

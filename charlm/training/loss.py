@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from charlm.training.network import Output
 
-LARGEST_SOFTMAX = 8192  # outputs; beyond it the softmax is sampled
 HEAD, TAIL = 2048, 1024  # frequent outputs that are always there, and rare ones that are drawn
+LARGEST_SOFTMAX = 2 * (HEAD + TAIL)  # outputs; beyond it the softmax is sampled
 
 
 class Loss:
