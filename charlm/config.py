@@ -15,6 +15,10 @@ OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
 TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
 
 Form = Literal["text", "lines", "pairs"]
+Cell = Literal["lstm", "gru", "rnn"]
+Nonlinearity = Literal["tanh", "relu"]
+
+GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}  # blocks of rows in a cell's matrices
 
 DEFAULT_MODEL_PATH = "model.safetensors"
 DEFAULT_MAX_TIME = 300.0  # seconds
@@ -66,10 +70,10 @@ class CorpusConfig:
                     f"vocab-size has no meaning for the {self.tokenizer} tokenizer",
                     hint=f"it is for --tokenizer {', '.join(LARGE_VOCABULARIES)}",
                 )
-        if self.document_separator is not None and (
-            self.form != "text" or not self.document_separator
-        ):
-            raise ConfigError("document-separator must be a text between documents, not lines")
+        if self.document_separator == "":
+            raise ConfigError("document-separator must not be empty")
+        if self.document_separator is not None and self.form != "text":
+            raise ConfigError(f"document-separator is for running text, not for {self.form}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,9 @@ class ModelConfig:
     embedding_size: int = 64
     hidden_size: int = 512  # units per layer
     num_layers: int = 1
+    cell: Cell = "lstm"
+    nonlinearity: Nonlinearity = "tanh"  # of the simple RNN; the others have their own
+    residual: bool = False  # a layer's output is added to its input, from the second layer on
     tie_weights: bool = False
     form: Form = "text"
     document_separator: str | None = None
@@ -91,6 +98,11 @@ class ModelConfig:
         _require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
         _require_whole("hidden-size", self.hidden_size, 1, LARGEST_SIZE)
         _require_whole("num-layers", self.num_layers, 1, LARGEST_NUM_LAYERS)
+        _require_choice("cell", self.cell, get_args(Cell))
+        _require_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
+        _require_choice("residual", self.residual, (False, True))
         _require_choice("tie-weights", self.tie_weights, (False, True))
         _require_choice("form", self.form, get_args(Form))
         if not isinstance(self.document_separator, str | None):
@@ -162,18 +174,23 @@ def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
     """Return every parameter of the network, in the order of the computation.
 
     The embedding has one row more than the vocabulary: the boundary, which is read at the start
-    of a text. Models of lines and pairs predict it, too, after the last token of an item. Rows of
-    the LSTM's matrices are its gates: input, forget, cell, output.
+    of a text. Models of lines and pairs predict it, too, after the last token of an item. The rows
+    of a cell's matrices are its gates, in PyTorch's order: of the LSTM input, forget, cell and
+    output, of the GRU reset, update and new, of the simple RNN its one sum.
     """
     embedding, hidden = config.embedding_size, config.hidden_size
     outputs, rows = config.outputs(vocab_size), "(V + 1)" if config.predicts_boundary else "V"
+    gates = GATES[config.cell]
+    gated = f"{gates}H" if gates > 1 else "H"
     found = [Parameter("embedding.weight", (vocab_size + 1, embedding), "(V + 1) × E")]
     for layer in range(config.num_layers):
         inputs, letter = (embedding, "E") if layer == 0 else (hidden, "H")
         found += [
-            Parameter(f"recurrent.{layer}.weight_ih", (4 * hidden, inputs), f"4H × {letter}"),
-            Parameter(f"recurrent.{layer}.weight_hh", (4 * hidden, hidden), "4H × H"),
-            Parameter(f"recurrent.{layer}.bias", (4 * hidden,), "4H"),
+            Parameter(
+                f"recurrent.{layer}.weight_ih", (gates * hidden, inputs), f"{gated} × {letter}"
+            ),
+            Parameter(f"recurrent.{layer}.weight_hh", (gates * hidden, hidden), f"{gated} × H"),
+            Parameter(f"recurrent.{layer}.bias", (gates * hidden,), gated),
         ]
     if not config.tie_weights:
         found.append(Parameter("output.weight", (outputs, hidden), f"{rows} × H"))
@@ -197,6 +214,7 @@ class TrainingConfig:
     optimizer: OptimizerName = "adamw"
     learning_rate: float | None = None  # peak; None takes the optimizer's own default
     weight_decay: float | None = None  # on matrices only; None as for the learning rate
+    momentum: float = 0.9  # of sgd
     max_gradient_norm: float = 1.0
     # On the embedding, between layers and before the output; None lets the plan choose.
     dropout: float | None = None
@@ -218,6 +236,7 @@ class TrainingConfig:
         _require_choice("device", self.device, ("auto", "cpu", "cuda", "mps"))
         _require("learning-rate", self.learning_rate, above=0)
         _require("weight-decay", self.weight_decay, at_least=0)
+        _require("momentum", self.momentum, at_least=0, below=1)
         _require("max-gradient-norm", self.max_gradient_norm, above=0)
         _require("dropout", self.dropout, at_least=0, below=1)
         _require("restart-probability", self.restart_probability, at_least=0, below=1)
@@ -295,4 +314,5 @@ def _require(
     ]
     if not math.isfinite(value) or not all(holds for _, _, holds in rules):
         rule = " and ".join(f"{word} {bound:g}" for word, bound, _ in rules if bound is not None)
-        raise ConfigError(f"{name} must be {rule}, got {value:g}")
+        finite = "" if math.isfinite(value) else "finite and "
+        raise ConfigError(f"{name} must be {finite}{rule}, got {value:g}")

@@ -126,6 +126,11 @@ class TrainingDisplay:
             f"in {duration(finished.seconds)}; best validation {best.bits_per_character:.3f} "
             f"bits per character ({best.nats_per_character:.4f} nats) at step {best.step:,}"
         )
+        if finished.clipped_share > 0:
+            self._say(
+                f"gradient norm {finished.median_gradient_norm:.2g} in the median, "
+                f"clipped in {finished.clipped_share:.0%} of the steps"
+            )
         self._say(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
         self._say(f"try: {generate}")
 

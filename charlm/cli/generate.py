@@ -1,7 +1,10 @@
 """`charlm generate`: let a model speak."""
 
+import contextlib
 import secrets
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +13,6 @@ from charlm.cli.options import ModelOption, model_path
 from charlm.cli.output import write
 from charlm.config import DEFAULT_LENGTH, SamplingConfig
 from charlm.errors import CharlmError, ConfigError
-from charlm.wording import visible
 
 MOST_SHOWN = 20  # characters
 
@@ -102,35 +104,39 @@ def generate_command(
     from charlm.inference.model import load  # NumPy, which --help does not need
 
     speaker = load(model_path(model))
-    _warn_of_unlisted(speaker.tokenizer.unlisted("".join(seeds)))
-    rng_seed = secrets.randbits(63) if rng_seed is None else rng_seed
     form = speaker.config.form
-    texts = [text for text in seeds for _ in range(count)]
-    for item, text in enumerate(texts):
-        last = "" if form == "pairs" else text
-        write(last)
-        for piece in speaker.stream(
+    rng_seed = secrets.randbits(63) if rng_seed is None else rng_seed
+    is_one = count == 1 and seed_file is None
+    unlisted: set[str] = set()
+    for item, text in enumerate(text for text in seeds for _ in range(count)):
+        pieces = speaker.stream(
             text,
             length=length,
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
             rng_seed=(rng_seed, item),
-        ):
+        )
+        _warn_of_unlisted(speaker.tokenizer.unlisted(text), unlisted)
+        if form == "text" and item > 0:
+            write("\n")  # an empty line between texts
+        last = "" if form == "pairs" else text
+        write(last)
+        for piece in pieces:
             write(piece)
             last = piece or last
-        if form != "text":
+        # A single text ends where it ends, but the shell's prompt must not stand in it.
+        if form != "text" or not is_one or (sys.stdout.isatty() and not last.endswith("\n")):
             write("\n")
-        elif len(texts) > 1 or seed_file is not None:
-            write("\n" if item == len(texts) - 1 else "\n\n")
-        elif sys.stdout.isatty() and not last.endswith("\n"):
-            write("\n")  # or the shell's prompt would stand in the text
 
 
 def _seed_text(given: str) -> str:
     """Return the seed text, which must be valid Unicode to be echoed as it is."""
     if given == "-":
-        return _stdin("--seed").removesuffix("\n")
+        if sys.stdin.isatty():
+            raise ConfigError("--seed - reads stdin, which is a terminal")
+        text = _decoded(sys.stdin.buffer.read(), "the seed text on stdin")
+        return _without_line_end(text)
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -142,32 +148,41 @@ def _seed_text(given: str) -> str:
     return given
 
 
-def _seed_lines(name: str) -> list[str]:
-    """Return the lines of a file or of stdin, without their ends."""
-    from charlm.corpus.items import split_lines
-    from charlm.corpus.reading import open_documents
-
-    with open_documents([name]) as [document]:
-        return [line for lines in split_lines(document.read_text()) for line in lines]
-
-
-def _stdin(option: str) -> str:
-    if sys.stdin.isatty():
-        raise ConfigError(f"{option} - reads stdin, which is a terminal")
+def _seed_lines(name: str) -> Iterator[str]:
+    """Yield the lines of a file or of stdin, without their ends, each as soon as it is there."""
+    if name == "-" and sys.stdin.isatty():
+        raise ConfigError("--seed-file - reads stdin, which is a terminal")
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        with contextlib.ExitStack() as stack:
+            file = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+            for number, line in enumerate(file, start=1):
+                yield _without_line_end(_decoded(line, f"{name}, line {number:,},"))
+    except OSError as error:
+        raise CharlmError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _without_line_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CharlmError(
-            f"the seed text on stdin is not UTF-8: byte 0x{error.object[error.start]:02x} "
-            f"at offset {error.start:,}"
+            f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start:,}"
         ) from None
 
 
-def _warn_of_unlisted(characters: str) -> None:
-    """Say in one line which characters of the seed text the model has not learnt."""
-    if characters:
-        shown = " ".join(visible(character) for character in characters[:MOST_SHOWN])
+def _warn_of_unlisted(characters: str, known: set[str]) -> None:
+    """Say in one line, and once in a run, which characters the model's vocabulary lacks."""
+    if characters and not known:
+        shown = " ".join(
+            character if character.isprintable() else f"U+{ord(character):04X}"
+            for character in characters[:MOST_SHOWN]
+        )
         more = " and more" if len(characters) > MOST_SHOWN else ""
         typer.echo(
             f"note: not in the model's vocabulary, so spelled out in bytes: {shown}{more}", err=True
         )
+    known.update(characters)

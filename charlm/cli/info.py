@@ -48,7 +48,6 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
     return {
         "model": str(path),
         "bytes": path.stat().st_size,
-        "cell": "lstm",
         **checkpoint.config.to_json(),
         "tokenizer": {"vocab_size": tokenizer.vocab_size, **tokenizer.to_json()},
         "vocabulary": tokenizer.vocabulary,
@@ -65,7 +64,7 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"model       {visible(facts['model'])}, {facts['bytes']:,} bytes"
     yield (
-        f"network     LSTM, {count(facts['num_layers'], 'layer')} "
+        f"network     {_cell(facts)}, {count(facts['num_layers'], 'layer')} "
         f"of {count(facts['hidden_size'], 'unit')}, embedding of {facts['embedding_size']:,}"
         f"{', which is the output matrix, too' if facts['tie_weights'] else ''}"
     )
@@ -94,6 +93,13 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, shape, size, formula in rows:
         yield f"{name:{widths[0]}}  {shape:{widths[1]}}  {size:>{widths[2]}}  {formula}".rstrip()
+
+
+def _cell(facts: dict[str, Any]) -> str:
+    """Return the network's kind as textbooks name it."""
+    name = "simple RNN" if facts["cell"] == "rnn" else facts["cell"].upper()
+    nonlinearity = f" with {facts['nonlinearity']}" if facts["cell"] == "rnn" else ""
+    return f"{'residual ' if facts['residual'] else ''}{name}{nonlinearity}"
 
 
 def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -17,10 +17,12 @@ from charlm.config import (
     DEFAULT_WORDS,
     LARGE_EMBEDDING_SIZE,
     WORD_BPTT_LENGTH,
+    Cell,
     CorpusConfig,
     Device,
     Form,
     ModelConfig,
+    Nonlinearity,
     OptimizerName,
     Precision,
     TokenizerKind,
@@ -86,8 +88,8 @@ def train_command(
     document_separator: Annotated[
         str | None,
         _option(
-            "Stands between documents in a file and belongs to none; \\n and \\t are line end "
-            "and tab.",
+            "Stands between documents in a file and belongs to none; \\n, \\r and \\t are line "
+            "end, carriage return and tab.",
             TEXT,
             metavar="TEXT",
         ),
@@ -108,10 +110,20 @@ def train_command(
             show_default=f"{DEFAULT_WORDS:,} words; subwords: square root of the text's length",
         ),
     ] = None,
-    hidden_size: Annotated[int, _option("LSTM units per layer.", MODEL)] = ModelConfig.hidden_size,
+    cell: Annotated[
+        Cell, _option("What remembers: an LSTM, a GRU or a simple RNN.", MODEL)
+    ] = ModelConfig.cell,
+    nonlinearity: Annotated[
+        Nonlinearity, _option("Of a simple RNN.", MODEL)
+    ] = ModelConfig.nonlinearity,
+    hidden_size: Annotated[int, _option("Units per layer.", MODEL)] = ModelConfig.hidden_size,
     num_layers: Annotated[
-        int, _option("LSTM layers, one on top of another.", MODEL)
+        int, _option("Recurrent layers, one on top of another.", MODEL)
     ] = ModelConfig.num_layers,
+    residual: Annotated[
+        bool,
+        _option("Add each layer's input to its output, from the second on.", MODEL, "--residual"),
+    ] = ModelConfig.residual,
     embedding_size: Annotated[
         int | None,
         _option(
@@ -155,6 +167,9 @@ def train_command(
             show_default=f"adamw {DEFAULT_WEIGHT_DECAY['adamw']:g}, others 0",
         ),
     ] = None,
+    momentum: Annotated[
+        float, _option("Share of the last step that sgd takes again.", LEARNING)
+    ] = TrainingConfig.momentum,
     max_gradient_norm: Annotated[
         float, _option("Scale longer gradients down to this norm.", LEARNING)
     ] = TrainingConfig.max_gradient_norm,
@@ -213,8 +228,11 @@ def train_command(
     model = ModelConfig.for_tokenizer(
         tokenizer,
         embedding_size=embedding_size,
+        cell=cell,
+        nonlinearity=nonlinearity,
         hidden_size=hidden_size,
         num_layers=num_layers,
+        residual=residual,
         tie_weights=tie_weights,
     )
     if bptt_length is None:
@@ -225,6 +243,7 @@ def train_command(
         optimizer=optimizer,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        momentum=momentum,
         max_gradient_norm=max_gradient_norm,
         dropout=dropout,
         max_time=max_time,
@@ -247,8 +266,8 @@ def _silent(text: str) -> None:
 
 
 def _unescaped(text: str | None) -> str | None:
-    r"""Return a text in which \n and \t became what they stand for."""
-    return text and text.replace(r"\n", "\n").replace(r"\t", "\t")
+    r"""Return a text in which \n, \r and \t became what they stand for."""
+    return text and text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
@@ -285,6 +304,8 @@ def _read(
     found = corpus.tokenizer.vocab_size - BYTES
     if config.vocab_size is not None and found < config.vocab_size:
         note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
+    if config.document_separator is not None and corpus.items == len(corpus.facts):
+        note(f"the document separator {config.document_separator!r} stands nowhere in the text")
     return corpus
 
 
@@ -355,7 +376,8 @@ def _what_was_read(corpus: "Corpus") -> str:
     facts = corpus.facts
     names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
     read = f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
-    items = corpus.config.form.removesuffix("s")
+    form = corpus.config.form
+    items = "document" if form == "text" else form.removesuffix("s")
     return f"{read}: {count(corpus.items, items)}" if corpus.items else read
 
 

@@ -30,7 +30,8 @@ class Corpus:
     train: RunningText | EncodedText
     validation: EncodedText
     facts: tuple[DocumentFacts, ...]  # of the documents that were named as the corpus
-    items: int = 0  # lines or pairs, those that are held out included
+    # Lines, pairs, or documents between separators, those that are held out included.
+    items: int = 0
 
 
 def encode_corpus(
@@ -89,12 +90,16 @@ def _encode_running_text(
     tokenizer = _learn(
         config, (text for number in sample for text, _ in parts[number].texts()), reserved=""
     )
+    separated = 0
+    if config.document_separator is not None:
+        separated = sum(part.ends for part in cut_into_parts(whole, config.document_separator))
     return Corpus(
         config=config,
         tokenizer=tokenizer,
         train=RunningText(parts, tokenizer, sample),
         validation=encode_parts(cut_into_parts(held_out, config.document_separator), tokenizer),
         facts=facts,
+        items=separated,
     )
 
 

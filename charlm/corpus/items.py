@@ -19,6 +19,7 @@ from charlm.tokenizers import Ids, Tokenizer
 
 # Never in a token but spelled, so that byte 10 is the end of a line, and 9 that of a source.
 BREAKS: dict[Form, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
+TRAINING_HINT = "cut -f1,2 keeps two columns; --lines takes lines as they are"
 
 BOUNDARIES: dict[Form, int] = {"lines": 1, "pairs": 2}  # in the ids of an item
 
@@ -46,7 +47,7 @@ def lines_of(
         place = 0  # of the line in its file
         for lines in split_lines(document.read_text()):
             if is_pairs:
-                check_pairs(lines, document.name, first=place + 1)
+                check_pairs(lines, document.name, first=place + 1, hint=TRAINING_HINT)
             place += len(lines)
             kept = [line for line in lines if line]
             marks = np.floor(np.arange(number, number + len(kept) + 1) * fraction)
@@ -72,15 +73,22 @@ def split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:
         yield ["".join(rest).removesuffix("\r")]
 
 
-def check_pairs(lines: Sequence[str], name: str, *, first: int) -> None:
-    """Raise CorpusError if a line that is not empty has not exactly one tab."""
+def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> None:
+    """Raise CorpusError if a line that is not empty has not exactly one tab.
+
+    Args:
+        lines: To check.
+        name: Of the text.
+        first: Number of the first line.
+        hint: The cure.
+    """
     for number, line in enumerate(lines, start=first):
         tabs = line.count("\t")
         if line and tabs != 1:
             raise CorpusError(
                 f"{name}, line {number:,}, has {tabs or 'no'} tab{'s' * (tabs > 1)}, "
                 "but a pair is a source, one tab and a target",
-                hint="cut -f1,2 keeps two columns; --lines takes lines as they are",
+                hint=hint,
             )
 
 

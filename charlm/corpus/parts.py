@@ -44,6 +44,11 @@ class Part:
         """Size of the text in it."""
         return int((self.spans[:, 1] - self.spans[:, 0]).sum())
 
+    @property
+    def ends(self) -> int:
+        """Number of documents that end in it."""
+        return len(self.spans) - (not self.is_end)
+
     def texts(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each span, and whether a document ends with it."""
         for place, (start, stop) in enumerate(self.spans.tolist(), start=1):

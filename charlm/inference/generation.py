@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlm.config import SamplingConfig
 from charlm.corpus.items import BREAKS
@@ -43,10 +44,14 @@ def generate(
             f"which no item of a model of {form} can hold"
         )
     boundary = tokenizer.boundary_id
+    # A word has the space before it in its token, so a space at the end is left to the first.
+    is_open = form != "pairs" and seed.endswith(" ")
+    ids = tokenizer.encode(seed.removesuffix(" ") if is_open else seed)
     return _continue(
         runtime,
         tokenizer,
-        [boundary, *tokenizer.encode(seed), *[boundary] * (form == "pairs")],
+        [boundary, *ids, *[boundary] * (form == "pairs")],
+        is_open=is_open,
         length=length,
         config=config,
         generator=generator,
@@ -58,6 +63,7 @@ def _continue(
     tokenizer: Tokenizer,
     ids: list[int],
     *,
+    is_open: bool,
     length: int,
     config: SamplingConfig,
     generator: np.random.Generator,
@@ -70,13 +76,24 @@ def _continue(
     decoder = StreamDecoder(tokenizer)
     remaining = length
     while remaining > 0:
-        probabilities = next_token_probabilities(runtime.logits(features)[0], config)
+        logits = runtime.logits(features)[0]
+        if is_open:
+            logits = np.where(_begins_with_space(tokenizer, len(logits)), logits, -np.inf)
+        probabilities = next_token_probabilities(logits, config)
         token = draw(probabilities, generator)
         if token in ends:
             yield decoder.finish()[:remaining]
             return
-        text = decoder.push(token)[:remaining]
+        text = decoder.push(token)
+        text = (text.removeprefix(" ") if is_open else text)[:remaining]
+        is_open = False
         if text:
             remaining -= len(text)
             yield text
         features, state = runtime.step(np.array([token]), state)
+
+
+def _begins_with_space(tokenizer: Tokenizer, outputs: int) -> NDArray[np.bool_]:
+    """Return which outputs are a space or begin with one, shape (outputs,)."""
+    found = [piece == ord(" ") or str(piece).startswith(" ") for piece in tokenizer.pieces]
+    return np.array(found + [False] * (outputs - len(found)))

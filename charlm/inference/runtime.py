@@ -1,15 +1,21 @@
 """The network in NumPy: one step, one stream or many.
 
-The LSTM is that of Hochreiter & Schmidhuber (1997, https://doi.org/10.1162/neco.1997.9.8.1735)
-with the forget gate of Gers et al. (2000), as PyTorch computes it:
+The cells are those of the textbooks, as PyTorch computes them; x is a layer's input, h what it
+said before:
 
-    i, f, o = σ(W x + U h + b)      g = tanh(W x + U h + b)
-    c' = f ⊙ c + i ⊙ g              h' = o ⊙ tanh(c')
+    simple RNN   h' = tanh(W x + U h + b), or with ReLU for tanh        (Elman 1990)
+    LSTM         i, f, o = σ(W x + U h + b)    g = tanh(W x + U h + b)
+                 c' = f ⊙ c + i ⊙ g            h' = o ⊙ tanh(c')
+                 (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with
+                 the forget gate of Gers et al. 2000)
+    GRU          r, z = σ(W x + U h + b)       n = tanh(W x + b + r ⊙ (U h))
+                 h' = (1 − z) ⊙ n + z ⊙ h      (Cho et al. 2014, https://arxiv.org/abs/1406.1078,
+                                                the reset gate after the product)
 
 Two things are computed once, at load. The first layer's input product is a table, one row a token,
 W · embedding + b, unless the vocabulary is so large that the table would take longer than it
-saves. And σ(z) = (1 + tanh(z / 2)) / 2, so with the rows of i, f and o halved one tanh serves all
-four gates.
+saves. And σ(z) = (1 + tanh(z / 2)) / 2, so with the rows of the sigmoid gates halved, and put
+first, one tanh serves all gates of the LSTM.
 """
 
 from typing import Any
@@ -18,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.checkpoint import Arrays
-from charlm.config import ModelConfig
+from charlm.config import Cell, ModelConfig
 
 LARGEST_TABLE = 8192  # rows
 
 Floats = NDArray[np.float32]
-State = list[tuple[Floats, Floats]]  # (hidden, cell) of each layer, each of shape (B, H)
+State = list[tuple[Floats, ...]]  # of each layer: (hidden,), of an LSTM (hidden, cell); (B, H)
 
 
 class Runtime:
@@ -36,9 +42,14 @@ class Runtime:
         for layer in range(config.num_layers):
             prefix = f"recurrent.{layer}."
             self._layers.append(
-                (_gates(arrays[prefix + "weight_ih"]).T, _gates(arrays[prefix + "weight_hh"]).T)
+                (
+                    _gates(arrays[prefix + "weight_ih"], config.cell).T,
+                    _gates(arrays[prefix + "weight_hh"], config.cell).T,
+                )
             )
-            self._biases.append(_gates(arrays[prefix + "bias"]))
+            self._biases.append(_gates(arrays[prefix + "bias"], config.cell))
+        name = f"rnn {config.nonlinearity}" if config.cell == "rnn" else config.cell
+        self._update = _UPDATES[name]
         self._embedding = arrays["embedding.weight"]
         self._first_product: Floats | None = None
         if len(self._embedding) <= LARGEST_TABLE:
@@ -53,8 +64,9 @@ class Runtime:
     def zero_state(self, batch_size: int) -> State:
         """Return the state before anything is read, each array of shape (B, H)."""
         shape = (batch_size, self.config.hidden_size)
+        vectors = 2 if self.config.cell == "lstm" else 1
         return [
-            (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+            tuple(np.zeros(shape, np.float32) for _ in range(vectors))
             for _ in range(self.config.num_layers)
         ]
 
@@ -71,16 +83,16 @@ class Runtime:
         """
         features = np.empty(0, np.float32)
         following: State = []
-        for layer, (hidden, cell) in enumerate(state):
+        for layer, before in enumerate(state):
             inputs, recurrent = self._layers[layer]
-            gates = hidden @ recurrent  # (B, 4H)
             if layer == 0 and self._first_product is not None:
-                gates += self._first_product[ids]
+                from_input = self._first_product[ids]  # (B, gates · H), a copy
             else:
-                gates += (self._embedding[ids] if layer == 0 else features) @ inputs
-                gates += self._biases[layer]
-            features, cell = _update(gates, cell)
-            following.append((features, cell))
+                from_input = (self._embedding[ids] if layer == 0 else features) @ inputs
+                from_input += self._biases[layer]
+            after = self._update(from_input, before[0] @ recurrent, before)
+            features = after[0] + features if self.config.residual and layer > 0 else after[0]
+            following.append(after)
         return features, following
 
     def logits(self, features: Floats) -> Floats:
@@ -92,9 +104,12 @@ class Runtime:
         return result
 
 
-def _update(gates: Floats, cell: Floats) -> tuple[Floats, Floats]:
-    """Return the new hidden and cell state from the gates' sums, which are overwritten."""
+def _lstm(from_input: Floats, from_state: Floats, before: tuple[Floats, ...]) -> tuple[Floats, ...]:
+    """Return (hidden, cell); the products, which are overwritten, hold the gates i, f, o, g."""
+    cell = before[1]
     size = cell.shape[-1]
+    gates = from_input
+    gates += from_state
     np.tanh(gates, out=gates)
     sigmoids = gates[..., : 3 * size]
     sigmoids *= 0.5
@@ -106,7 +121,48 @@ def _update(gates: Floats, cell: Floats) -> tuple[Floats, Floats]:
     return hidden, cell
 
 
-def _gates(matrix: Floats) -> Floats:
-    """Put the rows of the gates in the order i, f, o, g, and halve those of the sigmoids."""
-    i, f, g, o = np.split(matrix, 4)
-    return np.concatenate([i / 2, f / 2, o / 2, g])
+def _gru(from_input: Floats, from_state: Floats, before: tuple[Floats, ...]) -> tuple[Floats, ...]:
+    """Return (hidden,); the products, which are overwritten, hold the gates r, z, n."""
+    hidden = before[0]
+    size = hidden.shape[-1]
+    sigmoids = from_input[..., : 2 * size]
+    sigmoids += from_state[..., : 2 * size]
+    np.tanh(sigmoids, out=sigmoids)
+    sigmoids *= 0.5
+    sigmoids += 0.5
+    new = from_input[..., 2 * size :]
+    new += sigmoids[..., :size] * from_state[..., 2 * size :]
+    np.tanh(new, out=new)
+    return (new + sigmoids[..., size:] * (hidden - new),)
+
+
+def _rnn_tanh(
+    from_input: Floats, from_state: Floats, before: tuple[Floats, ...]
+) -> tuple[Floats, ...]:
+    del before
+    from_input += from_state
+    return (np.tanh(from_input, out=from_input),)
+
+
+def _rnn_relu(
+    from_input: Floats, from_state: Floats, before: tuple[Floats, ...]
+) -> tuple[Floats, ...]:
+    del before
+    from_input += from_state
+    return (np.maximum(from_input, 0, out=from_input),)
+
+
+_UPDATES = {"lstm": _lstm, "gru": _gru, "rnn tanh": _rnn_tanh, "rnn relu": _rnn_relu}
+
+
+def _gates(matrix: Floats, cell: Cell) -> Floats:
+    """Return the rows with the sigmoid gates first and halved: i, f, o, g or r, z, n."""
+    match cell:
+        case "lstm":
+            i, f, g, o = np.split(matrix, 4)
+            return np.concatenate([i / 2, f / 2, o / 2, g])
+        case "gru":
+            r, z, n = np.split(matrix, 3)
+            return np.concatenate([r / 2, z / 2, n])
+        case "rnn":
+            return matrix

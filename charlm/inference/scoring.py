@@ -72,6 +72,7 @@ def score_text(
 
     A running text is read from nothing, and so is each document between separators. Lines and
     pairs are read from nothing each; their ends are predicted, and of pairs only the targets are.
+    Empty lines are left out.
 
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
@@ -91,8 +92,8 @@ def score_text(
     else:
         lines = list(chain.from_iterable(split_lines([text])))
         if config.form == "pairs":
-            check_pairs(lines, name, first=1)
-            lines = [line for line in lines if line]
+            check_pairs(lines, name, first=1, hint="the model is one of pairs")
+        lines = [line for line in lines if line]  # as in training
         ids = ids_of_lines(lines, tokenizer, config.form)
         scored = [scored_text(line, config.form) for line in lines]
         predictions = scored_ids(ids, tokenizer.boundary_id, config.form)
@@ -122,7 +123,7 @@ def _surprisals(runtime: Runtime, batch: Passages) -> Iterator[NDArray[np.float3
     state = runtime.zero_state(len(batch.begin))
     for window in batch.windows(LONGEST_WINDOW):
         rows = len(window.inputs)
-        state = [(hidden[:rows], cell[:rows]) for hidden, cell in state]
+        state = [tuple(vector[:rows] for vector in layer) for layer in state]
         features = []
         for column in window.inputs.T:
             last, state = runtime.step(column, state)

@@ -102,7 +102,7 @@ class Learner:
         self._optimizer.step()
         # Keep the state's values but cut its history; otherwise backward() would run through
         # the whole text so far (truncated BPTT, Williams & Peng 1990).
-        self._state = (state[0].detach().float(), state[1].detach().float())
+        self._state = [tuple(vector.detach().float() for vector in layer) for layer in state]
         return loss.detach(), norm
 
     def validate(self) -> float:
@@ -117,7 +117,9 @@ class Learner:
             for window in batch.windows(LONGEST_VALIDATION_WINDOW):
                 if state is not None:  # of the passages that go on
                     rows = len(window.inputs)
-                    state = state[0][:, :rows].contiguous(), state[1][:, :rows].contiguous()
+                    state = [
+                        tuple(vector[:, :rows].contiguous() for vector in layer) for layer in state
+                    ]
                 with torch.no_grad(), self._autocast():
                     inputs = torch.from_numpy(window.inputs).to(self._device)
                     features, state = self.network.read(inputs, state)
@@ -169,7 +171,7 @@ class Learner:
         restarted = torch.from_numpy(drawn).to(self._device)
         inputs[restarted, 0] = self._boundary_id
         kept = (~restarted).float()[None, :, None]
-        return self._state[0] * kept, self._state[1] * kept
+        return [tuple(vector * kept for vector in layer) for layer in self._state]
 
 
 def _mixed(rng_seed: int, step: int) -> int:

@@ -3,11 +3,14 @@
 import importlib.metadata
 import math
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
@@ -39,6 +42,7 @@ class Progress:
         bits_per_character: The same per character of the raw text.
         learning_rate: Of the last step.
         gradient_norm: Of the last step, before clipping.
+        clipped_share: Share of the steps since the last report whose gradient was clipped.
         characters_per_second: Speed of learning since the last report.
     """
 
@@ -49,6 +53,7 @@ class Progress:
     bits_per_character: float
     learning_rate: float
     gradient_norm: float
+    clipped_share: float
     characters_per_second: float
 
 
@@ -89,12 +94,16 @@ class Finished:
         step: Steps taken.
         seconds: Since training began.
         best: The best validation.
+        median_gradient_norm: Of all steps, before clipping; NaN if there was none.
+        clipped_share: Share of all steps whose gradient was clipped.
     """
 
     ending: Ending
     step: int
     seconds: float
     best: Validation
+    median_gradient_norm: float
+    clipped_share: float
 
 
 def train(
@@ -132,7 +141,15 @@ def train(
                 break
     if run.step > run.validated_step:
         yield run.validate()
-    yield Finished(ending=ending, step=run.step, seconds=run.seconds, best=run.best)
+    norms = np.array(run.gradient_norms)
+    yield Finished(
+        ending=ending,
+        step=run.step,
+        seconds=run.seconds,
+        best=run.best,
+        median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
+        clipped_share=run.clipped_share(norms),
+    )
 
 
 class _Run:
@@ -140,6 +157,7 @@ class _Run:
 
     def __init__(self, corpus: Corpus, plan: Plan, learner: Learner) -> None:
         self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
+        self.gradient_norms: array[float] = array("f")  # of all steps that were reported
         self.step = 0
         self.validated_step = -1
         self.validations_since_best = 0
@@ -169,7 +187,8 @@ class _Run:
     def report(self, learning_rate: float) -> Progress:
         """Look at the losses since the last report, which waits for the device."""
         values = [float(loss) for loss, _ in self.losses]
-        gradient_norm = float(self.losses[-1][1])
+        norms = np.array([float(norm) for _, norm in self.losses])
+        self.gradient_norms.extend(norms)
         self.losses.clear()
         for place, value in enumerate(values, start=self.step - len(values) + 1):
             if not math.isfinite(value):
@@ -189,9 +208,14 @@ class _Run:
             nats_per_token=nats,
             bits_per_character=nats / math.log(2) * plan.predictions / plan.characters,
             learning_rate=learning_rate,
-            gradient_norm=gradient_norm,
+            gradient_norm=float(norms[-1]),
+            clipped_share=self.clipped_share(norms),
             characters_per_second=len(values) * characters_per_step / elapsed,
         )
+
+    def clipped_share(self, norms: NDArray[np.float64]) -> float:
+        """Return the share of gradients that were longer than allowed."""
+        return float((norms > self._plan.config.max_gradient_norm).mean()) if len(norms) else 0.0
 
     def validate(self) -> Validation:
         """Score the held-out text; keep the model if it is the best so far."""

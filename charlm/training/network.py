@@ -1,4 +1,4 @@
-"""The torch module: embedding, stacked LSTM, output."""
+"""The torch module: embedding, recurrent layers, output."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,8 @@ from torch.nn.functional import embedding, linear
 from charlm.checkpoint import Arrays
 from charlm.config import ModelConfig, parameters
 
-RecurrentState = tuple[Tensor, Tensor]  # (hidden, cell), each (num_layers, B, H)
+# Of each layer (hidden,), of an LSTM (hidden, cell), each of shape (1, B, H).
+RecurrentState = list[tuple[Tensor, ...]]
 
 
 class LockedDropout(nn.Module):
@@ -91,19 +92,15 @@ class LanguageModel(nn.Module):
         self.config = config
         self.vocab_size = vocab_size
         self.embedding = nn.Embedding(vocab_size + 1, config.embedding_size)
-        self.recurrent = nn.LSTM(
-            config.embedding_size,
-            config.hidden_size,
-            config.num_layers,
-            batch_first=True,
-            dropout=dropout if config.num_layers > 1 else 0.0,
+        self.recurrent = nn.ModuleList(
+            _layer(config, config.embedding_size if layer == 0 else config.hidden_size)
+            for layer in range(config.num_layers)
         )
         self.dropout = LockedDropout(dropout)
         self.output = Output(config, vocab_size, self.embedding)
+        named = dict(self.named_parameters())
         for layer in range(config.num_layers):
-            unused = getattr(self.recurrent, f"bias_hh_l{layer}")
-            nn.init.zeros_(unused)
-            unused.requires_grad_(False)
+            nn.init.zeros_(named[f"recurrent.{layer}.bias_hh_l0"]).requires_grad_(False)
 
     def forward(
         self, ids: Tensor, state: RecurrentState | None = None
@@ -119,22 +116,29 @@ class LanguageModel(nn.Module):
 
         Args:
             ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
-            state: (hidden, cell), each (num_layers, B, H) – batch second even though the LSTM
-                is batch-first. None starts from zeros.
+            state: Of each layer (hidden,), of an LSTM (hidden, cell), each (1, B, H). None starts
+                from zeros.
 
         Returns:
             Features that `output` turns into logits for the token after each position, shape
             (B, T, H), and the state after the last.
         """
-        embedded = self.dropout(self.embedding(ids))  # (B, T, E)
-        features, state = self.recurrent(embedded, state)  # (B, T, H)
-        return self.dropout(features), state
+        features = self.dropout(self.embedding(ids))  # (B, T, E)
+        following: RecurrentState = []
+        for number, layer in enumerate(self.recurrent):
+            before = None if state is None else _bare(state[number])
+            outputs, after = layer(features, before)  # (B, T, H)
+            following.append(after if isinstance(after, tuple) else (after,))
+            is_residual = self.config.residual and number > 0
+            features = self.dropout(outputs + features if is_residual else outputs)
+        return features, following
 
     def initialise(self, token_counts: NDArray[np.int64]) -> None:
         """Draw the initial weights from torch's global generator.
 
         Recurrent matrices are orthogonal, gate by gate (Saxe et al. 2014,
-        https://arxiv.org/abs/1312.6120), forget-gate biases 1 (Gers et al. 2000, and
+        https://arxiv.org/abs/1312.6120), those of ReLU networks the identity (Le et al. 2015,
+        https://arxiv.org/abs/1504.00941), forget-gate biases of the LSTM 1 (Gers et al. 2000, and
         Jozefowicz et al. 2015). The output bias is the log of the unigram distribution: with
         zeros, the first hundreds of steps go into pushing down the bytes that never occur.
 
@@ -144,12 +148,16 @@ class LanguageModel(nn.Module):
         """
         hidden = self.config.hidden_size
         with torch.no_grad():
+            tensors = self._tensors()
             for layer in range(self.config.num_layers):
-                for gate in getattr(self.recurrent, f"weight_hh_l{layer}").split(hidden):
-                    nn.init.orthogonal_(gate)
-                bias = getattr(self.recurrent, f"bias_ih_l{layer}")
-                bias.zero_()
-                bias[hidden : 2 * hidden] = 1.0
+                for gate in torch.split(tensors[f"recurrent.{layer}.weight_hh"], hidden):
+                    if self.config.nonlinearity == "relu":
+                        nn.init.eye_(gate)
+                    else:
+                        nn.init.orthogonal_(gate)
+                bias = tensors[f"recurrent.{layer}.bias"].zero_()
+                if self.config.cell == "lstm":
+                    bias[hidden : 2 * hidden] = 1.0
             if self.config.tie_weights:  # as logits, the rows of nn.Embedding are far too long
                 self.embedding.weight.mul_(self.config.embedding_size**-0.5)
             smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
@@ -175,9 +183,26 @@ class LanguageModel(nn.Module):
         for parameter in parameters(self.config, self.vocab_size):
             match parameter.name.split("."):
                 case ["recurrent", layer, "bias"]:
-                    found[parameter.name] = named[f"recurrent.bias_ih_l{layer}"]
+                    found[parameter.name] = named[f"recurrent.{layer}.bias_ih_l0"]
                 case ["recurrent", layer, matrix]:
-                    found[parameter.name] = named[f"recurrent.{matrix}_l{layer}"]
+                    found[parameter.name] = named[f"recurrent.{layer}.{matrix}_l0"]
                 case _:
                     found[parameter.name] = named[parameter.name]
         return found
+
+
+def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | nn.GRU | nn.RNN:
+    """Return one recurrent layer of the network."""
+    sizes = input_size, config.hidden_size
+    match config.cell:
+        case "lstm":
+            return nn.LSTM(*sizes, batch_first=True)
+        case "gru":
+            return nn.GRU(*sizes, batch_first=True)
+        case "rnn":
+            return nn.RNN(*sizes, nonlinearity=config.nonlinearity, batch_first=True)
+
+
+def _bare(state: tuple[Tensor, ...]) -> tuple[Tensor, ...] | Tensor:
+    """Return a layer's state as PyTorch wants it: a pair for an LSTM, else one tensor."""
+    return state if len(state) > 1 else state[0]

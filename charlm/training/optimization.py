@@ -24,7 +24,10 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
         case "adam":
             return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99), fused=True)
         case "sgd":
-            return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
+            momentum = config.momentum
+            return torch.optim.SGD(
+                groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True
+            )
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, alpha=0.99)
 

@@ -66,6 +66,71 @@ def test_each_line_of_a_seed_file_is_continued(charlm, trained, tmp_path):
     assert [line[:2] for line in result.stdout.decode().splitlines()] == ["an", "an", "na", "na"]
 
 
+def test_an_answer_comes_before_the_next_question(charlm_path, trained):
+    """As a co-process needs it; an endless pipe is no matter, either."""
+    import subprocess
+
+    command = [charlm_path, "generate", "-m", "pairs", "--seed-file", "-", "--temperature", "0"]
+    with subprocess.Popen(
+        command, cwd=trained, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        for name in ("dog", "owl"):
+            process.stdin.write(f"{name}\n".encode())
+            assert process.stdout.readline() == f"the {name}\n".encode()
+        process.stdin.close()
+
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, b"cannot be read: Is a directory"),
+        (b"dog\n\xff\n", b"line 2, is not UTF-8: byte 0xff"),
+    ],
+)
+def test_a_seed_file_that_cannot_be_read_is_one_line(charlm, trained, tmp_path, content, message):
+    seeds = tmp_path / "seeds"
+    if content is None:
+        seeds.mkdir()
+    else:
+        seeds.write_bytes(content)
+    result = charlm("generate", "-m", "pairs", "--seed-file", seeds, cwd=trained)
+
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_a_seed_on_stdin_loses_its_line_end_of_any_system(charlm, trained):
+    arguments = ("generate", "-m", "lines", "--temperature", 0, "--seed")
+    given = charlm(*arguments, "ba", cwd=trained).stdout
+
+    for line_end in (b"", b"\n", b"\r\n"):
+        assert charlm(*arguments, "-", stdin=b"ba" + line_end, cwd=trained).stdout == given
+
+
+def test_control_characters_are_named_and_not_shown(charlm, verse_model_path):
+    result = charlm("generate", "-m", verse_model_path, "--seed", "a\rt\x07", "-n", 1)
+
+    assert result.stderr.decode().endswith("spelled out in bytes: U+0007 U+000D\n")
+
+
+def test_empty_lines_cost_nothing(charlm, trained):
+    scores = [
+        json.loads(charlm("eval", "-m", "lines", "--json", stdin=text, cwd=trained).stdout)
+        for text in (b"anna\nbanana\n", b"\nanna\n\n\r\nbanana\n\n")
+    ]
+
+    assert scores[0] == scores[1]
+
+
+def test_a_separator_that_stands_nowhere_is_told(charlm, verse_path):
+    result = charlm("train", verse_path, *SMALL, "--document-separator", "ZZZ", "--max-steps", 1)
+
+    assert b"note: the document separator 'ZZZ' stands nowhere in the text" in result.stderr
+
+
 def test_a_running_text_is_continued_from_each_seed(charlm, verse_model_path, tmp_path):
     (tmp_path / "seeds").write_text("the cat\nthe dog\n")
     result = charlm("generate", "-m", verse_model_path, "--seed-file", "seeds", "-n", 5)
@@ -110,7 +175,8 @@ def test_a_text_without_pairs_is_named_with_its_line(charlm, trained):
     [
         (("--lines", "--pairs"), b"--lines and --pairs exclude one another"),
         (("--vocab-size", 500), b"vocab-size has no meaning for the char tokenizer"),
-        (("--lines", "--document-separator", "%"), b"document-separator must be"),
+        (("--lines", "--document-separator", "%"), b"document-separator is for running text"),
+        (("--document-separator", ""), b"document-separator must not be empty"),
     ],
 )
 def test_options_that_exclude_one_another_are_refused(charlm, trained, arguments, message):
@@ -174,13 +240,14 @@ def test_weights_are_tied_for_words_unless_told_otherwise(charlm, verse_path):
 def test_documents_in_a_file_are_judged_one_by_one(charlm, verse_path, tmp_path):
     text = verse_path.read_text(encoding="utf-8").replace("\n", "\n%\n")
     (tmp_path / "poems").write_text(text, encoding="utf-8")
-    charlm("train", "poems", *SMALL, "--document-separator", r"\n%\n", "--max-steps", 60, "-q")
+    result = charlm("train", "poems", *SMALL, "--document-separator", r"\n%\n", "--max-steps", 60)
     facts = json.loads(charlm("info", "--json").stdout)
     together, *alone = (
         json.loads(charlm("eval", "--json", stdin=part).stdout)
         for part in (b"the cat\n%\nthe dog", b"the cat", b"the dog")
     )
 
+    assert b": 120 documents" in result.stderr
     assert facts["document_separator"] == "\n%\n"
     assert together["nats"] == pytest.approx(sum(each["nats"] for each in alone), rel=1e-4)
     assert together["characters"] == 14

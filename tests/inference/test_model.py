@@ -153,3 +153,22 @@ def test_a_model_is_loaded_by_path(verse, verse_model_path):
         "the", length=30, rng_seed=1
     )
     assert loaded.provenance["corpus"][0]["name"] == "verse.txt"
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_a_space_at_the_end_of_the_seed_is_that_of_the_next_word(corpus_of, kind):
+    """The token of a word has its space in it, so the space alone leads nowhere."""
+    from charlm.config import ModelConfig, TrainingConfig
+    from charlm.training.loop import train
+    from charlm.training.plan import make_plan
+
+    corpus = corpus_of("the dog saw the cat and the cat saw the dog. " * 60, tokenizer=kind)
+    settings = TrainingConfig(
+        max_steps=120, batch_size=8, bptt_length=16, dropout=0.0, precision="fp32", device="cpu"
+    )
+    plan = make_plan(corpus, ModelConfig(embedding_size=16, hidden_size=32), settings)
+    *_, finished = train(corpus, plan)
+    model = Model(finished.best.best)
+
+    assert model.generate("saw the cat and ", length=4, temperature=0) == "the "
+    assert len(model.generate("saw ", length=7, temperature=1.0, rng_seed=0)) == 7

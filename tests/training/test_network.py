@@ -48,6 +48,28 @@ def test_tied_weights_are_one_matrix(embedding_size):
     assert network(torch.tensor([[10]]))[0].shape == (1, 1, 11)  # the boundary is predicted
 
 
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_a_layer_has_as_many_parameters_as_textbooks_count(cell, gates):
+    """For each gate a matrix on the input, one on the state, and a bias."""
+    config = ModelConfig(embedding_size=3, hidden_size=5, num_layers=2, cell=cell)
+    network = LanguageModel(config, 10)
+    trained = sum(t.numel() for t in network.recurrent.parameters() if t.requires_grad)
+
+    assert trained == gates * (5 * 3 + 5 * 5 + 5) + gates * (5 * 5 + 5 * 5 + 5)
+    assert sum(t.numel() for t in network.parameters() if t.requires_grad) == parameter_count(
+        config, 10
+    )
+
+
+def test_networks_with_relu_start_from_the_identity():
+    network = LanguageModel(
+        ModelConfig(embedding_size=3, hidden_size=5, cell="rnn", nonlinearity="relu"), 10
+    )
+    network.initialise(np.arange(11))
+
+    assert (network.to_arrays()["recurrent.0.weight_hh"] == np.eye(5)).all()
+
+
 def test_logits_of_some_outputs_are_those_of_all(network):
     features = torch.randn(3, 8)
     chosen = torch.tensor([7, 0, 2])

@@ -219,7 +219,7 @@ def test_streams_carry_their_state_and_restart_at_random(corpus_of):
         fresh = learner(corpus, restart_probability=probability, batch_size=8)
         fresh.step(0, 0.0)
         inputs = torch.zeros(8, 16, dtype=torch.int64)
-        hidden, _ = fresh._restart_some_streams(inputs, np.random.default_rng(1))
+        [(hidden, _)] = fresh._restart_some_streams(inputs, np.random.default_rng(1))
         started = inputs[:, 0] == corpus.tokenizer.boundary_id
         assert torch.equal(started, (hidden[0] == 0).all(dim=1))
         return int(started.sum())
@@ -272,3 +272,48 @@ def test_the_random_numbers_of_a_step_come_from_the_step(corpus_of):
     second, _ = other.step(0, 0.0)
 
     assert torch.equal(first, second)
+
+
+CELLS = {
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "rnn with tanh": {"cell": "rnn"},
+    "rnn with relu": {"cell": "rnn", "nonlinearity": "relu"},
+    "residual": {"num_layers": 3, "residual": True},
+    "tied": {"tie_weights": True},
+}
+
+
+@pytest.mark.parametrize("network", CELLS.values(), ids=CELLS)
+def test_every_network_learns_and_speaks(corpus_of, network):
+    model = ModelConfig(embedding_size=8, hidden_size=24, **network)
+    *_, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=300), model=model)
+
+    assert finished.best.bits_per_character < 2.0  # log2 of 24 different characters is 4.6
+    assert Model(finished.best.best).score(SENTENCE).bits_per_character < 2.5
+
+
+def test_the_classical_example_goes_on_as_it_must(corpus_of):
+    """Three sentences, a word-level simple RNN, "This is", five words, the likeliest each time."""
+    text = (
+        "This is the first sentence. And this is the second one. "
+        "Finally, here is the third sentence.\n"
+    )
+    corpus = corpus_of(text * 20, tokenizer="word")
+    model = ModelConfig(embedding_size=16, hidden_size=32, cell="rnn")
+    *_, finished = run(corpus, settings(max_steps=200, bptt_length=24), model=model)
+    spoken = Model(finished.best.best).generate(
+        "This is", length=len(" the first sentence."), temperature=0
+    )
+
+    assert spoken == " the first sentence."
+
+
+def test_clipped_gradients_are_counted(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    for norm, share in ((1e-3, 1.0), (1e9, 0.0)):
+        *events, finished = run(corpus, settings(max_steps=30, max_gradient_norm=norm))
+
+        assert finished.clipped_share == share
+        assert finished.median_gradient_norm > 1e-3
+        assert {event.clipped_share for event in events if isinstance(event, Progress)} == {share}
