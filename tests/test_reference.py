@@ -84,3 +84,12 @@ def test_the_runtime_has_the_logits_of_the_reference_over_200_steps(checkpoint):
         rows.append(runtime.logits(features)[0])
 
     assert np.array(rows) == pytest.approx(logits, abs=1e-5)
+
+
+def test_what_torch_gives_away_is_what_it_took(checkpoint):
+    """A transposed square matrix would pass every check of shapes."""
+    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size)
+    network.load_arrays(checkpoint.arrays)
+
+    for name, array in network.to_arrays().items():
+        assert (array == checkpoint.arrays[name]).all(), name

@@ -7,7 +7,7 @@ import sys
 import torch
 from torch import nn
 
-from charlm.config import Cell, Device, Precision
+from charlm.config import Device, Precision
 from charlm.errors import ConfigError, TrainingError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -34,14 +34,13 @@ def choose_device(wanted: Device) -> torch.device:
     return torch.device(wanted)
 
 
-def choose_precision(wanted: Precision, device: torch.device, cell: Cell) -> torch.dtype:
+def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
     """Return the type of the matrix products; weights and optimizer stay in float32.
 
     `auto` takes bfloat16 where the processor multiplies it natively and PyTorch runs it, and
-    float32 elsewhere: emulated bfloat16 is slower than float32. On processors PyTorch has
-    bfloat16 kernels for the LSTM alone; the other cells are no faster, and the GRU slower.
+    float32 elsewhere: emulated bfloat16 is slower than float32.
     """
-    if wanted == "fp32" or (wanted == "auto" and device.type == "cpu" and cell != "lstm"):
+    if wanted == "fp32":
         return torch.float32
     if wanted == "bf16" or _multiplies_bfloat16(device):
         return torch.bfloat16 if _runs_bfloat16(device) else torch.float32

@@ -92,7 +92,7 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device, model.cell)
+    precision = choose_precision(config.precision, device)
     per_step = lay_out(corpus, config).tokens_per_step
     limits = [] if config.max_steps is None else [config.max_steps]
     if config.max_epochs is not None:

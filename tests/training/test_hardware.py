@@ -26,21 +26,14 @@ def test_a_device_that_is_not_there_is_an_error_with_the_cure():
 def test_auto_takes_bfloat16_only_where_it_is_native(monkeypatch, native):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
 
-    assert choose_precision("auto", CPU, "lstm") == (torch.bfloat16 if native else torch.float32)
-
-
-@pytest.mark.parametrize("cell", ["gru", "rnn"])
-def test_auto_takes_float32_where_only_the_lstm_has_bfloat16(monkeypatch, cell):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-
-    assert choose_precision("auto", CPU, cell) == torch.float32
+    assert choose_precision("auto", CPU) == (torch.bfloat16 if native else torch.float32)
 
 
 def test_where_bfloat16_does_not_run_it_falls_back(monkeypatch):
     monkeypatch.setattr(hardware, "_runs_bfloat16", lambda device: False)
 
-    assert choose_precision("bf16", CPU, "gru") == torch.float32
+    assert choose_precision("bf16", CPU) == torch.float32
 
 
 def test_float32_is_float32():
-    assert choose_precision("fp32", CPU, "lstm") == torch.float32
+    assert choose_precision("fp32", CPU) == torch.float32
