@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,9 @@ from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
     from charlm.corpus.encoding import Corpus
+    from charlm.corpus.reading import Document
     from charlm.display import TrainingDisplay
+    from charlm.training.embeddings import Embeddings
     from charlm.training.plan import Plan
 
 TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
@@ -132,6 +135,15 @@ def train_command(
             show_default=f"{ModelConfig.embedding_size}; words, subwords: {LARGE_EMBEDDING_SIZE}",
         ),
     ] = None,
+    embeddings: Annotated[
+        Path | None,
+        _option(
+            "Start from word vectors in this text file, as word2vec or GloVe write them; they set "
+            "the embedding's size.",
+            MODEL,
+            metavar="FILE",
+        ),
+    ] = None,
     tie_weights: Annotated[
         bool | None,
         _option(
@@ -216,6 +228,8 @@ def train_command(
 
     Example: charlm train book.txt --max-time 60s -o book.safetensors
     """
+    if embeddings is not None and embedding_size is not None:
+        raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
     if lines and pairs:
         raise ConfigError("--lines and --pairs exclude one another")
     corpus_config = CorpusConfig(
@@ -255,10 +269,23 @@ def train_command(
         rng_seed=rng_seed,
     )
     _check_output(output, corpus, overwrite=overwrite)
+    from charlm.corpus.reading import open_documents
     from charlm.display import show_note
 
-    encoded = _read(corpus, validation, corpus_config, note=_silent if quiet else show_note)
-    _train(encoded, model, config, output=output, metrics=metrics, quiet=quiet)
+    held_out = [validation] if validation else []
+    # A long text is read while it is learnt from, so stdin's copy must live as long as that.
+    with open_documents(corpus) as texts, open_documents(held_out) as validation_texts:
+        note = _silent if quiet else show_note
+        encoded = _encode(texts, validation_texts, corpus_config, note=note)
+        _train(
+            encoded,
+            model,
+            config,
+            embeddings=embeddings,
+            output=output,
+            metrics=metrics,
+            quiet=quiet,
+        )
 
 
 def _silent(text: str) -> None:
@@ -284,20 +311,17 @@ def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
     check_writable(output)
 
 
-def _read(
-    names: list[str],
-    validation: str | None,
+def _encode(
+    texts: list["Document"],
+    validation_texts: list["Document"],
     config: CorpusConfig,
     *,
     note: Callable[[str], None],
 ) -> "Corpus":
     from charlm.corpus.encoding import encode_corpus
-    from charlm.corpus.reading import open_documents
     from charlm.tokenizers.base import BYTES
 
-    held_out = [validation] if validation else []
-    with open_documents(names) as documents, open_documents(held_out) as validation_documents:
-        corpus = encode_corpus(documents, config, validation_documents)
+    corpus = encode_corpus(texts, config, validation_texts)
     for facts in corpus.facts:
         if facts.has_byte_order_mark:
             note(f"{facts.name} begins with a byte order mark, which was dropped")
@@ -314,6 +338,7 @@ def _train(
     model: ModelConfig,
     config: TrainingConfig,
     *,
+    embeddings: Path | None,
     output: Path,
     metrics: Path | None,
     quiet: bool,
@@ -322,6 +347,10 @@ def _train(
 
     with TrainingDisplay(quiet=quiet) as display, Metrics(metrics) as log, stop_signals() as stop:
         display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
+        vectors = None
+        if embeddings is not None:
+            vectors = _read_embeddings(embeddings, corpus, display)
+            model = replace(model, embedding_size=vectors.vectors.shape[1])
         from charlm.training.hardware import prepare
         from charlm.training.plan import make_plan
 
@@ -336,7 +365,7 @@ def _train(
             display.note("stopped before training began; nothing is saved")
         else:
             display.planned(plan)
-            _run(corpus, plan, stop, display, log, output)
+            _run(corpus, plan, vectors, stop, display, log, output)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
 
@@ -344,6 +373,7 @@ def _train(
 def _run(
     corpus: "Corpus",
     plan: "Plan",
+    embeddings: "Embeddings | None",
     stop: Stop,
     display: "TrainingDisplay",
     log: Metrics,
@@ -354,7 +384,7 @@ def _run(
 
     is_saved = False
     try:
-        for event in train(corpus, plan, should_stop=stop.is_wanted):
+        for event in train(corpus, plan, embeddings=embeddings, should_stop=stop.is_wanted):
             log.append(event)
             match event:
                 case Progress():
@@ -370,6 +400,22 @@ def _run(
         if is_saved:
             display.note(f"{output} holds the best model until then")
         raise
+
+
+def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -> "Embeddings":
+    """Read word vectors and say how much of the vocabulary they cover."""
+    from charlm.training.embeddings import read_embeddings
+
+    found = read_embeddings(path, corpus.tokenizer)
+    display.note(
+        f"{found.name} has vectors of {found.vectors.shape[1]} for "
+        f"{len(found.ids):,} of {count(found.texts, 'token')}"
+        + (
+            f"; {count(found.repeated, 'line')} repeated a word and were left out"
+            * bool(found.repeated)
+        )
+    )
+    return found
 
 
 def _what_was_read(corpus: "Corpus") -> str:

@@ -1,6 +1,7 @@
 """Learns, in PyTorch, which is imported here and nowhere else.
 
 network       the torch module and its initial weights
+embeddings    word vectors to start from
 hardware      device, precision and threads
 optimization  optimizer, schedule
 loss          cross-entropy, over all outputs or a sample

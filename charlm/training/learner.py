@@ -12,6 +12,7 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
 from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Streams
+from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
 from charlm.training.optimization import build_optimizer
@@ -52,6 +53,7 @@ class Learner:
         *,
         device: torch.device,
         precision: torch.dtype,
+        embeddings: Embeddings | None = None,
     ) -> None:
         self._config = config
         self._device = device
@@ -66,6 +68,8 @@ class Learner:
         vocab_size = corpus.tokenizer.vocab_size
         self.network = LanguageModel(model, vocab_size, dropout=config.dropout or 0.0)
         self.network.initialise(corpus.train.token_counts)
+        if embeddings is not None:
+            self.network.take_embeddings(embeddings.ids, embeddings.vectors)
         self.network.to(device)
         self._loss = Loss(corpus.train.token_counts[: model.outputs(vocab_size)])
         self._trained = [tensor for tensor in self.network.parameters() if tensor.requires_grad]

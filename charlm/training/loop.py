@@ -16,6 +16,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
+from charlm.training.embeddings import Embeddings
 from charlm.training.learner import Learner
 from charlm.training.optimization import scheduled_share
 from charlm.training.plan import Plan
@@ -107,19 +108,31 @@ class Finished:
 
 
 def train(
-    corpus: Corpus, plan: Plan, *, should_stop: Callable[[], bool] = lambda: False
+    corpus: Corpus,
+    plan: Plan,
+    *,
+    embeddings: Embeddings | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress | Validation | Finished]:
     """Train as planned and yield progress, validations and, last, how it ended.
 
     Args:
         corpus: What `encode_corpus` returned.
         plan: What `make_plan` returned for it.
+        embeddings: Word vectors to start from.
         should_stop: Asked before every step; True ends the run after one more validation.
 
     Raises:
         TrainingError: If the loss is no longer a finite number.
     """
-    learner = Learner(corpus, plan.model, plan.config, device=plan.device, precision=plan.precision)
+    learner = Learner(
+        corpus,
+        plan.model,
+        plan.config,
+        device=plan.device,
+        precision=plan.precision,
+        embeddings=embeddings,
+    )
     run = _Run(corpus, plan, learner)
     ending: Ending = "complete"
     for step in range(plan.steps):

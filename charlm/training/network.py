@@ -163,6 +163,19 @@ class LanguageModel(nn.Module):
             smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 
+    def take_embeddings(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        """Start some rows of the embedding from given vectors, as long as the others on average.
+
+        Args:
+            ids: Tokens, shape (found,).
+            vectors: Theirs, shape (found, E).
+        """
+        with torch.no_grad():
+            rows = self.embedding.weight
+            length = np.linalg.norm(vectors, axis=1).mean()
+            scale = float(rows.norm(dim=1).mean()) / max(float(length), 1e-12)
+            rows[torch.from_numpy(ids)] = torch.from_numpy(vectors) * scale
+
     def to_arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return a copy of every parameter under its checkpoint name, float32."""
         return {

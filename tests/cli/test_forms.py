@@ -276,3 +276,37 @@ def test_a_full_temporary_directory_is_one_line(charlm, verse_path, tmp_path):
     assert b"error: ids cannot be written to " in result.stderr
     assert b"$TMPDIR" in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+def test_word_vectors_are_a_start_and_their_number_is_told(charlm, verse_path, tmp_path):
+    (tmp_path / "vectors.txt").write_text("the 1 2 3\ncat 4 5 6\ndog 7 8 9\nyak 1 1 1\n")
+    result = charlm(
+        "train", verse_path, "--tokenizer", "word", "--embeddings", "vectors.txt", "--max-steps", 2
+    )
+    facts = json.loads(charlm("info", "--json").stdout)
+
+    # "the", " the", " cat" and " dog"; the yak has no token.
+    assert b"vectors.txt has vectors of 3 for 4 of 20 tokens" in result.stderr
+    assert facts["embedding_size"] == 3
+    assert charlm("train", verse_path, "--embeddings", "x", "--embedding-size", 3).returncode == 2
+
+
+def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path, monkeypatch):
+    """Of a long text only a part is encoded before training begins."""
+    import io
+    import sys
+
+    from charlm.cli import main
+    from charlm.corpus import encoding, parts
+
+    monkeypatch.setattr(parts, "PART_BYTES", 500)
+    monkeypatch.setattr(encoding, "SAMPLE_BYTES", 1000)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(verse_path.read_bytes() * 9)))
+    output = tmp_path / "model"
+    arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "-o", str(output)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--quiet"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert not ended.value.code
+    assert output.is_file()
