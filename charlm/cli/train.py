@@ -169,7 +169,11 @@ def train_command(
     ] = TrainingConfig.optimizer,
     learning_rate: Annotated[
         float | None,
-        _option("Peak step size, after warm-up.", LEARNING, show_default=_rates),
+        _option(
+            "Peak step size, after warm-up.",
+            LEARNING,
+            show_default=f"{_rates}; a quarter of it for --cell rnn with tanh",
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None,

@@ -133,6 +133,19 @@ def test_dropout_is_for_texts_that_are_read_many_times(corpus_of, epochs, dropou
     assert make_plan(corpus, SMALL, settings(max_epochs=epochs, dropout=0.1)).config.dropout == 0.1
 
 
+def test_a_simple_rnn_with_tanh_takes_smaller_steps(corpus_of):
+    corpus = corpus_of("x" * 1000)
+    rates = [
+        make_plan(
+            corpus, ModelConfig(hidden_size=8, cell="rnn", nonlinearity=nonlinearity), config
+        ).config.peak_learning_rate
+        for nonlinearity in ("tanh", "relu")
+        for config in (settings(max_steps=1), settings(max_steps=1, learning_rate=0.1))
+    ]
+
+    assert rates == [2e-3, 0.1, 8e-3, 0.1]
+
+
 def test_without_a_budget_there_are_five_minutes(corpus_of):
     plan = make_plan(corpus_of("x" * 1000), SMALL, settings())
 
