@@ -92,7 +92,7 @@ def test_a_damaged_sentencepiece_model_is_refused_before_it_is_used(path):
 
 def test_a_setting_that_a_file_does_not_know_has_its_default():
     assert ModelConfig.from_json({"hidden_size": 7}) == ModelConfig(hidden_size=7)
-    for value in ({}, {"hidden_size": 7, "cell": "gru"}, {"hidden_size": 7, "form": "poems"}):
+    for value in ({}, {"hidden_size": 7, "heads": 8}, {"hidden_size": 7, "form": "poems"}):
         with pytest.raises(ConfigError):
             ModelConfig.from_json(value)
 

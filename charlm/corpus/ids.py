@@ -163,13 +163,14 @@ class RunningText:
         """
         if len(self._places) == len(self._parts):
             place %= len(self._file)  # nothing is gained by going round more often
+        while place >= len(self._ids_of(part)):
+            place -= len(self._ids_of(part))
+            part = (part + 1) % len(self._parts)
         found: list[Ids] = []
         while count > 0:
-            ids = self._ids_of(part)[place : place + count]
-            found.append(ids)
-            count -= len(ids)
-            place = max(place - len(self._ids_of(part)), 0)
-            part = (part + 1) % len(self._parts)
+            found.append(self._ids_of(part)[place : place + count])
+            count -= len(found[-1])
+            place, part = 0, (part + 1) % len(self._parts)
         return np.concatenate(found)
 
     def _ids_of(self, part: int) -> Ids:

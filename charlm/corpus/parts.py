@@ -4,7 +4,7 @@ A corpus may be larger than memory and longer than anybody waits for, so it is c
 some megabyte, each of which is encoded when it is first read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,22 +27,23 @@ class Extent:
 
 @dataclass(frozen=True)
 class Part:
-    """Some documents of a file, or a piece of one, to be encoded together.
+    """Some documents, or a piece of one, to be encoded together.
 
     Attributes:
-        document: The file.
-        spans: Bytes [start, stop) of each document or piece in it, shape (spans, 2).
+        files: Those of the whole corpus.
+        spans: A file's number and bytes [start, stop) in it, of each document or piece, shape
+            (spans, 3).
         is_end: Whether a document ends with the last span; one does with each before it.
     """
 
-    document: Document
+    files: Sequence[Document]
     spans: NDArray[np.int64]
     is_end: bool = True
 
     @property
     def bytes(self) -> int:
         """Size of the text in it."""
-        return int((self.spans[:, 1] - self.spans[:, 0]).sum())
+        return int((self.spans[:, 2] - self.spans[:, 1]).sum())
 
     @property
     def ends(self) -> int:
@@ -51,43 +52,45 @@ class Part:
 
     def texts(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each span, and whether a document ends with it."""
-        for place, (start, stop) in enumerate(self.spans.tolist(), start=1):
-            text = "".join(self.document.read_text(start, stop))
+        for place, (number, start, stop) in enumerate(self.spans.tolist(), start=1):
+            text = "".join(self.files[number].read_text(start, stop))
             yield text, self.is_end or place < len(self.spans)
 
 
-def cut_into_parts(extents: Iterable[Extent], separator: str | None) -> list[Part]:
+def cut_into_parts(extents: Sequence[Extent], separator: str | None) -> list[Part]:
     """Return the parts of a corpus, in order.
 
     Args:
         extents: What belongs to it; the end of each ends a document.
         separator: What stands between documents inside a file; it is in no part.
     """
+    files = [extent.document for extent in extents]
     parts: list[Part] = []
-    for extent in extents:
-        spans: list[tuple[int, int]] = []
+    spans: list[tuple[int, int, int]] = []  # of short documents that share a part
+    size = 0
+
+    def finish() -> None:
+        nonlocal size
+        if spans:
+            parts.append(Part(files, np.array(spans, dtype=np.int64)))
+        spans.clear()
         size = 0
+
+    for number, extent in enumerate(extents):
         for span in _documents(extent, separator):
             length = span.stop - span.start
-            if length <= PART_BYTES and size + length <= PART_BYTES:
-                spans.append((span.start, span.stop))
-                size += length
-                continue
-            parts += _part(extent.document, spans)
-            spans, size = [], 0
-            if length <= PART_BYTES:
-                spans, size = [(span.start, span.stop)], length
+            if size + length > PART_BYTES:
+                finish()
+            if length > PART_BYTES:
+                parts += _pieces(files, number, span)
             else:
-                parts += _pieces(span)
-        parts += _part(extent.document, spans)
+                spans.append((number, span.start, span.stop))
+                size += length
+    finish()
     return parts
 
 
-def _part(document: Document, spans: list[tuple[int, int]]) -> list[Part]:
-    return [Part(document, np.array(spans, dtype=np.int64))] if spans else []
-
-
-def _pieces(span: Extent) -> Iterator[Part]:
+def _pieces(files: Sequence[Document], file: int, span: Extent) -> Iterator[Part]:
     """Yield a long document in pieces, cut after line ends where there are any."""
     length = span.stop - span.start
     count = -(-length // PART_BYTES)
@@ -97,7 +100,7 @@ def _pieces(span: Extent) -> Iterator[Part]:
         if number < count:
             stop = min(_cut(span, span.start + number * length // count), span.stop)
         if stop > start:
-            yield Part(span.document, np.array([[start, stop]]), is_end=stop == span.stop)
+            yield Part(files, np.array([[file, start, stop]]), is_end=stop == span.stop)
         start = stop
 
 

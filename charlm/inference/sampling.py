@@ -28,7 +28,7 @@ def next_token_probabilities(
     probabilities /= probabilities.sum()
     if not config.top_k and config.top_p == 1:
         return probabilities
-    order = np.argsort(-probabilities, kind="stable")
+    order = np.argsort(-scaled, kind="stable")  # by logits, which differ where these may not
     kept = order[: config.top_k] if config.top_k else order
     if config.top_p < 1:
         mass = probabilities[kept].cumsum()

@@ -92,6 +92,18 @@ def test_wherever_chunks_end_the_documents_are_the_same(tmp_path_factory, docume
     assert found == [document for document in text.split(separator) if document]
 
 
+def test_short_files_share_a_part_and_stay_apart(tmp_path, small):
+    extents = []
+    for number in range(9):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(f"no {number}")
+        extents.append(Extent(Document(path.name, path), 0, 4))
+    cut = cut_into_parts(extents, None)
+
+    assert [len(part.spans) for part in cut] == [2, 2, 2, 2, 1]
+    assert texts_of(cut) == [f"no {number}" for number in range(9)]
+
+
 def test_only_what_is_read_is_encoded(tmp_path, monkeypatch):
     """Of a long text, the sample and what streams have reached; all the figures are estimates."""
     monkeypatch.setattr(parts, "PART_BYTES", 1000)

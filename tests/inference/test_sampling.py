@@ -77,6 +77,12 @@ def test_probabilities_sum_to_one(logits, temperature, top_k, top_p):
     assert found[int(np.argmax(np.asarray(logits, np.float32)))] > 0
 
 
+def test_the_likeliest_is_kept_however_close_the_next():
+    found = probabilities([-2.2e-16, 0.0], temperature=5.0, top_p=0.5)
+
+    assert found.tolist() == [0.0, 1.0]
+
+
 def test_frequencies_match_the_probabilities():
     generator = np.random.default_rng(0)
     wanted = np.array([0.5, 0.0, 0.25, 0.25])
