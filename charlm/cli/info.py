@@ -1,5 +1,6 @@
 """`charlm info`: what a model is and where it comes from."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +10,8 @@ import typer
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
 from charlm.config import parameters
-from charlm.errors import CheckpointError
-from charlm.wording import count, visible
+from charlm.errors import CheckpointError, ConfigError
+from charlm.wording import count, sparkline, visible
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -25,8 +26,22 @@ ModelArgument = Annotated[
 ]
 
 
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Show how far back the model remembers in this text, or in stdin for -: the score by "
+        "the length of the context, the gradient by its distance. Loads PyTorch.",
+        show_default=False,
+    ),
+]
+
+
 def info_command(
-    path: ModelArgument = None, model: ModelOption = None, json: JsonOption = False
+    path: ModelArgument = None,
+    model: ModelOption = None,
+    memory: MemoryOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Show a model's size, tokenizer, origin and score.
 
@@ -35,11 +50,55 @@ def info_command(
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
 
     path = model_path(path or model)
-    facts = _facts(Checkpoint.load(path), path)
+    checkpoint = Checkpoint.load(path)
+    facts = _facts(checkpoint, path) if memory is None else _memory(checkpoint, memory)
     if json:
         write_json(facts)
     else:
-        write("".join(f"{line}\n" for line in _lines(facts)))
+        lines = _lines(facts) if memory is None else _memory_lines(facts)
+        write("".join(f"{line}\n" for line in lines))
+
+
+def _memory(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
+    """Return what --memory shows: a number for each length of context and each distance."""
+    from charlm.corpus.reading import open_documents
+    from charlm.inference.memory import nats_by_context
+    from charlm.inference.runtime import Runtime
+
+    if checkpoint.config.form != "text":
+        raise ConfigError(
+            f"--memory is for models of running text, not of {checkpoint.config.form}"
+        )
+    with open_documents([name]) as documents:
+        text = "".join(chunk for document in documents for chunk in document.read_text())
+    runtime = Runtime(checkpoint.config, checkpoint.arrays)
+    nats = nats_by_context(runtime, checkpoint.tokenizer, text)
+    from charlm.training.memory import gradient_by_distance
+
+    gradients = gradient_by_distance(checkpoint, text)
+    return {
+        "context": [{"tokens": tokens, "nats_per_token": value} for tokens, value in nats.items()],
+        "gradient": [
+            {"layer": layer, "distance": distance, "norm": norm}
+            for layer, norms in enumerate(gradients)
+            for distance, norm in norms.items()
+        ],
+    }
+
+
+def _memory_lines(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield a row of figures and a row of bars for the score and for each layer's gradient."""
+    lengths = [each["tokens"] for each in facts["context"]]
+    bits = [each["nats_per_token"] / math.log(2) for each in facts["context"]]
+    yield "tokens             " + "".join(f"{length:>8}" for length in lengths)
+    yield "context, bits/token" + "".join(f"{value:8.3f}" for value in bits)
+    yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(bits))
+    for layer in sorted({each["layer"] for each in facts["gradient"]}):
+        norms = [each["norm"] for each in facts["gradient"] if each["layer"] == layer]
+        yield f"gradient, layer {layer:<3}" + "".join(f"{norm:8.1e}" for norm in norms)
+        # Bars of the logarithm, for a gradient falls by powers.
+        logs = [math.log(max(norm, 1e-12)) for norm in norms]
+        yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(logs))
 
 
 def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ hardware      device, precision and threads
 optimization  optimizer, schedule
 loss          cross-entropy, over all outputs or a sample
 learner       one step of learning, one pass of validation
+memory        how the gradient depends on the distance
 plan          how many steps, from the text's size and the budget
 loop          runs the plan and yields what happens; prints nothing
 """

@@ -99,3 +99,13 @@ def test_it_runs_without_a_home_or_terminal(charlm_path, tmp_path):
     )
 
     assert result.returncode == 0
+
+
+def test_memory_is_shown_as_rows_and_as_json(charlm, verse_model_path, verse_path):
+    shown = charlm("info", verse_model_path, "--memory", verse_path).stdout.decode().splitlines()
+    facts = json.loads(charlm("info", verse_model_path, "--memory", verse_path, "--json").stdout)
+
+    assert shown[0].split() == ["tokens", *(str(1 << power) for power in range(10))]
+    assert shown[1].startswith("context, bits/token")
+    assert shown[3].startswith("gradient, layer 0")
+    assert len(facts["context"]) == len(facts["gradient"]) == 10
