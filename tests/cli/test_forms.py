@@ -1,7 +1,10 @@
 """Words, subwords, lines, pairs and documents, as a user trains, hears and judges them."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -17,8 +20,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(charlm_path, folder):
     """Train once on lines, and once on pairs; return the models' names."""
-    import subprocess
-
     generator = random.Random(0)
     lines = ["".join(generator.choices(["an", "na", "ba"], k=3)) for _ in range(900)]
     (folder / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -68,8 +69,6 @@ def test_each_line_of_a_seed_file_is_continued(charlm, trained, tmp_path):
 
 def test_an_answer_comes_before_the_next_question(charlm_path, trained):
     """As a co-process needs it; an endless pipe is no matter, either."""
-    import subprocess
-
     command = [charlm_path, "generate", "-m", "pairs", "--seed-file", "-", "--temperature", "0"]
     with subprocess.Popen(
         command, cwd=trained, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -256,10 +255,6 @@ def test_documents_in_a_file_are_judged_one_by_one(charlm, verse_path, tmp_path)
 
 def test_a_full_temporary_directory_is_one_line(charlm, verse_path, tmp_path):
     """Where no file can be written at all, as under `ulimit -f 0`, ids have no place."""
-    import os
-    import subprocess
-    import sys
-
     if os.name == "nt":
         pytest.skip("no limits on file sizes")
     code = (
@@ -291,22 +286,22 @@ def test_word_vectors_are_a_start_and_their_number_is_told(charlm, verse_path, t
     assert charlm("train", verse_path, "--embeddings", "x", "--embedding-size", 3).returncode == 2
 
 
-def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path, monkeypatch):
+def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path):
     """Of a long text only a part is encoded before training begins."""
-    import io
-    import sys
+    arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "--quiet"]
+    code = (
+        "import sys; from charlm.cli import main; from charlm.corpus import encoding, parts;"
+        f"parts.PART_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        input=verse_path.read_bytes() * 9,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
 
-    from charlm.cli import main
-    from charlm.corpus import encoding, parts
-
-    monkeypatch.setattr(parts, "PART_BYTES", 500)
-    monkeypatch.setattr(encoding, "SAMPLE_BYTES", 1000)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(verse_path.read_bytes() * 9)))
-    output = tmp_path / "model"
-    arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "-o", str(output)]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--quiet"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-
-    assert not ended.value.code
-    assert output.is_file()
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (tmp_path / "model.safetensors").is_file()
