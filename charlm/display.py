@@ -15,7 +15,7 @@ from charlm.errors import CharlmError
 from charlm.wording import count, duration, quantity, sparkline, visible
 
 if TYPE_CHECKING:
-    from charlm.training.loop import Finished, Progress, Validation
+    from charlm.training.events import Finished, Progress, Validation
     from charlm.training.plan import Plan
 
 PLAIN_INTERVAL = 10.0  # seconds between lines where nothing may be animated

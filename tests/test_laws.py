@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import charlm
+from charlm import tokenizers
 from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime
-from charlm.tokenizers import ByteTokenizer, CharacterTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,15 @@ def model(verse_checkpoint):
     return Model(verse_checkpoint)
 
 
+TOKENIZERS = [
+    tokenizers.learn(kind, ["the cat sat on the café's mat.\n" * 9], vocab_size=30)
+    for kind in ("char", "byte", "word", "bpe", "unigram")
+]
+
+
 @given(text=st.text(st.characters(codec=None, exclude_categories=())))
 def test_law_1_lossless(text):
-    for tokenizer in (ByteTokenizer(), CharacterTokenizer(" abcé")):
+    for tokenizer in TOKENIZERS:
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 

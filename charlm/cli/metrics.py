@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from charlm.errors import CharlmError
 
 if TYPE_CHECKING:
-    from charlm.training.loop import Finished, Progress, Validation
+    from charlm.training.events import Finished, Progress, Validation
 
 
 class Metrics:
@@ -52,7 +52,7 @@ class Metrics:
 
 def _record(event: "Progress | Validation | Finished") -> dict[str, Any] | None:
     """Return what the metrics file says of an event."""
-    from charlm.training.loop import Progress, Validation
+    from charlm.training.events import Progress, Validation
 
     if isinstance(event, Progress):
         return {"split": "train", **asdict(event)}

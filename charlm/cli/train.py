@@ -1,16 +1,12 @@
 """`charlm train`: learn from texts and keep the best model."""
 
-import shlex
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm.cli.metrics import Metrics
 from charlm.cli.options import parse_duration
-from charlm.cli.signals import Stop, stop_signals
+from charlm.cli.run import encode, run
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
@@ -21,7 +17,6 @@ from charlm.config import (
     Cell,
     CorpusConfig,
     Device,
-    Form,
     ModelConfig,
     Nonlinearity,
     OptimizerName,
@@ -29,15 +24,10 @@ from charlm.config import (
     TokenizerKind,
     TrainingConfig,
 )
-from charlm.errors import CheckpointError, ConfigError, TrainingError
-from charlm.wording import count, quantity
+from charlm.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
-    from charlm.corpus.encoding import Corpus
-    from charlm.corpus.reading import Document
-    from charlm.display import TrainingDisplay
-    from charlm.training.embeddings import Embeddings
-    from charlm.training.plan import Plan
+    pass
 
 TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
 MACHINE = "Machine and output"
@@ -280,8 +270,8 @@ def train_command(
     # A long text is read while it is learnt from, so stdin's copy must live as long as that.
     with open_documents(corpus) as texts, open_documents(held_out) as validation_texts:
         note = _silent if quiet else show_note
-        encoded = _encode(texts, validation_texts, corpus_config, note=note)
-        _train(
+        encoded = encode(texts, validation_texts, corpus_config, note=note)
+        run(
             encoded,
             model,
             config,
@@ -313,131 +303,3 @@ def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
             hint="replace it with --overwrite, or name another file with --output",
         )
     check_writable(output)
-
-
-def _encode(
-    texts: list["Document"],
-    validation_texts: list["Document"],
-    config: CorpusConfig,
-    *,
-    note: Callable[[str], None],
-) -> "Corpus":
-    from charlm.corpus.encoding import encode_corpus
-    from charlm.tokenizers.base import BYTES
-
-    corpus = encode_corpus(texts, config, validation_texts)
-    for facts in corpus.facts:
-        if facts.has_byte_order_mark:
-            note(f"{facts.name} begins with a byte order mark, which was dropped")
-    found = corpus.tokenizer.vocab_size - BYTES
-    if config.vocab_size is not None and found < config.vocab_size:
-        note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
-    if config.document_separator is not None and corpus.items == len(corpus.facts):
-        note(f"the document separator {config.document_separator!r} stands nowhere in the text")
-    return corpus
-
-
-def _train(
-    corpus: "Corpus",
-    model: ModelConfig,
-    config: TrainingConfig,
-    *,
-    embeddings: Path | None,
-    output: Path,
-    metrics: Path | None,
-    quiet: bool,
-) -> None:
-    from charlm.display import TrainingDisplay
-
-    with TrainingDisplay(quiet=quiet) as display, Metrics(metrics) as log, stop_signals() as stop:
-        display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
-        vectors = None
-        if embeddings is not None:
-            vectors = _read_embeddings(embeddings, corpus, display)
-            model = replace(model, embedding_size=vectors.vectors.shape[1])
-        from charlm.training.hardware import prepare
-        from charlm.training.plan import make_plan
-
-        prepare(config.threads)
-        plan = make_plan(corpus, model, config)
-        if plan.config.batch_size < config.batch_size:
-            display.note(
-                f"the text is short: {count(plan.config.batch_size, 'stream')} "
-                f"side by side instead of {config.batch_size}"
-            )
-        if stop.is_wanted():
-            display.note("stopped before training began; nothing is saved")
-        else:
-            display.planned(plan)
-            _run(corpus, plan, vectors, stop, display, log, output)
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
-
-
-def _run(
-    corpus: "Corpus",
-    plan: "Plan",
-    embeddings: "Embeddings | None",
-    stop: Stop,
-    display: "TrainingDisplay",
-    log: Metrics,
-    output: Path,
-) -> None:
-    """Train, show what happens, and save each model that is better than all before."""
-    from charlm.training.loop import Finished, Progress, Validation, train
-
-    is_saved = False
-    try:
-        for event in train(corpus, plan, embeddings=embeddings, should_stop=stop.is_wanted):
-            log.append(event)
-            match event:
-                case Progress():
-                    display.progressed(event)
-                case Validation():
-                    if event.best is not None:
-                        event.best.save(output)
-                        is_saved = True
-                    display.validated(event)
-                case Finished():
-                    display.finished(event, output, _generate_line(output, plan.model.form))
-    except TrainingError:
-        if is_saved:
-            display.note(f"{output} holds the best model until then")
-        raise
-
-
-def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -> "Embeddings":
-    """Read word vectors and say how much of the vocabulary they cover."""
-    from charlm.training.embeddings import read_embeddings
-
-    found = read_embeddings(path, corpus.tokenizer)
-    display.note(
-        f"{found.name} has vectors of {found.vectors.shape[1]} for "
-        f"{len(found.ids):,} of {count(found.texts, 'token')}"
-        + (
-            f"; {count(found.repeated, 'line')} repeated a word and were left out"
-            * bool(found.repeated)
-        )
-    )
-    return found
-
-
-def _what_was_read(corpus: "Corpus") -> str:
-    facts = corpus.facts
-    names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
-    read = f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
-    form = corpus.config.form
-    items = "document" if form == "text" else form.removesuffix("s")
-    return f"{read}: {count(corpus.items, items)}" if corpus.items else read
-
-
-def _generate_line(output: Path, form: Form) -> str:
-    words = ["charlm", "generate"]
-    words += {
-        "text": ["--length", "300"],
-        "lines": ["--count", "20"],
-        "pairs": ["--seed", "a source"],
-    }[form]
-    if output != Path(DEFAULT_MODEL_PATH):
-        words += ["--model", str(output)]
-    return shlex.join(words)

@@ -37,13 +37,11 @@ class Window:
         inputs: Token ids in [0, V], V being the boundary, shape (B, T), int64.
         targets: The ids that follow, shape (B, T), int64.
         counts: Which targets are to be scored, shape (B, T).
-        places: Which positions are read at all, and not padding, in number.
     """
 
     inputs: NDArray[np.int64]
     targets: NDArray[np.int64]
     counts: NDArray[np.bool_]
-    places: int
 
 
 class Streams:
@@ -83,7 +81,7 @@ class Streams:
         if step == 0:
             ids = np.insert(ids, 0, self._boundary_id, axis=1)
         targets = ids[:, 1:]
-        return Window(ids[:, :-1].copy(), targets, targets != self._boundary_id, targets.size)
+        return Window(ids[:, :-1].copy(), targets, targets != self._boundary_id)
 
 
 @dataclass(frozen=True)
@@ -182,10 +180,8 @@ class Passages:
         ids = self.ids[np.minimum(np.maximum(position, 0), last - 1)].astype(np.int64)
         if start == 0:
             ids[:, 0] = self.boundary_id
-        is_read = position[:, 1:] < last
-        return Window(
-            ids[:, :-1], ids[:, 1:], is_read & (first <= position[:, 1:]), int(is_read.sum())
-        )
+        counts = (first <= position[:, 1:]) & (position[:, 1:] < last)
+        return Window(ids[:, :-1], ids[:, 1:], counts)
 
 
 def segments(

@@ -6,8 +6,8 @@ bytes of its UTF-8 form, so there is no unknown token and no text is refused.
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ FEWEST_OCCURRENCES = 2  # in the training text, for a character or word to be a 
 class Tokenizer(ABC):
     """A fixed vocabulary and the lossless way between text and ids in [0, vocab_size)."""
 
-    kind: ClassVar[str]
+    kind: str
     pieces: Sequence[str | int]  # what each id stands for: a text, or a byte in [0, 256)
 
     @property
@@ -60,10 +60,6 @@ class Tokenizer(ABC):
     def binary(self) -> bytes:
         """What belongs to it beside the JSON: a SentencePiece model, for most tokenizers none."""
         return b""
-
-    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[Ids]:
-        """Yield the ids of the text that `chunks` make up, the same wherever it was cut."""
-        return map(self.encode, chunks)
 
     def unlisted(self, text: str) -> str:
         """Return the characters of `text` that no piece of the vocabulary holds, each once."""

@@ -75,10 +75,6 @@ class SplitTokenizer(Tokenizer):
         """Return the ids of `text`, shape (tokens,); any str is accepted."""
         return self._ids(self.pattern.findall(text))
 
-    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[Ids]:
-        """Yield the ids of the text that `chunks` make up, wherever it was cut."""
-        return map(self._ids, split(self.pattern, chunks))
-
     def _ids(self, stretches: list[str]) -> Ids:
         ids = chain.from_iterable(map(self._ids_of.__getitem__, stretches))
         return np.fromiter(ids, self.id_dtype)

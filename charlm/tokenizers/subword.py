@@ -49,7 +49,7 @@ class SubwordTokenizer(SplitTokenizer):
         Raises:
             ValueError: If `model` is no SentencePiece model, or a piece is there twice.
         """
-        self.kind = kind  # type: ignore[misc]
+        self.kind = kind
         self._white_space, self._model = white_space, model
         pieces = self._texts_by_number()
         super().__init__([*white_space, *pieces.values()])

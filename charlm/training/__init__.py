@@ -8,6 +8,7 @@ loss          cross-entropy, over all outputs or a sample
 learner       one step of learning, one pass of validation
 memory        how the gradient depends on the distance
 plan          how many steps, from the text's size and the budget
+events        what happens in a run
 loop          runs the plan and yields what happens; prints nothing
 """
 

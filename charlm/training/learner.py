@@ -101,7 +101,7 @@ class Learner:
                 counts = torch.from_numpy(window.counts.reshape(-1)).to(self._device)
                 counted = counted[0][counts], counted[1][counts]
             loss = self._loss(self.network.output, *counted, generator)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._config.max_gradient_norm)
         self._optimizer.step()
         # Keep the state's values but cut its history; otherwise backward() would run through

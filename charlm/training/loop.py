@@ -5,8 +5,7 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
 from charlm.training.embeddings import Embeddings
+from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.learner import Learner
 from charlm.training.optimization import scheduled_share
 from charlm.training.plan import Plan
@@ -27,84 +27,6 @@ SAMPLE_LENGTH = 120  # characters
 
 # The planned steps may take longer than was measured, but not much longer than was allowed.
 TOLERANCE = 1.1
-
-Ending = Literal["complete", "no improvement", "time is up", "stopped"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What the last few steps were like.
-
-    Attributes:
-        step: Steps taken so far.
-        epoch: How often the training text has been read.
-        seconds: Since training began, validation included.
-        nats_per_token: Mean loss over the steps since the last report.
-        bits_per_character: The same per character of the raw text.
-        learning_rate: Of the last step.
-        gradient_norm: Of the last step, before clipping.
-        clipped_share: Share of the steps since the last report whose gradient was clipped.
-        characters_per_second: Speed of learning since the last report.
-    """
-
-    step: int
-    epoch: float
-    seconds: float
-    nats_per_token: float
-    bits_per_character: float
-    learning_rate: float
-    gradient_norm: float
-    clipped_share: float
-    characters_per_second: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """The score of the held-out text, and the model if it is the best so far.
-
-    Attributes:
-        step: Steps taken so far.
-        epoch: How often the training text has been read.
-        seconds: Since training began.
-        nats: −ln p(validation text), summed.
-        nats_per_character: The same per character of the raw text.
-        bits_per_character: The same in bits.
-        best: The model, if no validation before was better; else None.
-        sample: A little text that the model wrote.
-    """
-
-    step: int
-    epoch: float
-    seconds: float
-    nats: float
-    nats_per_character: float
-    bits_per_character: float
-    best: Checkpoint | None
-    sample: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """How the run ended.
-
-    Attributes:
-        ending: "complete" after the planned steps, "no improvement" after PATIENCE validations
-            without a better one, "time is up" when the machine turned out so much slower than
-            planned that the steps would overrun the time budget by TOLERANCE, "stopped" when it
-            was asked to stop.
-        step: Steps taken.
-        seconds: Since training began.
-        best: The best validation.
-        median_gradient_norm: Of all steps, before clipping; NaN if there was none.
-        clipped_share: Share of all steps whose gradient was clipped.
-    """
-
-    ending: Ending
-    step: int
-    seconds: float
-    best: Validation
-    median_gradient_norm: float
-    clipped_share: float
 
 
 def train(

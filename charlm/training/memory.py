@@ -40,7 +40,7 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
                 vector.retain_grad()
         states.append(state)
     loss = cross_entropy(network.output(features[:, -1]), inputs[:, -1], reduction="sum")
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     return [
         {distance: _mean_norm(states[length - 1 - distance][layer]) for distance in distances}
         for layer in range(checkpoint.config.num_layers)

@@ -160,7 +160,7 @@ def test_of_lines_everything_is_scored_and_the_end_too():
         letters(row[count]) for row, count in zip(window.targets, window.counts, strict=True)
     ] == ["Ann■", "Bo■", "■"]
     assert [letters(row)[:1] for row in window.inputs] == ["■", "■", "■"]
-    assert window.places == 4 + 3 + 1
+    assert window.counts.sum() == 4 + 3 + 1
 
 
 def test_of_pairs_the_target_is_scored_and_the_source_is_read():
@@ -207,7 +207,7 @@ def test_batches_are_of_like_length_and_leave_nothing_out():
     items = [f"{'x' * (1 + number % 30)}■" for number in range(3000)]
     batches = Batches(encoded(*items), "lines", BOUNDARY, positions=256, rng_seed=0)
     pool = [batches.window(step) for step in range(batches._batches_per_pool)]
-    places = sum(window.places for window in pool)
+    places = sum(window.counts.sum() for window in pool)
     padded = sum(window.inputs.size for window in pool)
 
     assert places == sum(len(items[number]) for number in batches._items_of(0))

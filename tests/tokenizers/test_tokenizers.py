@@ -97,23 +97,28 @@ def test_every_text_survives_the_round_trip(text):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+PATTERNS = {"word": WordTokenizer.pattern, "subword": TOKENIZERS["bpe of nothing"].pattern}
+
+
 @given(texts=st.lists(st.one_of(ANY_TEXT, st.sampled_from([PROSE[:70], CHINESE[:30], " ", "\n"]))))
-def test_encoding_in_chunks_is_encoding_at_once(texts):
-    for tokenizer in TOKENIZERS.values():
-        chunks = [token for ids in tokenizer.encode_chunks(texts) for token in ids.tolist()]
+def test_splitting_in_chunks_is_splitting_at_once(texts):
+    for pattern in PATTERNS.values():
+        stretches = [each for chunk in splitting.split(pattern, texts) for each in chunk]
 
-        assert chunks == tokenizer.encode("".join(texts)).tolist()
+        assert stretches == pattern.findall("".join(texts))
 
 
+@pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
-def test_where_nasty_texts_are_cut_does_not_show(tokenizer, text):
+def test_where_nasty_texts_are_cut_does_not_show(pattern, text):
     for size in (1, 7, 1000):
         if len(text) / size > 5000:
             continue
         cut = [text[start : start + size] for start in range(0, len(text), size)]
-        chunks = [token for ids in tokenizer.encode_chunks(cut) for token in ids.tolist()]
+        stretches = [each for chunk in splitting.split(pattern, cut) for each in chunk]
 
-        assert chunks == tokenizer.encode(text).tolist()
+        assert stretches == pattern.findall(text)
+        assert "".join(stretches) == text
 
 
 @given(text=st.text())

@@ -11,8 +11,9 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
 from charlm.training import loop
+from charlm.training.events import Finished, Progress, Validation
 from charlm.training.learner import Learner
-from charlm.training.loop import Finished, Progress, Validation, train
+from charlm.training.loop import train
 from charlm.training.plan import make_plan
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)

@@ -1,0 +1,153 @@
+"""One run of `charlm train`: encode, learn, show what happens, save each better model."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from charlm.cli.metrics import Metrics
+from charlm.cli.signals import Stop, stop_signals
+from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, Form, ModelConfig, TrainingConfig
+from charlm.errors import TrainingError
+from charlm.wording import count, quantity
+
+if TYPE_CHECKING:
+    from charlm.corpus.encoding import Corpus
+    from charlm.corpus.reading import Document
+    from charlm.display import TrainingDisplay
+    from charlm.training.embeddings import Embeddings
+    from charlm.training.plan import Plan
+
+
+def encode(
+    texts: list["Document"],
+    validation_texts: list["Document"],
+    config: CorpusConfig,
+    *,
+    note: Callable[[str], None],
+) -> "Corpus":
+    """Return the corpus; `note` is told what a user may want to know of it."""
+    from charlm.corpus.encoding import encode_corpus
+    from charlm.tokenizers.base import BYTES
+
+    corpus = encode_corpus(texts, config, validation_texts)
+    for facts in corpus.facts:
+        if facts.has_byte_order_mark:
+            note(f"{facts.name} begins with a byte order mark, which was dropped")
+    found = corpus.tokenizer.vocab_size - BYTES
+    if config.vocab_size is not None and found < config.vocab_size:
+        note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
+    if config.document_separator is not None and corpus.items == len(corpus.facts):
+        note(f"the document separator {config.document_separator!r} stands nowhere in the text")
+    return corpus
+
+
+def run(
+    corpus: "Corpus",
+    model: ModelConfig,
+    config: TrainingConfig,
+    *,
+    embeddings: Path | None,
+    output: Path,
+    metrics: Path | None,
+    quiet: bool,
+) -> None:
+    """Plan, learn and save; exit with 128 and the signal's number if one ended it."""
+    from charlm.display import TrainingDisplay
+
+    with TrainingDisplay(quiet=quiet) as display, Metrics(metrics) as log, stop_signals() as stop:
+        display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
+        vectors = None
+        if embeddings is not None:
+            vectors = _read_embeddings(embeddings, corpus, display)
+            model = replace(model, embedding_size=vectors.vectors.shape[1])
+        from charlm.training.hardware import prepare
+        from charlm.training.plan import make_plan
+
+        prepare(config.threads)
+        plan = make_plan(corpus, model, config)
+        if plan.config.batch_size < config.batch_size:
+            display.note(
+                f"the text is short: {count(plan.config.batch_size, 'stream')} "
+                f"side by side instead of {config.batch_size}"
+            )
+        if stop.is_wanted():
+            display.note("stopped before training began; nothing is saved")
+        else:
+            display.planned(plan)
+            _learn(corpus, plan, vectors, stop, display, log, output)
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
+
+
+def _learn(
+    corpus: "Corpus",
+    plan: "Plan",
+    embeddings: "Embeddings | None",
+    stop: Stop,
+    display: "TrainingDisplay",
+    log: Metrics,
+    output: Path,
+) -> None:
+    """Train, show what happens, and save each model that is better than all before."""
+    from charlm.training.events import Finished, Progress, Validation
+    from charlm.training.loop import train
+
+    is_saved = False
+    try:
+        for event in train(corpus, plan, embeddings=embeddings, should_stop=stop.is_wanted):
+            log.append(event)
+            match event:
+                case Progress():
+                    display.progressed(event)
+                case Validation():
+                    if event.best is not None:
+                        event.best.save(output)
+                        is_saved = True
+                    display.validated(event)
+                case Finished():
+                    display.finished(event, output, _generate_line(output, plan.model.form))
+    except TrainingError:
+        if is_saved:
+            display.note(f"{output} holds the best model until then")
+        raise
+
+
+def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -> "Embeddings":
+    """Read word vectors and say how much of the vocabulary they cover."""
+    from charlm.training.embeddings import read_embeddings
+
+    found = read_embeddings(path, corpus.tokenizer)
+    display.note(
+        f"{found.name} has vectors of {found.vectors.shape[1]} for "
+        f"{len(found.ids):,} of {count(found.texts, 'token')}"
+        + (
+            f"; {count(found.repeated, 'line')} repeated a word and were left out"
+            * bool(found.repeated)
+        )
+    )
+    return found
+
+
+def _what_was_read(corpus: "Corpus") -> str:
+    facts = corpus.facts
+    names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
+    read = f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
+    form = corpus.config.form
+    items = "document" if form == "text" else form.removesuffix("s")
+    return f"{read}: {count(corpus.items, items)}" if corpus.items else read
+
+
+def _generate_line(output: Path, form: Form) -> str:
+    words = ["charlm", "generate"]
+    words += {
+        "text": ["--length", "300"],
+        "lines": ["--count", "20"],
+        "pairs": ["--seed", "a source"],
+    }[form]
+    if output != Path(DEFAULT_MODEL_PATH):
+        words += ["--model", str(output)]
+    return shlex.join(words)
