@@ -38,9 +38,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from charlm import tokenizers
-from charlm.config import ModelConfig, parameters
+from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.filetypes import HEAD_SIZE, is_text, recognise
+from charlm.parameters import parameters
 from charlm.tokenizers import Tokenizer
 
 FORMAT = 1

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import CorpusConfig, ModelConfig, TrainingConfig, parameters
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.layout import Passages, segments
 from charlm.corpus.reading import Document
 from charlm.inference.scoring import score_passages
+from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
 # Networks as small as these learn fastest on one thread, and threads that wait for one another on a

@@ -15,7 +15,7 @@ PACKAGE = Path(charlm.__file__).parent
 LAYERS = [
     ["errors", "wording", "filetypes"],
     ["config"],
-    ["tokenizers"],
+    ["tokenizers", "parameters"],
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],

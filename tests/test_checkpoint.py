@@ -18,8 +18,9 @@ from safetensors.numpy import save
 from charlm import checkpoint as checkpoint_module
 from charlm import tokenizers
 from charlm.checkpoint import Checkpoint, check_writable, write_atomically
-from charlm.config import ModelConfig, parameters
+from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
+from charlm.parameters import parameters
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from charlm.config import (
     ModelConfig,
     SamplingConfig,
     TrainingConfig,
-    parameter_count,
-    parameters,
 )
 from charlm.errors import ConfigError
 
@@ -57,26 +55,6 @@ from charlm.errors import ConfigError
 def test_a_value_out_of_range_is_named_with_its_bounds(config, setting, value, message):
     with pytest.raises(ConfigError, match=message):
         config(**{setting: value})
-
-
-def test_parameters_are_counted_as_in_textbooks():
-    # An LSTM layer of H units on I inputs has 4 (H I + H H + H) parameters.
-    config = ModelConfig(embedding_size=3, hidden_size=5, num_layers=2)
-    first, second = 4 * (5 * 3 + 5 * 5 + 5), 4 * (5 * 5 + 5 * 5 + 5)
-    embedding, output = (10 + 1) * 3, 10 * 5 + 10
-
-    assert parameter_count(config, 10) == embedding + first + second + output
-    assert [parameter.size for parameter in parameters(config, 10)][:2] == [33, 60]
-
-
-def test_models_of_lines_predict_their_end_with_one_more_output():
-    config = ModelConfig(embedding_size=3, hidden_size=5, form="lines")
-
-    assert (
-        parameter_count(config, 10)
-        - parameter_count(ModelConfig(embedding_size=3, hidden_size=5), 10)
-        == 5 + 1
-    )
 
 
 def test_large_vocabularies_have_a_larger_embedding_that_is_tied():

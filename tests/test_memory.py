@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig, parameters
+from charlm.config import ModelConfig
 from charlm.errors import CorpusError
 from charlm.inference.memory import context_lengths, nats_by_context
 from charlm.inference.runtime import Runtime
+from charlm.parameters import parameters
 from charlm.tokenizers import ByteTokenizer
 from charlm.training.memory import gradient_by_distance
 

@@ -9,8 +9,8 @@ import typer
 
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
-from charlm.config import parameters
 from charlm.errors import CheckpointError, ConfigError
+from charlm.parameters import parameters
 from charlm.wording import count, sparkline, visible
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 from charlm.checkpoint import Arrays
-from charlm.config import ModelConfig, parameters
+from charlm.config import ModelConfig
+from charlm.parameters import parameters
 
 # Of each layer (hidden,), of an LSTM (hidden, cell), each of shape (1, B, H).
 RecurrentState = list[tuple[Tensor, ...]]

@@ -12,9 +12,9 @@ from charlm.config import (
     DEFAULT_MAX_TIME,
     ModelConfig,
     TrainingConfig,
-    parameter_count,
 )
 from charlm.corpus.encoding import Corpus
+from charlm.parameters import parameter_count
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
 from charlm.training.loss import LARGEST_SOFTMAX

@@ -121,7 +121,8 @@ def test_pieces_come_one_by_one(verse):
 
 def test_spelled_characters_come_out_whole(verse_checkpoint):
     """A model of bytes only that is sure of its text says "é" and never half of it."""
-    from charlm.config import ModelConfig, parameters
+    from charlm.config import ModelConfig
+    from charlm.parameters import parameters
     from charlm.tokenizers import ByteTokenizer
 
     config = ModelConfig(embedding_size=2, hidden_size=2)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.config import ModelConfig, parameter_count, parameters
+from charlm.config import ModelConfig
+from charlm.parameters import parameter_count, parameters
 from charlm.training.network import LanguageModel, LockedDropout
 
 
