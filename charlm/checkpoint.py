@@ -8,7 +8,9 @@ A checkpoint is a plain safetensors file, so every tool that knows the format op
   `recurrent.{l}.bias` (4H,), with the gates in PyTorch's order: input, forget, cell, output;
   `output.weight` (V, H) and `output.bias` (V,). Models of lines and pairs have V + 1 outputs,
   the last for the end of an item. With tied weights the embedding is the output matrix, and
-  `output.projection` (E, H) stands before it if E is not H.
+  `output.projection` (E, H) stands before it if E is not H. Of a model of both directions these
+  are the forward network's; the backward one has the same embedding, and all else under the same
+  names after `backward.`.
 * `tokenizer.model`, uint8, is a SentencePiece model where the tokenizer has one.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
   `config`, `tokenizer`, `provenance`, and `sha256`, a hash of all of these and of every tensor's
@@ -28,7 +30,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from charlm import tokenizers
-from charlm.config import ModelConfig
+from charlm.config import ModelConfig, OneWay
 from charlm.errors import CheckpointError, ConfigError
 from charlm.filetypes import HEAD_SIZE, is_text, recognise
-from charlm.parameters import parameters
+from charlm.parameters import BACKWARD, SHARED, parameters
 from charlm.tokenizers import Tokenizer
 
 FORMAT = 1
@@ -71,6 +73,22 @@ class Checkpoint:
     def weights_sha256(self) -> str:
         """SHA-256 of the weights alone: two models are the same if it is."""
         return _digest({}, self.arrays)
+
+    def one_way(self, direction: OneWay) -> "Checkpoint":
+        """Return the network that reads in one of the model's directions, as a model of its own.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        if direction not in self.config.directions:
+            raise KeyError(direction)
+        if self.config.direction == direction:
+            return self
+        prefix = BACKWARD if direction == "backward" else ""
+        config = replace(self.config, direction=direction)
+        names = [each.name for each in parameters(config, self.tokenizer.vocab_size)]
+        arrays = {name: self.arrays[name if name == SHARED else prefix + name] for name in names}
+        return replace(self, config=config, arrays=arrays)
 
     def save(self, path: Path) -> None:
         """Write the file so that `path` holds the previous or the new one at every instant.

@@ -17,6 +17,9 @@ TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
 Form = Literal["text", "lines", "pairs"]
 Cell = Literal["lstm", "gru", "rnn"]
 Nonlinearity = Literal["tanh", "relu"]
+OneWay = Literal["forward", "backward"]
+Direction = Literal["forward", "backward", "both"]
+Initialisation = Literal["orthogonal", "identity", "uniform"]
 
 DEFAULT_MODEL_PATH = "model.safetensors"
 DEFAULT_MAX_TIME = 300.0  # seconds
@@ -88,6 +91,8 @@ class ModelConfig:
     cell: Cell = "lstm"
     nonlinearity: Nonlinearity = "tanh"  # of the simple RNN; the others have their own
     residual: bool = False  # a layer's output is added to its input, from the second layer on
+    # Backward reads a text from its end; both are two networks with one embedding.
+    direction: Direction = "forward"
     tie_weights: bool = False
     form: Form = "text"
     document_separator: str | None = None
@@ -101,8 +106,14 @@ class ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
         _require_choice("residual", self.residual, (False, True))
+        _require_choice("direction", self.direction, get_args(Direction))
         _require_choice("tie-weights", self.tie_weights, (False, True))
         _require_choice("form", self.form, get_args(Form))
+        if self.form == "pairs" and self.direction != "forward":
+            raise ConfigError(
+                f"pairs are read forward, not {self.direction}",
+                hint="to learn the way from target to source, swap the columns",
+            )
         if not isinstance(self.document_separator, str | None):
             raise ConfigError("document-separator must be a text")
 
@@ -126,6 +137,11 @@ class ModelConfig:
         if tie_weights is None:
             tie_weights = is_large
         return cls(embedding_size=embedding_size, tie_weights=tie_weights, **more)
+
+    @property
+    def directions(self) -> tuple[OneWay, ...]:
+        """The direction of each network."""
+        return ("forward", "backward") if self.direction == "both" else (self.direction,)
 
     @property
     def predicts_boundary(self) -> bool:
@@ -165,6 +181,9 @@ class TrainingConfig:
     weight_decay: float | None = None  # on matrices only; None as for the learning rate
     momentum: float = 0.9  # of sgd
     max_gradient_norm: float = 1.0
+    # Of recurrent matrices; None takes the identity for ReLU, else orthogonal ones.
+    initialisation: Initialisation | None = None
+    forget_gate_bias: float = 1.0  # of an LSTM, at the start
     # On the embedding, between layers and before the output; None lets the plan choose.
     dropout: float | None = None
     # A network that never starts from nothing can run away when it must: see `Streams`.
@@ -187,6 +206,9 @@ class TrainingConfig:
         _require("weight-decay", self.weight_decay, at_least=0)
         _require("momentum", self.momentum, at_least=0, below=1)
         _require("max-gradient-norm", self.max_gradient_norm, above=0)
+        if self.initialisation is not None:
+            _require_choice("initialisation", self.initialisation, get_args(Initialisation))
+        _require("forget-gate-bias", self.forget_gate_bias, at_least=-100, at_most=100)
         _require("dropout", self.dropout, at_least=0, below=1)
         _require("restart-probability", self.restart_probability, at_least=0, below=1)
         _require("max-time", self.max_time, above=0)

@@ -1,10 +1,12 @@
 """Every matrix and vector of a network, counted as in textbooks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charlm.config import Cell, ModelConfig
 
+SHARED = "embedding.weight"  # by the networks of both directions
+BACKWARD = "backward."  # before the names of the second one's own
 GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}  # blocks of rows in a cell's matrices
 
 
@@ -29,12 +31,23 @@ def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
     of a text. Models of lines and pairs predict it, too, after the last token of an item. The rows
     of a cell's matrices are its gates, in PyTorch's order: of the LSTM input, forget, cell and
     output, of the GRU reset, update and new, of the simple RNN its one sum.
+
+    Of two directions the backward network comes second. The embedding is theirs in common.
     """
+    one_way = _one_way(config, vocab_size)
+    if config.direction != "both":
+        return one_way
+    own = [parameter for parameter in one_way if parameter.name != SHARED]
+    return one_way + [replace(parameter, name=BACKWARD + parameter.name) for parameter in own]
+
+
+def _one_way(config: ModelConfig, vocab_size: int) -> list[Parameter]:
+    """Return the parameters of the network that reads in one direction."""
     embedding, hidden = config.embedding_size, config.hidden_size
     outputs, rows = config.outputs(vocab_size), "(V + 1)" if config.predicts_boundary else "V"
     gates = GATES[config.cell]
     gated = f"{gates}H" if gates > 1 else "H"
-    found = [Parameter("embedding.weight", (vocab_size + 1, embedding), "(V + 1) × E")]
+    found = [Parameter(SHARED, (vocab_size + 1, embedding), "(V + 1) × E")]
     for layer in range(config.num_layers):
         inputs, letter = (embedding, "E") if layer == 0 else (hidden, "H")
         found += [

@@ -66,7 +66,7 @@ def score_segments():
 
     def score(runtime, ids, boundary_id, *, count):
         cut = segments(0, len(ids), count)
-        return score_passages(runtime, Passages(ids, boundary_id, *cut))
+        return score_passages(runtime, Passages(ids, boundary_id, *cut)).sum()
 
     return score
 

@@ -62,8 +62,8 @@ def test_law_2_every_character_is_predicted_the_first_included(model):
 @pytest.mark.parametrize("cut", [1, 2, 3, 17])
 def test_law_3_one_score_wherever_a_stream_was_cut(model, verse_path, score_segments, cut):
     ids = model.tokenizer.encode(verse_path.read_text(encoding="utf-8"))
-    whole = score_segments(model._runtime, ids, model.tokenizer.boundary_id, count=1)
-    parts = score_segments(model._runtime, ids, model.tokenizer.boundary_id, count=cut)
+    whole = score_segments(model.runtime(), ids, model.tokenizer.boundary_id, count=1)
+    parts = score_segments(model.runtime(), ids, model.tokenizer.boundary_id, count=cut)
 
     assert abs(whole - parts) / len(ids) < 1e-4
 

@@ -12,7 +12,7 @@ from charlm.inference.memory import context_lengths, nats_by_context
 from charlm.inference.runtime import Runtime
 from charlm.parameters import parameters
 from charlm.tokenizers import ByteTokenizer
-from charlm.training.memory import gradient_by_distance
+from charlm.training.memory import gradient_by_distance, memory_length
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 30
 
@@ -42,6 +42,12 @@ def test_the_gradient_of_a_linear_network_halves_at_every_step(fading):
     assert list(norms) == [1, 2, 4, 8, 16, 32]
     for distance in (2, 4, 8, 16):
         assert norms[distance] / norms[1] == pytest.approx(0.5 ** (distance - 1), rel=1e-4)
+    assert memory_length(norms) == pytest.approx(1 + math.log2(100), rel=1e-4)
+
+
+def test_a_gradient_that_stays_has_no_memory_length():
+    assert memory_length({1: 1.0, 2: 0.5, 4: 0.02}) is None
+    assert memory_length({1: 1.0, 2: 0.0}) == pytest.approx(1, abs=0.01)
 
 
 def test_every_layer_has_its_own(fading):

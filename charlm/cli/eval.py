@@ -1,13 +1,20 @@
 """`charlm eval`: let a model judge."""
 
 import math
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
+from charlm.config import Direction, OneWay
 from charlm.errors import CorpusError
+
+if TYPE_CHECKING:
+    from charlm.inference.model import Model
+
+NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
 
 TextArgument = Annotated[
     list[str] | None,
@@ -20,9 +27,20 @@ TextArgument = Annotated[
 ]
 
 
+DirectionOption = Annotated[
+    Direction | None,
+    typer.Option(
+        help="Read texts from the beginning or from the end, or score each token from both sides: "
+        "a pseudo-likelihood, which compares with nothing but its like.",
+        show_default="the model's; of both, forward",
+    ),
+]
+
+
 def eval_command(
     texts: TextArgument = None,
     model: ModelOption = None,
+    direction: DirectionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Score texts: how much information they are under the model.
@@ -31,25 +49,14 @@ def eval_command(
     """
     from charlm.corpus.reading import open_documents  # NumPy, which --help does not need
     from charlm.inference.model import load
-    from charlm.inference.scoring import Score
 
-    score = Score()
     with open_documents(texts or ["-"]) as documents:
         judge = load(model_path(model))
-        for document in documents:
-            score += judge.score("".join(document.read_text()), name=document.name)
-    if score.characters == 0:
-        raise CorpusError("there is no text to score: it has 0 characters")
-    figures: dict[str, float | None] = {
-        "nats": score.nats,
-        "tokens": score.tokens,
-        "characters": score.characters,
-        "bytes": score.bytes,
-        "nats_per_token": score.nats_per_token,
-        "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
-        "bits_per_character": score.bits_per_character,
-        "bits_per_byte": score.bits_per_byte,
-    }
+        read = (("".join(document.read_text()), document.name) for document in documents)
+        if direction == "both":
+            figures = _pseudo_figures(judge, (text for text, _ in read))
+        else:
+            figures = _figures(judge, read, direction)
     if json:
         write_json(figures)
         return
@@ -57,3 +64,48 @@ def eval_command(
     for name, value in figures.items():
         shown = f"{value:.4f}" if isinstance(value, float) else str(value)
         write(f"{name:{width}}  {shown}\n")
+
+
+def _figures(
+    judge: "Model", texts: Iterable[tuple[str, str]], direction: OneWay | None
+) -> dict[str, float | None]:
+    """Return the figures of texts with names, read in one direction."""
+    from charlm.inference.scoring import Score
+
+    score = Score()
+    for text, name in texts:
+        score += judge.score(text, direction=direction, name=name)
+    if score.characters == 0:
+        raise CorpusError(NOTHING_TO_SCORE)
+    return {
+        "nats": score.nats,
+        "tokens": score.tokens,
+        "characters": score.characters,
+        "bytes": score.bytes,
+        "nats_per_token": score.nats_per_token,
+        "perplexity": _finite(score.perplexity),
+        "bits_per_character": score.bits_per_character,
+        "bits_per_byte": score.bits_per_byte,
+    }
+
+
+def _pseudo_figures(judge: "Model", texts: Iterable[str]) -> dict[str, float | None]:
+    """Return the figures of texts whose tokens are scored from both sides."""
+    from charlm.inference.bidirectional import PseudoScore
+
+    score = PseudoScore()
+    for text in texts:
+        score += judge.pseudo_score(text)
+    if score.tokens == 0:
+        raise CorpusError(NOTHING_TO_SCORE)
+    return {
+        "pseudo_nats": score.nats,
+        "tokens": score.tokens,
+        "pseudo_nats_per_token": score.nats_per_token,
+        "pseudo_perplexity": _finite(score.perplexity),
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return what JSON can hold."""
+    return value if math.isfinite(value) else None

@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -33,12 +34,22 @@ SeedFileOption = Annotated[
         show_default=False,
     ),
 ]
+EndingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The text to lead up to, echoed last; together with a seed text, write what goes "
+        "between. Takes a model trained with --direction backward or both.",
+        show_default=False,
+    ),
+]
 LengthOption = Annotated[
     int,
     typer.Option(
         "--length",
         "-n",
-        help="Characters to generate, the seed not included; lines and answers may end before.",
+        help="Characters to generate, seed and ending not included; lines and answers may end "
+        "before.",
     ),
 ]
 TemperatureOption = Annotated[
@@ -79,6 +90,7 @@ def generate_command(
     model: ModelOption = None,
     seed: SeedOption = "",
     seed_file: SeedFileOption = None,
+    ending: EndingOption = None,
     length: LengthOption = DEFAULT_LENGTH,
     temperature: TemperatureOption = SamplingConfig.temperature,
     top_k: TopKOption = SamplingConfig.top_k,
@@ -99,6 +111,8 @@ def generate_command(
         raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
     if seed and seed_file is not None:
         raise ConfigError("--seed and --seed-file exclude one another")
+    if ending is not None:
+        _check_unicode(ending, "the ending")
     SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)  # before the model loads
     seeds = [_seed_text(seed)] if seed_file is None else _seed_lines(seed_file)
     from charlm.inference.model import load  # NumPy, which --help does not need
@@ -111,18 +125,19 @@ def generate_command(
     for item, text in enumerate(text for text in seeds for _ in range(count)):
         pieces = speaker.stream(
             text,
+            ending=ending,
             length=length,
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
             rng_seed=(rng_seed, item),
         )
-        _warn_of_unlisted(speaker.tokenizer.unlisted(text), unlisted)
+        _warn_of_unlisted(speaker.tokenizer.unlisted(text + (ending or "")), unlisted)
         if form == "text" and item > 0:
             write("\n")  # an empty line between texts
         last = "" if form == "pairs" else text
         write(last)
-        for piece in pieces:
+        for piece in chain(pieces, [ending or ""]):
             write(piece)
             last = piece or last
         # A single text ends where it ends, but the shell's prompt must not stand in it.
@@ -137,15 +152,20 @@ def _seed_text(given: str) -> str:
             raise ConfigError("--seed - reads stdin, which is a terminal")
         text = _decoded(sys.stdin.buffer.read(), "the seed text on stdin")
         return _without_line_end(text)
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise CharlmError("the seed text is not UTF-8") from None
+    _check_unicode(given, "the seed text")
     if given.isdecimal():
         typer.echo(
             "note: --seed is the text to continue; the random generator's is --rng-seed", err=True
         )
     return given
+
+
+def _check_unicode(given: str, name: str) -> None:
+    """Raise CharlmError for a text that cannot be echoed as it is."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise CharlmError(f"{name} is not UTF-8") from None
 
 
 def _seed_lines(name: str) -> Iterator[str]:

@@ -71,34 +71,58 @@ def _memory(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
         )
     with open_documents([name]) as documents:
         text = "".join(chunk for document in documents for chunk in document.read_text())
-    runtime = Runtime(checkpoint.config, checkpoint.arrays)
-    nats = nats_by_context(runtime, checkpoint.tokenizer, text)
-    from charlm.training.memory import gradient_by_distance
+    networks = [checkpoint.one_way(direction) for direction in checkpoint.config.directions]
+    tokenizer = checkpoint.tokenizer
+    nats = [
+        nats_by_context(Runtime(network.config, network.arrays), tokenizer, text)
+        for network in networks
+    ]
+    from charlm.training.memory import gradient_by_distance, memory_length
 
-    gradients = gradient_by_distance(checkpoint, text)
+    gradients = [gradient_by_distance(network, text) for network in networks]
+    directions = checkpoint.config.directions
     return {
-        "context": [{"tokens": tokens, "nats_per_token": value} for tokens, value in nats.items()],
+        "context": [
+            {"direction": direction, "tokens": tokens, "nats_per_token": value}
+            for direction, values in zip(directions, nats, strict=True)
+            for tokens, value in values.items()
+        ],
         "gradient": [
-            {"layer": layer, "distance": distance, "norm": norm}
-            for layer, norms in enumerate(gradients)
+            {"direction": direction, "layer": layer, "distance": distance, "norm": norm}
+            for direction, layers in zip(directions, gradients, strict=True)
+            for layer, norms in enumerate(layers)
             for distance, norm in norms.items()
+        ],
+        "memory_length": [
+            {"direction": direction, "layer": layer, "tokens": memory_length(norms)}
+            for direction, layers in zip(directions, gradients, strict=True)
+            for layer, norms in enumerate(layers)
         ],
     }
 
 
 def _memory_lines(facts: dict[str, Any]) -> Iterator[str]:
-    """Yield a row of figures and a row of bars for the score and for each layer's gradient."""
-    lengths = [each["tokens"] for each in facts["context"]]
-    bits = [each["nats_per_token"] / math.log(2) for each in facts["context"]]
-    yield "tokens             " + "".join(f"{length:>8}" for length in lengths)
-    yield "context, bits/token" + "".join(f"{value:8.3f}" for value in bits)
-    yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(bits))
-    for layer in sorted({each["layer"] for each in facts["gradient"]}):
-        norms = [each["norm"] for each in facts["gradient"] if each["layer"] == layer]
-        yield f"gradient, layer {layer:<3}" + "".join(f"{norm:8.1e}" for norm in norms)
-        # Bars of the logarithm, for a gradient falls by powers.
-        logs = [math.log(max(norm, 1e-12)) for norm in norms]
-        yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(logs))
+    """Yield figures and bars of each network: the score, and the gradient of each layer."""
+    directions = list(dict.fromkeys(each["direction"] for each in facts["context"]))
+    for direction in directions:
+        context = [each for each in facts["context"] if each["direction"] == direction]
+        gradient = [each for each in facts["gradient"] if each["direction"] == direction]
+        if len(directions) > 1:
+            yield f"{direction}:"
+        bits = [each["nats_per_token"] / math.log(2) for each in context]
+        yield "tokens             " + "".join(f"{each['tokens']:>8}" for each in context)
+        yield "context, bits/token" + "".join(f"{value:8.3f}" for value in bits)
+        yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(bits))
+        for layer in sorted({each["layer"] for each in gradient}):
+            norms = [each["norm"] for each in gradient if each["layer"] == layer]
+            yield f"gradient, layer {layer:<3}" + "".join(f"{norm:8.1e}" for norm in norms)
+            # Bars of the logarithm, for a gradient falls by powers.
+            logs = [math.log(max(norm, 1e-12)) for norm in norms]
+            yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(logs))
+    for each in facts["memory_length"]:
+        where = f"layer {each['layer']}" + f", {each['direction']}" * (len(directions) > 1)
+        when = "at no distance" if each["tokens"] is None else f"after {each['tokens']:.0f} tokens"
+        yield f"{where}: {when} the gradient is a hundredth of what it is after one"
 
 
 def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
@@ -158,7 +182,15 @@ def _cell(facts: dict[str, Any]) -> str:
     """Return the network's kind as textbooks name it."""
     name = "simple RNN" if facts["cell"] == "rnn" else facts["cell"].upper()
     nonlinearity = f" with {facts['nonlinearity']}" if facts["cell"] == "rnn" else ""
-    return f"{'residual ' if facts['residual'] else ''}{name}{nonlinearity}"
+    directions = {
+        "forward": "",
+        "backward": " that reads backward",
+        "both": " for each direction",
+    }
+    return (
+        f"{'residual ' if facts['residual'] else ''}{name}{nonlinearity}"
+        f"{directions[facts['direction']]}"
+    )
 
 
 def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:

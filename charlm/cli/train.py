@@ -1,7 +1,7 @@
 """`charlm train`: learn from texts and keep the best model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from charlm.config import (
     Cell,
     CorpusConfig,
     Device,
+    Direction,
+    Initialisation,
     ModelConfig,
     Nonlinearity,
     OptimizerName,
@@ -25,9 +27,6 @@ from charlm.config import (
     TrainingConfig,
 )
 from charlm.errors import CheckpointError, ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
 MACHINE = "Machine and output"
@@ -117,6 +116,14 @@ def train_command(
         bool,
         _option("Add each layer's input to its output, from the second on.", MODEL, "--residual"),
     ] = ModelConfig.residual,
+    direction: Annotated[
+        Direction,
+        _option(
+            "Read texts from the beginning, from the end, or learn one network for each; "
+            "`generate --ending` needs backward or both.",
+            MODEL,
+        ),
+    ] = ModelConfig.direction,
     embedding_size: Annotated[
         int | None,
         _option(
@@ -143,6 +150,17 @@ def train_command(
             show_default="for words and subwords",
         ),
     ] = None,
+    initialisation: Annotated[
+        Initialisation | None,
+        _option(
+            "What recurrent matrices begin as; uniform is within one over the root of the size.",
+            MODEL,
+            show_default="identity for ReLU, else orthogonal",
+        ),
+    ] = None,
+    forget_gate_bias: Annotated[
+        float, _option("What the biases of an LSTM's forget gates begin as.", MODEL)
+    ] = TrainingConfig.forget_gate_bias,
     batch_size: Annotated[
         int, _option("Streams of text that are read side by side.", LEARNING)
     ] = TrainingConfig.batch_size,
@@ -241,7 +259,9 @@ def train_command(
         hidden_size=hidden_size,
         num_layers=num_layers,
         residual=residual,
+        direction=direction,
         tie_weights=tie_weights,
+        form=corpus_config.form,
     )
     if bptt_length is None:
         bptt_length = WORD_BPTT_LENGTH if tokenizer == "word" else TrainingConfig.bptt_length
@@ -253,6 +273,8 @@ def train_command(
         weight_decay=weight_decay,
         momentum=momentum,
         max_gradient_norm=max_gradient_norm,
+        initialisation=initialisation,
+        forget_gate_bias=forget_gate_bias,
         dropout=dropout,
         max_time=max_time,
         max_epochs=max_epochs,

@@ -5,7 +5,7 @@ as large as the corpus is held in memory.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from charlm import tokenizers
 from charlm.config import CorpusConfig
@@ -32,6 +32,10 @@ class Corpus:
     facts: tuple[DocumentFacts, ...]  # of the documents that were named as the corpus
     # Lines, pairs, or documents between separators, those that are held out included.
     items: int = 0
+
+    def mirrored(self) -> "Corpus":
+        """Return the same texts, each from its end to its beginning."""
+        return replace(self, train=self.train.mirrored(), validation=self.validation.mirrored())
 
 
 def encode_corpus(
@@ -125,11 +129,11 @@ def _encode_items(
     texts = ("\n".join(lines) + "\n" for lines in training_lines())
     tokenizer = _learn(config, texts, reserved=BREAKS[config.form])
     train = encode_items(training_lines(), tokenizer, config.form)
-    if not len(train.boundaries):
+    if not train.tokens:
         raise CorpusError(f"{_names(facts)} has no lines to learn from")
     held_out = encode_items(validation_lines(), tokenizer, config.form)
-    items = (len(train.boundaries) + len(held_out.boundaries)) // BOUNDARIES[config.form]
-    if not validation and not len(held_out.boundaries):
+    items = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.form]
+    if not validation and not held_out.tokens:
         raise CorpusError(
             f"{_names(facts)} has {count(items, 'line')}, of which a validation fraction of "
             f"{config.validation_fraction:g} holds out none",

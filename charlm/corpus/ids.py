@@ -1,14 +1,16 @@
 """Ids of a text: in files that are memory-mapped, all at once or as far as they are read."""
 
+import copy
 import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.config import Form
 from charlm.corpus.parts import Part
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
@@ -16,7 +18,7 @@ from charlm.tokenizers import Ids, Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedText:
-    """Ids of documents, lines or pairs, a boundary after each.
+    """Ids of documents, lines or pairs: a boundary before the first, and one after each.
 
     Attributes:
         ids: Shape (ids,), memory-mapped; boundaries included.
@@ -35,8 +37,14 @@ class EncodedText:
 
     @property
     def tokens(self) -> int:
-        """Number of ids, boundaries included."""
-        return len(self.ids)
+        """Number of ids, boundaries included but for the first."""
+        return len(self.ids) - 1
+
+    def mirrored(self) -> "EncodedText":
+        """Return the same text from its end to its beginning, as a view."""
+        return replace(
+            self, ids=self.ids[::-1], boundaries=len(self.ids) - 1 - self.boundaries[::-1]
+        )
 
 
 class ArrayFile:
@@ -105,22 +113,46 @@ class IdFile:
         found = np.bincount(ids, minlength=len(self._counts))
         self._counts += found
 
-    def encoded(self, *, characters: int, predictions: int) -> EncodedText:
-        """Return what was written."""
+    def append_boundary(self) -> None:
+        """Write a boundary."""
+        self.append(np.array([self._boundary_id], dtype=np.int64))
+
+    def encoded(self, form: Form, *, characters: int) -> EncodedText:
+        """Return what was written, a boundary first."""
+        boundaries = self._boundaries.array
         return EncodedText(
             ids=self.ids,
-            boundaries=self._boundaries.array,
+            boundaries=boundaries,
             characters=characters,
-            predictions=predictions,
+            predictions=count_predictions(form, len(self), boundaries),
             token_counts=self.token_counts,
         )
+
+
+def count_predictions(form: Form, ids: int, boundaries: NDArray[np.int64]) -> int:
+    """Return how many of the ids are scored.
+
+    Args:
+        form: Of documents all but boundaries, of lines those after them, too, of pairs the targets
+            and the boundaries after them.
+        ids: How many there are.
+        boundaries: Where the boundaries stand; there is one before the first text.
+    """
+    match form:
+        case "text":
+            return ids - len(boundaries)
+        case "lines":
+            return ids - 1
+        case "pairs":
+            return int((boundaries[2::2] - boundaries[1::2]).sum())
 
 
 def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer) -> EncodedText:
     """Return the ids of all parts; boundaries are not predicted."""
     file = IdFile(tokenizer)
+    file.append_boundary()
     characters = sum(_append_part(file, part, tokenizer) for part in parts)
-    return file.encoded(characters=characters, predictions=len(file) - int(file.token_counts[-1]))
+    return file.encoded("text", characters=characters)
 
 
 class RunningText:
@@ -139,6 +171,7 @@ class RunningText:
         self._parts, self._tokenizer = parts, tokenizer
         self._file = IdFile(tokenizer)
         self._places: dict[int, tuple[int, int]] = {}  # of parts in the file
+        self._step = 1  # −1 from the end to the beginning
         # Where each part begins in the text, in bytes, and the text's end.
         self._starts = np.cumsum([0, *(part.bytes for part in parts)])
         characters = sum(self._encode(number) for number in sample)
@@ -149,12 +182,20 @@ class RunningText:
         self.characters = round(characters * scale)
         self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
 
+    def mirrored(self) -> "RunningText":
+        """Return the same text from its end to its beginning; what one encodes, both have."""
+        other = copy.copy(self)
+        other._step = -self._step
+        other._starts = self._starts[-1] - self._starts[::-1]
+        return other
+
     def start(self, number: int, count: int) -> tuple[int, int]:
         """Return the part and the place in it where stream `number` of `count` begins."""
         position = number * int(self._starts[-1]) // count
         part = int(self._starts.searchsorted(position, side="right")) - 1
         inside = position - int(self._starts[part])
-        return part, inside * len(self._ids_of(part)) // self._parts[part].bytes
+        size = int(self._starts[part + 1] - self._starts[part])
+        return part, inside * len(self._ids_of(part)) // size
 
     def read(self, part: int, place: int, count: int) -> Ids:
         """Return `count` ids from a place on, which may lie beyond the part.
@@ -174,10 +215,11 @@ class RunningText:
         return np.concatenate(found)
 
     def _ids_of(self, part: int) -> Ids:
-        if part not in self._places:
-            self._encode(part)
-        start, stop = self._places[part]
-        return self._file.ids[start:stop]
+        number = part if self._step > 0 else len(self._parts) - 1 - part
+        if number not in self._places:
+            self._encode(number)
+        start, stop = self._places[number]
+        return self._file.ids[start:stop][:: self._step]
 
     def _encode(self, part: int) -> int:
         start = len(self._file)

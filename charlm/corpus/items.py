@@ -99,27 +99,20 @@ def ids_of_lines(lines: Sequence[str], tokenizer: Tokenizer, form: Form) -> Ids:
     return np.where(is_break, ids.dtype.type(tokenizer.boundary_id), ids)
 
 
-def scored_text(line: str, form: Form) -> str:
-    """Return the part of a line that is scored, its end included."""
-    return (line if form == "lines" else line.partition("\t")[2]) + "\n"
+def scored_text(item: str, form: Form) -> str:
+    """Return the part of a document or line that is scored; the end of a line is."""
+    if form == "text":
+        return item
+    return (item if form == "lines" else item.partition("\t")[2]) + "\n"
 
 
 def encode_items(batches: Iterable[Sequence[str]], tokenizer: Tokenizer, form: Form) -> EncodedText:
     """Return the ids of lines or pairs."""
     file = IdFile(tokenizer)
-    characters = predictions = 0
+    file.append_boundary()
+    characters = 0
     for lines in batches:
         if lines:
-            ids = ids_of_lines(lines, tokenizer, form)
-            file.append(ids)
+            file.append(ids_of_lines(lines, tokenizer, form))
             characters += sum(len(scored_text(line, form)) for line in lines)
-            predictions += scored_ids(ids, tokenizer.boundary_id, form)
-    return file.encoded(characters=characters, predictions=predictions)
-
-
-def scored_ids(ids: Ids, boundary_id: int, form: Form) -> int:
-    """Return how many ids of whole lines are scored."""
-    if form == "lines":
-        return len(ids)
-    boundaries = np.flatnonzero(ids == boundary_id)  # of source, target, source, target, …
-    return int((boundaries[1::2] - boundaries[::2]).sum())
+    return file.encoded(form, characters=characters)

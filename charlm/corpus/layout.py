@@ -6,6 +6,7 @@ All are arithmetic on positions; no id is copied before it is needed.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,18 +119,17 @@ class Passages:
         Args:
             form: What they are.
             ids: Shape (ids,).
-            boundaries: Where in `ids` the boundaries stand: one after each document or line,
-                one after each source and target.
+            boundaries: Where in `ids` the boundaries stand: the first of all ids, and one after
+                each document or line, or after each source and target.
             boundary_id: The vocabulary's size.
         """
         if form != "text":
-            count = len(boundaries) // BOUNDARIES[form]
+            count = (len(boundaries) - 1) // BOUNDARIES[form]
             return cls.of_items(form, ids, boundaries, boundary_id, np.arange(count))
-        starts = np.concatenate([[0], boundaries[:-1] + 1]).tolist()
         cut = [
-            segments(start, stop)
-            for start, stop in zip(starts, boundaries.tolist(), strict=True)
-            if start < stop
+            segments(before + 1, after)
+            for before, after in pairwise(boundaries.tolist())
+            if before + 1 < after
         ]
         return cls(ids, boundary_id, *np.concatenate(cut, axis=1))
 
@@ -144,9 +144,10 @@ class Passages:
     ) -> "Passages":
         """Return the lines or pairs with the given numbers, in their order."""
         each = BOUNDARIES[form]
-        begin = np.where(numbers > 0, boundaries[each * numbers - 1] + 1, 0)
-        first = boundaries[each * numbers] + 1 if form == "pairs" else begin
-        return cls(ids, boundary_id, begin, first, boundaries[each * numbers + each - 1] + 1)
+        begin, first, stop = (
+            boundaries[each * numbers + place] + 1 for place in (0, each - 1, each)
+        )
+        return cls(ids, boundary_id, begin, first, stop)
 
     def select(self, chosen: NDArray[np.int64]) -> "Passages":
         """Return some of the passages, in the order of their numbers in `chosen`."""
@@ -154,11 +155,11 @@ class Passages:
             self.ids, self.boundary_id, self.begin[chosen], self.first[chosen], self.stop[chosen]
         )
 
-    def batches(self) -> Iterator["Passages"]:
-        """Yield all passages, the longest first, MOST_ROWS at a time."""
+    def batches(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time."""
         order = np.argsort(self.begin - self.stop, kind="stable")
         for place in range(0, len(order), MOST_ROWS):
-            yield self.select(order[place : place + MOST_ROWS])
+            yield order[place : place + MOST_ROWS]
 
     def windows(self, length: int) -> Iterator[Window]:
         """Yield consecutive windows of T ≤ `length` positions; the longest passage comes first.
@@ -177,8 +178,8 @@ class Passages:
     def _window(self, rows: slice, start: int, stop: int) -> Window:
         begin, first, last = self.begin[rows, None], self.first[rows, None], self.stop[rows, None]
         position = begin + np.arange(start - 1, stop)  # one before the window, then the window
-        ids = self.ids[np.minimum(np.maximum(position, 0), last - 1)].astype(np.int64)
-        if start == 0:
+        ids = self.ids[np.minimum(position, last - 1)].astype(np.int64)
+        if start == 0:  # whatever precedes a passage
             ids[:, 0] = self.boundary_id
         counts = (first <= position[:, 1:]) & (position[:, 1:] < last)
         return Window(ids[:, :-1], ids[:, 1:], counts)
@@ -222,12 +223,12 @@ class Batches:
     ) -> None:
         """Take the items, and how many positions a batch may have, and its longest item."""
         self._items, self._form, self._boundary_id = items, form, boundary_id
-        self._count = len(items.boundaries) // BOUNDARIES[form]
+        self._count = (len(items.boundaries) - 1) // BOUNDARIES[form]
         self._longest = positions
         self._rng_seed = rng_seed
-        wanted = BATCHES_PER_POOL * self._longest * self._count // len(items.ids)
+        wanted = BATCHES_PER_POOL * self._longest * self._count // items.tokens
         self._pool_size = max(1, min(wanted, self._count))
-        tokens = len(items.ids) * self._pool_size // self._count
+        tokens = items.tokens * self._pool_size // self._count
         self._batches_per_pool = max(1, round(tokens / self._longest))
         self._pool: tuple[int, list[Passages]] = -1, []
         self.tokens_per_step = tokens / self._batches_per_pool

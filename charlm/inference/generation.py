@@ -1,11 +1,11 @@
-"""Seed text → a stream of text."""
+"""Seed text → a stream of text; an ending → the text that leads up to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import SamplingConfig
+from charlm.config import Form, SamplingConfig
 from charlm.corpus.items import BREAKS
 from charlm.errors import ConfigError
 from charlm.inference.runtime import Runtime
@@ -37,63 +37,114 @@ def generate(
     Raises:
         ConfigError: If the seed holds what ends an item.
     """
-    form = runtime.config.form
-    if set(seed) & set(BREAKS[form]):
-        raise ConfigError(
-            f"the seed text {visible(seed[:40])!r} holds a line end or a tab, "
-            f"which no item of a model of {form} can hold"
-        )
-    boundary = tokenizer.boundary_id
+    _check(seed, runtime.config.form, "seed text")
+    form, boundary = runtime.config.form, tokenizer.boundary_id
     # A word has the space before it in its token, so a space at the end is left to the first.
     is_open = form != "pairs" and seed.endswith(" ")
     ids = tokenizer.encode(seed.removesuffix(" ") if is_open else seed)
-    return _continue(
-        runtime,
-        tokenizer,
-        [boundary, *ids, *[boundary] * (form == "pairs")],
-        is_open=is_open,
-        length=length,
-        config=config,
-        generator=generator,
-    )
+    begun = [boundary, *ids, *[boundary] * (form == "pairs")]
+    first = _begins_with_space(runtime, tokenizer) if is_open else None
+    tokens = _tokens(runtime, begun, config, generator, first=first)
+    return _text(tokens, StreamDecoder(tokenizer), length, is_open=is_open)
 
 
-def _continue(
+def lead_up(
     runtime: Runtime,
     tokenizer: Tokenizer,
-    ids: list[int],
     *,
-    is_open: bool,
+    ending: str,
     length: int,
     config: SamplingConfig,
     generator: np.random.Generator,
-) -> Iterator[str]:
-    state = runtime.zero_state(1)
-    for token in ids:
-        features, state = runtime.step(np.array([token]), state)
+) -> str:
+    """Return text that leads up to `ending`.
+
+    Args:
+        runtime: A backward network.
+        tokenizer: The tokenizer that it was trained with.
+        ending: Read first, from its end, and not repeated; "" starts at the end of a text.
+        length: Characters to generate: exactly so many of a running text, at most of a line.
+        config: Temperature and truncation.
+        generator: Where the random numbers come from; the same state gives the same text.
+
+    Raises:
+        ConfigError: If the ending holds what ends an item.
+    """
+    _check(ending, runtime.config.form, "ending")
+    begun = [tokenizer.boundary_id, *tokenizer.encode(ending)[::-1].tolist()]
+    tokens: list[int] = []
+    characters = 0
+    if length > 0:
+        for token in _tokens(runtime, begun, config, generator):
+            tokens.append(token)
+            characters += _characters_begun(tokenizer.pieces[token])
+            if characters >= length:
+                break
+    text = tokenizer.decode(reversed(tokens))
+    return text[max(0, len(text) - length) :]
+
+
+def _check(text: str, form: Form, name: str) -> None:
+    if set(text) & set(BREAKS[form]):
+        raise ConfigError(
+            f"the {name} {visible(text[:40])!r} holds a line end or a tab, "
+            f"which no item of a model of {form} can hold"
+        )
+
+
+def _tokens(
+    runtime: Runtime,
+    begun: Sequence[int],
+    config: SamplingConfig,
+    generator: np.random.Generator,
+    *,
+    first: NDArray[np.bool_] | None = None,
+) -> Iterator[int]:
+    """Yield the tokens that follow `begun` until an item ends; `first` says what may come first."""
     # What was replaced by boundaries has hardly any probability, and would break a line in two.
-    ends = {tokenizer.boundary_id, *BREAKS[runtime.config.form].encode()}
-    decoder = StreamDecoder(tokenizer)
-    remaining = length
-    while remaining > 0:
+    ends = {*begun[:1], *BREAKS[runtime.config.form].encode()}
+    state = runtime.zero_state(1)
+    for token in begun:
+        features, state = runtime.step(np.array([token]), state)
+    while True:
         logits = runtime.logits(features)[0]
-        if is_open:
-            logits = np.where(_begins_with_space(tokenizer, len(logits)), logits, -np.inf)
-        probabilities = next_token_probabilities(logits, config)
-        token = draw(probabilities, generator)
+        if first is not None:
+            logits, first = np.where(first, logits, -np.inf), None
+        token = draw(next_token_probabilities(logits, config), generator)
         if token in ends:
-            yield decoder.finish()[:remaining]
             return
+        yield token
+        features, state = runtime.step(np.array([token]), state)
+
+
+def _text(
+    tokens: Iterator[int], decoder: StreamDecoder, remaining: int, *, is_open: bool
+) -> Iterator[str]:
+    """Yield the text of tokens, as many characters as remain; of an open one less its space."""
+    if remaining == 0:
+        return
+    for token in tokens:
         text = decoder.push(token)
         text = (text.removeprefix(" ") if is_open else text)[:remaining]
         is_open = False
         if text:
             remaining -= len(text)
             yield text
-        features, state = runtime.step(np.array([token]), state)
+        if remaining == 0:
+            return
+    yield decoder.finish()[:remaining]
 
 
-def _begins_with_space(tokenizer: Tokenizer, outputs: int) -> NDArray[np.bool_]:
+def _begins_with_space(runtime: Runtime, tokenizer: Tokenizer) -> NDArray[np.bool_]:
     """Return which outputs are a space or begin with one, shape (outputs,)."""
-    found = [piece == ord(" ") or str(piece).startswith(" ") for piece in tokenizer.pieces]
-    return np.array(found + [False] * (outputs - len(found)))
+    found = np.zeros(runtime.config.outputs(tokenizer.vocab_size), dtype=np.bool_)
+    for token, piece in enumerate(tokenizer.pieces):
+        found[token] = piece == ord(" ") or str(piece).startswith(" ")
+    return found
+
+
+def _characters_begun(piece: str | int) -> int:
+    """Return how many characters begin in a token: of a byte 1, unless it continues one."""
+    if isinstance(piece, str):
+        return len(piece)
+    return int(piece >> 6 != 0b10)  # in UTF-8 what continues a character is 10xxxxxx

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from charlm.config import ModelConfig
 from charlm.corpus.layout import Passages
 from charlm.errors import CorpusError
 from charlm.inference.runtime import Runtime
 from charlm.inference.scoring import score_passages
-from charlm.tokenizers import Tokenizer
+from charlm.tokenizers import Ids, Tokenizer
 
 MOST_CONTEXT = 512  # tokens
 SCORED = 256  # tokens, spread evenly
@@ -32,14 +33,19 @@ def nats_by_context(runtime: Runtime, tokenizer: Tokenizer, text: str) -> dict[i
     Raises:
         CorpusError: If there is too little text to tell anything.
     """
-    ids = tokenizer.encode(text)
+    ids = ids_as_read(text, tokenizer, runtime.config)
     lengths = context_lengths(len(ids))
     scored = np.unique(np.linspace(lengths[-1], len(ids) - 1, SCORED).astype(np.int64))
     return {
         length: score_passages(
             runtime,
             Passages(ids, tokenizer.boundary_id, scored - length, scored, scored + 1),
-        )
-        / len(scored)
+        ).mean()
         for length in lengths
     }
+
+
+def ids_as_read(text: str, tokenizer: Tokenizer, config: ModelConfig) -> Ids:
+    """Return the ids of a text, for a backward network from its end."""
+    ids = tokenizer.encode(text)
+    return ids[::-1] if config.direction == "backward" else ids

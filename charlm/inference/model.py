@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import DEFAULT_LENGTH, ModelConfig, SamplingConfig
-from charlm.inference.generation import generate
+from charlm.config import DEFAULT_LENGTH, ModelConfig, OneWay, SamplingConfig
+from charlm.errors import ConfigError
+from charlm.inference.bidirectional import PseudoScore, pseudo_score
+from charlm.inference.generation import generate, lead_up
+from charlm.inference.infilling import fill
 from charlm.inference.runtime import Runtime
 from charlm.inference.scoring import Score, score_text
 from charlm.tokenizers import Tokenizer
@@ -29,12 +32,16 @@ class Model:
         self.config: ModelConfig = checkpoint.config
         self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.provenance: Mapping[str, Any] = checkpoint.provenance
-        self._runtime = Runtime(checkpoint.config, checkpoint.arrays)
+        self._runtimes: dict[OneWay, Runtime] = {}
+        for direction in checkpoint.config.directions:
+            one_way = checkpoint.one_way(direction)
+            self._runtimes[direction] = Runtime(one_way.config, one_way.arrays)
 
     def generate(
         self,
         seed: str = "",
         *,
+        ending: str | None = None,
         length: int = DEFAULT_LENGTH,
         temperature: float = SamplingConfig.temperature,
         top_k: int = SamplingConfig.top_k,
@@ -44,6 +51,7 @@ class Model:
         """Return `length` characters that continue `seed`, or an item; see `stream`."""
         pieces = self.stream(
             seed,
+            ending=ending,
             length=length,
             temperature=temperature,
             top_k=top_k,
@@ -56,6 +64,7 @@ class Model:
         self,
         seed: str = "",
         *,
+        ending: str | None = None,
         length: int = DEFAULT_LENGTH,
         temperature: float = SamplingConfig.temperature,
         top_k: int = SamplingConfig.top_k,
@@ -66,6 +75,8 @@ class Model:
 
         Args:
             seed: The text to continue; it is not repeated. To a model of pairs, the source.
+            ending: The text to lead up to; it is not repeated. This takes a model of the backward
+                direction, and with a seed one of both. The text comes in one piece.
             length: Characters to generate; a model of lines or pairs may end before.
             temperature: Divides the logits; 0 always takes the likeliest token.
             top_k: Keep only so many of the likeliest tokens; 0 is off.
@@ -73,27 +84,62 @@ class Model:
             rng_seed: The same seed gives the same text; None draws a new one.
 
         Raises:
-            ConfigError: If a setting is out of its range, or the seed holds what ends an item.
+            ConfigError: If a setting is out of its range, the seed or the ending holds what ends an
+                item, or the model lacks the direction.
         """
-        return generate(
-            self._runtime,
-            self.tokenizer,
-            seed=seed,
-            length=length,
-            config=SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p),
-            generator=np.random.default_rng(rng_seed),
-        )
+        how: dict[str, Any] = {
+            "length": length,
+            "config": SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p),
+            "generator": np.random.default_rng(rng_seed),
+        }
+        if ending is None and not seed and self.config.direction == "backward":
+            ending = ""
+        if ending is None:
+            return generate(self.runtime("forward"), self.tokenizer, seed=seed, **how)
+        backward = self.runtime("backward")
+        if not seed:
+            return iter([lead_up(backward, self.tokenizer, ending=ending, **how)])
+        forward = self.runtime("forward")
+        return iter([fill(forward, backward, self.tokenizer, seed=seed, ending=ending, **how)])
 
-    def score(self, text: str, *, name: str = "the text") -> Score:
+    def score(self, text: str, *, direction: OneWay | None = None, name: str = "the text") -> Score:
         """Return how much information `text` is under the model, read from nothing.
 
         A model of lines or pairs reads each line from nothing, and predicts its end.
 
+        Args:
+            text: To score.
+            direction: In which it is read; None takes the model's own, of both forward.
+            name: What error messages call the text.
+
         Raises:
-            CorpusError: If the model is one of pairs and a line is none; the message calls the
-                text `name`.
+            ConfigError: If the model lacks the direction.
+            CorpusError: If the model is one of pairs and a line is none.
         """
-        return score_text(self._runtime, self.tokenizer, text, name=name)
+        return score_text(self.runtime(direction), self.tokenizer, text, name=name)
+
+    def pseudo_score(self, text: str) -> PseudoScore:
+        """Return how well each token of `text` is predicted from all others, on both sides.
+
+        Raises:
+            ConfigError: If the model is not one of both directions.
+        """
+        return pseudo_score(self.runtime("forward"), self.runtime("backward"), self.tokenizer, text)
+
+    def runtime(self, direction: OneWay | None = None) -> Runtime:
+        """Return the network that reads in a direction; None takes the model's own, or forward.
+
+        Raises:
+            ConfigError: If the model lacks the direction.
+        """
+        direction = direction or self.config.directions[0]
+        if direction not in self._runtimes:
+            raise ConfigError(
+                f"this takes a network that reads {direction}, and the model reads "
+                f"{self.config.direction} only",
+                hint=f"train one with --direction {direction} or --direction both",
+            )
+        return self._runtimes[direction]
 
 
 def load(path: str | PathLike[str]) -> Model:

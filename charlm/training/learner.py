@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
 from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Streams
+from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
@@ -40,7 +44,7 @@ def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
 
 
 class Learner:
-    """A network, its optimizer and what it reads, with the state of streams carried along.
+    """A network for each direction, their optimizer and what they read.
 
     All random numbers of a step come from (rng_seed, step) alone, so a step can be repeated.
     """
@@ -56,67 +60,129 @@ class Learner:
         embeddings: Embeddings | None = None,
     ) -> None:
         self._config = config
-        self._device = device
-        self._precision = precision
-        self._boundary_id = corpus.tokenizer.boundary_id
-        self._layout = lay_out(corpus, config)
-        self._passages = Passages.of(
-            model.form, corpus.validation.ids, corpus.validation.boundaries, self._boundary_id
-        )
-        self._state: RecurrentState | None = None
         torch.manual_seed(config.rng_seed)
+        token_counts = corpus.train.token_counts
         vocab_size = corpus.tokenizer.vocab_size
-        self.network = LanguageModel(model, vocab_size, dropout=config.dropout or 0.0)
-        self.network.initialise(corpus.train.token_counts)
+        self._readers: list[_Reader] = []
+        for direction in model.directions:
+            network = LanguageModel(
+                replace(model, direction=direction),
+                vocab_size,
+                dropout=config.dropout or 0.0,
+                embedding=self._readers[0].network.embedding if self._readers else None,
+            )
+            network.initialise(
+                token_counts,
+                recurrent=config.initialisation,
+                forget_gate_bias=config.forget_gate_bias,
+            )
+            text = corpus if direction == "forward" else corpus.mirrored()
+            self._readers.append(_Reader(network, text, config, device, precision))
+        self.networks = nn.ModuleList(reader.network for reader in self._readers)
         if embeddings is not None:
-            self.network.take_embeddings(embeddings.ids, embeddings.vectors)
-        self.network.to(device)
-        self._loss = Loss(corpus.train.token_counts[: model.outputs(vocab_size)])
-        self._trained = [tensor for tensor in self.network.parameters() if tensor.requires_grad]
-        self._optimizer = build_optimizer(self.network, config)
+            self._readers[0].network.take_embeddings(embeddings.ids, embeddings.vectors)
+        self.networks.to(device)
+        self._loss = Loss(token_counts[: model.outputs(vocab_size)])
+        self._trained = [tensor for tensor in self.networks.parameters() if tensor.requires_grad]
+        self._optimizer = build_optimizer(self.networks, config)
 
     def step(self, step: int, learning_rate: float) -> tuple[Tensor, Tensor]:
         """Learn from window `step`; steps are to be taken in order, from 0.
 
         Returns:
-            The loss before the step in nats per token, and the norm of the gradient before
-            clipping; both scalars, still on the device.
+            The loss before the step in nats per token, in the mean over the directions, and the
+            norm of the gradient before clipping; both scalars, still on the device.
         """
         torch.manual_seed(_mixed(self._config.rng_seed, step))
         generator = np.random.default_rng([self._config.rng_seed, step])
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        losses = [reader.loss(step, self._loss, generator) for reader in self._readers]
+        loss = torch.stack(losses).sum()
+        torch.autograd.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._config.max_gradient_norm)
+        self._optimizer.step()
+        return loss.detach() / len(losses), norm
+
+    def validate(self) -> float:
+        """Return the score of the validation text, in nats, summed over all tokens.
+
+        Of two directions it is the mean of their scores.
+        """
+        return math.fsum(self.validation_windows()) / len(self._readers)
+
+    def validation_windows(self) -> Iterator[float]:
+        """Yield the nats of the validation text, window by window, in each direction."""
+        return chain.from_iterable(reader.validation_windows() for reader in self._readers)
+
+    @property
+    def validation_window_count(self) -> int:
+        """Number of windows in one pass of validation."""
+        return sum(reader.validation_window_count for reader in self._readers)
+
+    def to_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of every parameter under its checkpoint name, float32."""
+        first, *second = (reader.network.to_arrays() for reader in self._readers)
+        own = {
+            BACKWARD + name: array
+            for arrays in second
+            for name, array in arrays.items()
+            if name != SHARED
+        }
+        return {**first, **own}
+
+
+class _Reader:
+    """A network of one direction, what it reads, and the state of streams carried along."""
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        corpus: Corpus,
+        config: TrainingConfig,
+        device: torch.device,
+        precision: torch.dtype,
+    ) -> None:
+        self.network = network
+        self._restart_probability = config.restart_probability
+        self._device, self._precision = device, precision
+        self._boundary_id = corpus.tokenizer.boundary_id
+        self._layout = lay_out(corpus, config)
+        self._passages = Passages.of(
+            network.config.form,
+            corpus.validation.ids,
+            corpus.validation.boundaries,
+            self._boundary_id,
+        )
+        self._state: RecurrentState | None = None
+
+    def loss(self, step: int, loss: Loss, generator: np.random.Generator) -> Tensor:
+        """Return the mean loss of window `step`, a scalar, and carry the state on."""
         window = self._layout.window(step)
         inputs = torch.from_numpy(window.inputs).to(self._device)
         targets = torch.from_numpy(window.targets).to(self._device)
         state = None
         if self._layout.carries_state:
             state = self._restart_some_streams(inputs, generator)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
         self.network.train()
-        self._optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             features, state = self.network.read(inputs, state)
             counted = features.flatten(0, 1), targets.flatten()
             if not window.counts.all():
                 counts = torch.from_numpy(window.counts.reshape(-1)).to(self._device)
                 counted = counted[0][counts], counted[1][counts]
-            loss = self._loss(self.network.output, *counted, generator)
-        torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._config.max_gradient_norm)
-        self._optimizer.step()
+            result = loss(self.network.output, *counted, generator)
         # Keep the state's values but cut its history; otherwise backward() would run through
         # the whole text so far (truncated BPTT, Williams & Peng 1990).
         self._state = [tuple(vector.detach().float() for vector in layer) for layer in state]
-        return loss.detach(), norm
-
-    def validate(self) -> float:
-        """Return the network's score of the validation text, in nats, summed over all tokens."""
-        return math.fsum(self.validation_windows())
+        return result
 
     def validation_windows(self) -> Iterator[float]:
         """Yield the nats of the validation text, window by window."""
         self.network.eval()
-        for batch in self._passages.batches():
+        for chosen in self._passages.batches():
+            batch = self._passages.select(chosen)
             state: RecurrentState | None = None
             for window in batch.windows(LONGEST_VALIDATION_WINDOW):
                 if state is not None:  # of the passages that go on
@@ -149,9 +215,10 @@ class Learner:
     @property
     def validation_window_count(self) -> int:
         """Number of windows in one pass of validation."""
+        lengths = self._passages.stop - self._passages.begin
         return sum(
-            -(-int((batch.stop - batch.begin).max()) // LONGEST_VALIDATION_WINDOW)
-            for batch in self._passages.batches()
+            -(-int(lengths[chosen].max()) // LONGEST_VALIDATION_WINDOW)
+            for chosen in self._passages.batches()
         )
 
     def _autocast(self) -> torch.autocast:
@@ -171,7 +238,7 @@ class Learner:
         """
         if self._state is None:
             return None
-        drawn = generator.random(len(inputs)) < self._config.restart_probability
+        drawn = generator.random(len(inputs)) < self._restart_probability
         restarted = torch.from_numpy(drawn).to(self._device)
         inputs[restarted, 0] = self._boundary_id
         kept = (~restarted).float()[None, :, None]

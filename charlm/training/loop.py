@@ -187,7 +187,8 @@ class _Run:
             return model.generate(length=SAMPLE_LENGTH, rng_seed=self.step)
         if model.config.form == "pairs":
             validation = self._corpus.validation
-            source = model.tokenizer.decode(validation.ids[: validation.boundaries[0]])
+            before, after = validation.boundaries[:2]
+            source = model.tokenizer.decode(validation.ids[before + 1 : after])
             return f"{source}\t{model.generate(source, length=SAMPLE_LENGTH, rng_seed=self.step)}"
         sample = ""
         while len(sample) < SAMPLE_LENGTH // 2:
@@ -230,6 +231,6 @@ class _Run:
         return Checkpoint(
             config=plan.model,
             tokenizer=self._corpus.tokenizer,
-            arrays=self._learner.network.to_arrays(),
+            arrays=self._learner.to_arrays(),
             provenance=provenance,
         )

@@ -1,14 +1,20 @@
 """How far back learning reaches: the gradient of a loss by the states long before it."""
 
+import math
+import sys
+from collections.abc import Mapping
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Checkpoint
-from charlm.inference.memory import context_lengths
+from charlm.inference.memory import context_lengths, ids_as_read
 from charlm.training.network import LanguageModel, RecurrentState
 
 WINDOWS = 16  # side by side
+FADED = 0.01
 
 
 def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, float]]:
@@ -23,7 +29,7 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
         CorpusError: If there is too little text to tell anything.
     """
     tokenizer = checkpoint.tokenizer
-    ids = tokenizer.encode(text)
+    ids = ids_as_read(text, tokenizer, checkpoint.config)
     distances = context_lengths(len(ids))
     length = distances[-1] + 1
     starts = np.unique(np.linspace(0, len(ids) - length - 1, WINDOWS).astype(np.int64))
@@ -45,6 +51,22 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
         {distance: _mean_norm(states[length - 1 - distance][layer]) for distance in distances}
         for layer in range(checkpoint.config.num_layers)
     ]
+
+
+def memory_length(norms: Mapping[int, float]) -> float | None:
+    """Return the distance at which the gradient is FADED of what it is after one token.
+
+    Interpolated between the distances that were measured, as if it fell by powers; None if it is
+    not as small as that at any.
+    """
+    faded = FADED * norms[1]
+    for (near, before), (far, after) in pairwise(norms.items()):
+        if after <= faded < before:
+            smallest = sys.float_info.min
+            return near + (far - near) * math.log(before / faded) / math.log(
+                before / max(after, smallest)
+            )
+    return None
 
 
 def _mean_norm(vectors: tuple[torch.Tensor, ...]) -> float:

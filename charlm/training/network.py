@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 from charlm.checkpoint import Arrays
-from charlm.config import ModelConfig
+from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
 
 # Of each layer (hidden,), of an LSTM (hidden, cell), each of shape (1, B, H).
@@ -79,7 +79,7 @@ class Output(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Predict each token from all tokens before it.
+    """Predict each token from all tokens before it, which in a backward model come after it.
 
     The embedding has a last row for the boundary between texts. PyTorch adds two bias vectors to
     the gates; the second is held at zero, so that parameters count as in textbooks.
@@ -88,11 +88,19 @@ class LanguageModel(nn.Module):
     https://arxiv.org/abs/1409.2329).
     """
 
-    def __init__(self, config: ModelConfig, vocab_size: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab_size: int,
+        *,
+        dropout: float = 0.0,
+        embedding: nn.Embedding | None = None,
+    ) -> None:
+        """Make a network of one direction, with another's embedding or one of its own."""
         super().__init__()
         self.config = config
         self.vocab_size = vocab_size
-        self.embedding = nn.Embedding(vocab_size + 1, config.embedding_size)
+        self.embedding = embedding or _embedding(config, vocab_size)
         self.recurrent = nn.ModuleList(
             _layer(config, config.embedding_size if layer == 0 else config.hidden_size)
             for layer in range(config.num_layers)
@@ -134,33 +142,45 @@ class LanguageModel(nn.Module):
             features = self.dropout(outputs + features if is_residual else outputs)
         return features, following
 
-    def initialise(self, token_counts: NDArray[np.int64]) -> None:
+    def initialise(
+        self,
+        token_counts: NDArray[np.int64],
+        *,
+        recurrent: Initialisation | None = None,
+        forget_gate_bias: float = 1.0,
+    ) -> None:
         """Draw the initial weights from torch's global generator.
 
-        Recurrent matrices are orthogonal, gate by gate (Saxe et al. 2014,
-        https://arxiv.org/abs/1312.6120), those of ReLU networks the identity (Le et al. 2015,
-        https://arxiv.org/abs/1504.00941), forget-gate biases of the LSTM 1 (Gers et al. 2000, and
-        Jozefowicz et al. 2015). The output bias is the log of the unigram distribution: with
-        zeros, the first hundreds of steps go into pushing down the bytes that never occur.
+        The output bias is the log of the unigram distribution: with zeros, the first hundreds of
+        steps go into pushing down the bytes that never occur.
 
         Args:
             token_counts: How often each id occurs in the training text, the boundary last, shape
                 (V + 1,).
+            recurrent: What the recurrent matrices are, gate by gate: orthogonal (Saxe et al. 2014,
+                https://arxiv.org/abs/1312.6120), the identity (Le et al. 2015,
+                https://arxiv.org/abs/1504.00941), or uniform within ±1/√H. None takes the
+                identity for ReLU, else orthogonal ones.
+            forget_gate_bias: Of the LSTM. At 1 it begins by keeping its cell (Gers et al. 2000,
+                Jozefowicz et al. 2015).
         """
         hidden = self.config.hidden_size
+        if recurrent is None:
+            recurrent = "identity" if self.config.nonlinearity == "relu" else "orthogonal"
         with torch.no_grad():
             tensors = self._tensors()
             for layer in range(self.config.num_layers):
                 for gate in torch.split(tensors[f"recurrent.{layer}.weight_hh"], hidden):
-                    if self.config.nonlinearity == "relu":
-                        nn.init.eye_(gate)
-                    else:
-                        nn.init.orthogonal_(gate)
+                    match recurrent:
+                        case "orthogonal":
+                            nn.init.orthogonal_(gate)
+                        case "identity":
+                            nn.init.eye_(gate)
+                        case "uniform":
+                            nn.init.uniform_(gate, -(hidden**-0.5), hidden**-0.5)
                 bias = tensors[f"recurrent.{layer}.bias"].zero_()
                 if self.config.cell == "lstm":
-                    bias[hidden : 2 * hidden] = 1.0
-            if self.config.tie_weights:  # as logits, the rows of nn.Embedding are far too long
-                self.embedding.weight.mul_(self.config.embedding_size**-0.5)
+                    bias[hidden : 2 * hidden] = forget_gate_bias
             smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 
@@ -203,6 +223,15 @@ class LanguageModel(nn.Module):
                 case _:
                     found[parameter.name] = named[parameter.name]
         return found
+
+
+def _embedding(config: ModelConfig, vocab_size: int) -> nn.Embedding:
+    """Return an embedding of all tokens and the boundary, with its initial weights."""
+    embedding = nn.Embedding(vocab_size + 1, config.embedding_size)
+    if config.tie_weights:  # as logits, the rows of nn.Embedding are far too long
+        with torch.no_grad():
+            embedding.weight.mul_(config.embedding_size**-0.5)
+    return embedding
 
 
 def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | nn.GRU | nn.RNN:

@@ -209,5 +209,5 @@ def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
     weights = 4 * parameter_count(model, vocab_size)
     logits = min(vocab_size, LARGEST_SOFTMAX)
     per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
-    activations = 4 * config.batch_size * config.bptt_length * per_token
+    activations = 4 * config.batch_size * config.bptt_length * per_token * len(model.directions)
     return PYTORCH_MEMORY + 5 * weights + activations

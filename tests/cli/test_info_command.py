@@ -109,3 +109,5 @@ def test_memory_is_shown_as_rows_and_as_json(charlm, verse_model_path, verse_pat
     assert shown[1].startswith("context, bits/token")
     assert shown[3].startswith("gradient, layer 0")
     assert len(facts["context"]) == len(facts["gradient"]) == 10
+    [length] = facts["memory_length"]
+    assert shown[-1].startswith(f"layer 0: after {length['tokens']:.0f} tokens the gradient is")

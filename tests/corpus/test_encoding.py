@@ -36,7 +36,7 @@ def text_of(corpus, ids):
 
 def decoded(corpus):
     train = corpus.train.read(0, 0, corpus.train.tokens)
-    return text_of(corpus, train), text_of(corpus, corpus.validation.ids)
+    return text_of(corpus, train), text_of(corpus, corpus.validation.ids[1:])
 
 
 @pytest.mark.parametrize("kind", ["char", "byte"])
@@ -46,7 +46,7 @@ def test_the_last_tenth_is_held_out(documents, kind, monkeypatch):
     corpus = encode_corpus(documents(text), CorpusConfig(tokenizer=kind))
 
     assert corpus.tokenizer.decode(corpus.train.read(0, 0, corpus.train.tokens - 1)) == text[:90]
-    assert corpus.tokenizer.decode(corpus.validation.ids[:-1]) == text[90:]
+    assert corpus.tokenizer.decode(corpus.validation.ids[1:-1]) == text[90:]
     assert (corpus.train.characters, corpus.validation.characters) == (90, 10)
 
 
@@ -77,7 +77,7 @@ def test_the_vocabulary_is_that_of_the_training_part(documents):
     corpus = encode_corpus(documents("ab" * 45 + "z" * 10), CorpusConfig())
 
     assert corpus.tokenizer.characters == "ab"
-    assert corpus.validation.ids[:-1].tolist() == [ord("z")] * 10
+    assert corpus.validation.ids[1:-1].tolist() == [ord("z")] * 10
 
 
 @pytest.mark.parametrize("kind", ["char", "byte"])

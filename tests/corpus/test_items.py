@@ -25,13 +25,13 @@ def items_of(tmp_path):
         def shown(encoded):
             boundary = corpus.tokenizer.boundary_id
             pieces, ids = [], []
-            for token in [*encoded.ids.tolist(), boundary]:
+            for token in encoded.ids[1:].tolist():
                 if token == boundary:
                     pieces.append(corpus.tokenizer.decode(ids))
                     ids = []
                 else:
                     ids.append(token)
-            return pieces[:-1]
+            return pieces
 
         return corpus, shown(corpus.train), shown(corpus.validation)
 

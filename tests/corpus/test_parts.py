@@ -133,4 +133,4 @@ def test_a_separator_is_no_part_of_the_text(tmp_path):
     assert ord("|") not in corpus.validation.ids
     assert corpus.train.token_counts[ord("|")] == 0
     assert corpus.train.token_counts[-1] == 10
-    assert len(corpus.validation.boundaries) == 10
+    assert len(corpus.validation.boundaries) == 1 + 10

@@ -60,10 +60,10 @@ def test_the_score_is_the_sum_over_the_steps(verse):
     """Scoring many segments at once is reading one token after another."""
     text = VERSE_LINE * 3
     ids = [verse.tokenizer.boundary_id, *verse.tokenizer.encode(text)]
-    state, nats = verse._runtime.zero_state(1), 0.0
+    state, nats = verse.runtime().zero_state(1), 0.0
     for token, following in pairwise(ids):
-        features, state = verse._runtime.step(np.array([token]), state)
-        logits = verse._runtime.logits(features)[0].astype(np.float64)
+        features, state = verse.runtime().step(np.array([token]), state)
+        logits = verse.runtime().logits(features)[0].astype(np.float64)
         nats += np.log(np.exp(logits).sum()) - logits[following]
 
     assert verse.score(text).nats == pytest.approx(nats, rel=1e-5)
@@ -96,8 +96,8 @@ def test_a_character_never_seen_has_a_finite_score(verse):
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
 def test_the_number_of_segments_does_not_change_the_score(verse, score_segments, count):
     ids = verse.tokenizer.encode(VERSE_LINE * 60)
-    whole = score_segments(verse._runtime, ids, verse.tokenizer.boundary_id, count=1)
-    parts = score_segments(verse._runtime, ids, verse.tokenizer.boundary_id, count=count)
+    whole = score_segments(verse.runtime(), ids, verse.tokenizer.boundary_id, count=1)
+    parts = score_segments(verse.runtime(), ids, verse.tokenizer.boundary_id, count=count)
 
     assert parts / len(ids) == pytest.approx(whole / len(ids), abs=1e-4)
 

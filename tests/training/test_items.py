@@ -43,7 +43,7 @@ PAIRS = [f"{line}\t{line[::-1]}" for line in LINES if line]
 def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(items_of, form, lines):
     corpus = items_of(lines, form)
     learner = learner_of(corpus, form)
-    network, text = learner.network, corpus.train
+    [network], text = learner.networks, corpus.train
     boundary_id = corpus.tokenizer.boundary_id
     passages = Passages.of(form, text.ids, text.boundaries, boundary_id)
 

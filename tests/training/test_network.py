@@ -62,13 +62,36 @@ def test_a_layer_has_as_many_parameters_as_textbooks_count(cell, gates):
     )
 
 
-def test_networks_with_relu_start_from_the_identity():
-    network = LanguageModel(
-        ModelConfig(embedding_size=3, hidden_size=5, cell="rnn", nonlinearity="relu"), 10
-    )
-    network.initialise(np.arange(11))
+def initialised(wanted=None, **more):
+    """Return each gate's recurrent matrix, shape (gates, 5, 5), and the bias."""
+    network = LanguageModel(ModelConfig(embedding_size=3, hidden_size=5, **more), 10)
+    network.initialise(np.arange(11), recurrent=wanted, forget_gate_bias=2.5)
+    arrays = network.to_arrays()
+    return arrays["recurrent.0.weight_hh"].reshape(-1, 5, 5), arrays["recurrent.0.bias"]
 
-    assert (network.to_arrays()["recurrent.0.weight_hh"] == np.eye(5)).all()
+
+def test_recurrent_matrices_start_orthogonal_gate_by_gate():
+    for gates, _ in (initialised(), initialised(cell="gru"), initialised("orthogonal", cell="rnn")):
+        for gate in gates:
+            assert gate @ gate.T == pytest.approx(np.eye(5), abs=1e-5)
+
+
+def test_networks_with_relu_start_from_the_identity():
+    relu = {"cell": "rnn", "nonlinearity": "relu"}
+
+    assert (initialised(**relu)[0] == np.eye(5)).all()
+    assert (initialised("identity")[0] == np.eye(5)).all()
+    assert not np.allclose(initialised("orthogonal", **relu)[0], np.eye(5))
+
+
+def test_uniform_matrices_lie_within_one_over_the_root_of_the_size():
+    gates, _ = initialised("uniform", cell="lstm")
+
+    assert 0.8 * 5**-0.5 < np.abs(gates).max() <= 5**-0.5
+
+
+def test_forget_gates_start_open():
+    assert initialised()[1].tolist() == [0] * 5 + [2.5] * 5 + [0] * 10
 
 
 def test_logits_of_some_outputs_are_those_of_all(network):

@@ -1,0 +1,99 @@
+"""A seed text and an ending → what goes between."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from charlm.config import SamplingConfig
+from charlm.inference.generation import generate, lead_up
+from charlm.inference.runtime import Runtime
+from charlm.inference.sampling import draw, next_token_probabilities
+from charlm.inference.scoring import nats_of_items
+from charlm.tokenizers import Tokenizer
+
+FEWEST_DRAWS, MOST_DRAWS = 4, 16  # texts from the seed on, and as many that lead up to the ending
+DRAWN_CHARACTERS = 4000  # in each direction, about
+CANDIDATES_PER_DRAW = 4  # of which one is chosen
+OVERLAPS = (
+    8,
+    6,
+    4,
+    3,
+    2,
+    1,
+    0,
+)  # characters that both texts share where one goes over into the other
+
+
+def fill(
+    forward: Runtime,
+    backward: Runtime,
+    tokenizer: Tokenizer,
+    *,
+    seed: str,
+    ending: str,
+    length: int,
+    config: SamplingConfig,
+    generator: np.random.Generator,
+) -> str:
+    """Return text that goes between `seed` and `ending`.
+
+    The forward network goes on from the seed some times, the backward network leads up to the
+    ending as often. Where the one can go over into the other, because both say the same for a
+    while, there is a candidate. One is drawn by the whole text's probability, the geometric mean of
+    both networks'.
+
+    Args:
+        forward: Reads from the beginning.
+        backward: Reads from the end.
+        tokenizer: The tokenizer of both.
+        seed: What stands before; not repeated.
+        ending: What stands after; not repeated.
+        length: Characters to generate: exactly so many of a running text, at most of a line.
+        config: Temperature and truncation.
+        generator: Where the random numbers come from; the same state gives the same text.
+
+    Raises:
+        ConfigError: If the seed or the ending holds what ends an item.
+    """
+    how: dict[str, Any] = {"length": length, "config": config, "generator": generator}
+    draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
+    fronts = ["".join(generate(forward, tokenizer, seed=seed, **how)) for _ in range(draws)]
+    backs = [lead_up(backward, tokenizer, ending=ending, **how) for _ in range(draws)]
+    candidates: list[str] = []
+    is_exact = forward.config.form == "text"
+    for overlap in OVERLAPS:
+        found = {
+            text
+            for back in backs
+            for text in _joined(seed, fronts, back, overlap, length, is_exact=is_exact)
+        }
+        new = sorted(found.difference(candidates))
+        wanted = min(len(new), draws * CANDIDATES_PER_DRAW - len(candidates))
+        candidates += [new[place] for place in generator.permutation(len(new))[:wanted]]
+    texts = [seed + text + ending for text in candidates]
+    nats = nats_of_items(forward, tokenizer, texts) + nats_of_items(backward, tokenizer, texts)
+    choice = next_token_probabilities(-nats / 2, SamplingConfig(temperature=config.temperature))
+    return candidates[draw(choice, generator)]
+
+
+def _joined(
+    seed: str, fronts: list[str], back: str, overlap: int, length: int, *, is_exact: bool
+) -> Iterator[str]:
+    """Yield what begins as one of `fronts` and goes on as `back`, where both share some characters.
+
+    What they share may begin in the seed.
+    """
+    places = defaultdict(list)
+    for place in range(overlap, len(back) + 1):
+        places[back[place - overlap : place]].append(place)
+    for front in fronts:
+        left = seed + front
+        for end in range(max(overlap, len(seed)), len(left) + 1):
+            for place in places.get(left[end - overlap : end], ()):
+                kept = end - len(seed)
+                size = kept + len(back) - place
+                if size == length or (size < length and not is_exact):
+                    yield front[:kept] + back[place:]

@@ -1,0 +1,97 @@
+"""Endings, and what goes between, as a user asks for them."""
+
+import json
+import subprocess
+
+import pytest
+
+SMALL = ("--hidden-size", 32, "--embedding-size", 16, "--batch-size", 8, "--bptt-length", 32)
+
+
+@pytest.fixture(scope="module")
+def trained(charlm_path, verse_path, tmp_path_factory):
+    """A folder with a model of both directions."""
+    folder = tmp_path_factory.mktemp("directions")
+    command = [charlm_path, "train", verse_path, "--direction", "both", "-o", "both"]
+    command += ["--max-steps", "150", "--dropout", "0", *SMALL]
+    subprocess.run(
+        list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
+    )
+    return folder
+
+
+def test_text_leads_up_to_an_ending(charlm, trained):
+    arguments = ("generate", "-m", "both", "--ending", " went home.", "-n", 30, "--rng-seed", 1)
+    result = charlm(*arguments, cwd=trained)
+
+    assert result.stderr == b""
+    assert result.stdout.endswith(b" went home.")
+    assert len(result.stdout.decode()) == 30 + len(" went home.")
+    assert charlm(*arguments, cwd=trained).stdout == result.stdout
+
+
+def test_text_goes_between_a_seed_and_an_ending(charlm, trained):
+    result = charlm(
+        "generate", "-m", "both", "--seed", "the cat", "--ending", " on the mat", "-n", 4,
+        "--count", 3, cwd=trained,
+    )  # fmt: skip
+    texts = result.stdout.decode().split("\n\n")
+
+    assert len(texts) == 3
+    assert all(text.startswith("the cat") for text in texts)
+    assert all(text.strip("\n").endswith(" on the mat") for text in texts)
+    assert "the cat sat on the mat" in result.stdout.decode()
+
+
+def test_both_directions_are_scored_and_the_pseudo_likelihood_has_its_own_name(charlm, trained):
+    def scored(*arguments):
+        result = charlm(
+            "eval", "-m", "both", "--json", *arguments, stdin=b"the cat sat on the mat", cwd=trained
+        )
+        return json.loads(result.stdout)
+
+    forward, backward, both = (
+        scored("--direction", each) for each in ("forward", "backward", "both")
+    )
+
+    assert scored() == forward
+    assert forward["nats"] != backward["nats"]
+    assert list(both) == ["pseudo_nats", "tokens", "pseudo_nats_per_token", "pseudo_perplexity"]
+    assert both["pseudo_nats"] == pytest.approx(both["tokens"] * both["pseudo_nats_per_token"])
+    assert both["pseudo_nats"] < min(forward["nats"], backward["nats"])
+
+
+def test_info_tells_the_directions(charlm, trained, verse_path):
+    shown = charlm("info", "both", cwd=trained).stdout.decode()
+    memory = json.loads(
+        charlm("info", "both", "--memory", verse_path, "--json", cwd=trained).stdout
+    )
+
+    assert "LSTM for each direction" in shown
+    assert "backward.recurrent.0.weight_hh" in shown
+    assert {each["direction"] for each in memory["gradient"]} == {"forward", "backward"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("generate", "--ending", "a"), "this takes a network that reads backward"),
+        (("generate", "--seed", "a", "--ending", "a"), "this takes a network that reads backward"),
+        (("eval", "--direction", "both"), "this takes a network that reads backward"),
+    ],
+)
+def test_a_forward_model_has_no_endings(charlm, verse_model_path, arguments, message):
+    result = charlm(*arguments, "-m", verse_model_path, stdin=b"a text")
+
+    assert result.returncode == 2
+    assert result.stdout == b""
+    assert message in result.stderr.decode()
+    assert "--direction both" in result.stderr.decode()
+
+
+def test_pairs_have_one_direction(charlm):
+    result = charlm("train", "missing.tsv", "--pairs", "--direction", "both")
+
+    assert result.returncode == 2
+    assert "pairs are read forward, not both" in result.stderr.decode()
+    assert "swap the columns" in result.stderr.decode()

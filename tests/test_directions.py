@@ -1,0 +1,255 @@
+"""What reads from the end is what reads from the beginning, of the mirrored text."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import learn
+
+from charlm.checkpoint import Checkpoint
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.corpus import encoding, parts
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.errors import ConfigError
+from charlm.inference import bidirectional
+from charlm.inference.model import Model
+from charlm.inference.scoring import Score
+
+TEXT = "abcahgfedcabbbaceeg" * 3
+EXACT = TrainingConfig(
+    max_steps=20, batch_size=4, bptt_length=16, dropout=0.2, precision="fp32", device="cpu"
+)
+
+
+def speaks_letters(checkpoint):
+    """Return the model with the 256 bytes, each a token, as good as ruled out."""
+    arrays = {
+        name: array - 50 * (np.arange(len(array)) < 256) if "output.bias" in name else array
+        for name, array in checkpoint.arrays.items()
+    }
+    return replace(checkpoint, arrays=arrays)
+
+
+@pytest.fixture
+def models(random_checkpoint):
+    """Return the same weights as a forward and as a backward model, and a model of both."""
+
+    def build(**more):
+        checkpoint = speaks_letters(random_checkpoint(num_layers=2, scale=2.0, **more))
+        backward = replace(checkpoint, config=replace(checkpoint.config, direction="backward"))
+        both = random_checkpoint(num_layers=2, scale=2.0, direction="both", **more)
+        return Model(checkpoint), Model(backward), Model(speaks_letters(both))
+
+    return build
+
+
+@pytest.mark.parametrize("form", ["text", "lines"])
+def test_a_backward_model_scores_a_text_as_a_forward_one_its_mirror(models, form):
+    forward, backward, _ = models(form=form)
+
+    assert backward.score(TEXT) == forward.score(TEXT[::-1])
+    assert backward.score("abc\ndd\n") == forward.score(
+        "dd\ncba\n" if form == "lines" else "\ndd\ncba"
+    )
+    assert backward.score(TEXT) != forward.score(TEXT)
+
+
+def test_what_leads_up_is_the_mirror_of_what_goes_on(models):
+    forward, backward, _ = models()
+    for length in (0, 1, 30):
+        spoken = forward.generate("gab", length=length, rng_seed=3)
+
+        assert backward.generate(ending="bag", length=length, rng_seed=3) == spoken[::-1]
+
+
+def test_a_backward_model_speaks_from_the_end_of_a_text(models):
+    _, backward, _ = models()
+
+    assert backward.generate(length=20, rng_seed=1) == backward.generate(
+        ending="", length=20, rng_seed=1
+    )
+
+
+def test_the_network_of_each_direction_is_a_model_of_its_own(models, random_checkpoint, tmp_path):
+    checkpoint = random_checkpoint(num_layers=2, scale=2.0, direction="both")
+    checkpoint.save(tmp_path / "both")
+    both = Model(Checkpoint.load(tmp_path / "both"))
+    for direction in ("forward", "backward"):
+        alone = Model(checkpoint.one_way(direction))
+
+        assert alone.config.direction == direction
+        assert both.score(TEXT, direction=direction) == alone.score(TEXT)
+    assert both.score(TEXT) == both.score(TEXT, direction="forward")
+    assert both.score(TEXT) != both.score(TEXT, direction="backward")
+
+
+def test_a_direction_that_the_model_lacks_is_refused(models):
+    forward, backward, _ = models()
+    for ask in (
+        lambda: forward.generate(ending="a"),
+        lambda: forward.score("a", direction="backward"),
+        lambda: forward.pseudo_score("a"),
+        lambda: backward.generate("a"),
+        lambda: backward.generate("a", ending="b"),
+    ):
+        with pytest.raises(ConfigError, match="takes a network that reads"):
+            ask()
+
+
+def test_what_goes_between_is_as_long_as_it_should_be(models):
+    _, _, both = models()
+    for length in (0, 1, 2, 40):
+        found = both.generate("ab", ending="ha", length=length, rng_seed=1)
+
+        assert len(found) == length
+        assert found == both.generate("ab", ending="ha", length=length, rng_seed=1)
+
+
+def test_of_the_candidates_the_likeliest_goes_between(models):
+    """At temperature 0 each network has one proposal, and the whole text decides."""
+    _, _, both = models()
+
+    def joint(between):
+        text = f"ab{between}ha"
+        return sum(both.score(text, direction=each).nats for each in ("forward", "backward"))
+
+    for length in (1, 2, 9):
+        how = {"length": length, "temperature": 0, "rng_seed": 1}
+        proposals = both.generate("ab", **how), both.generate(ending="ha", **how)
+
+        assert joint(both.generate("ab", ending="ha", **how)) <= min(map(joint, proposals))
+
+
+def test_lines_are_completed_between_their_ends(models):
+    _, _, both = models(form="lines")
+    found = {both.generate("ab", ending="h", length=9, rng_seed=number) for number in range(20)}
+
+    assert max(map(len, found)) <= 9
+    assert len(found) > 3
+    assert not any("\n" in text for text in found)
+
+
+@pytest.mark.parametrize("form", ["text", "lines"])
+def test_each_token_is_scored_from_both_sides(models, form):
+    """The product of what both networks say of it, over the sum of that product."""
+    _, _, both = models(form=form)
+    text = "abcahg"
+    ids = both.tokenizer.encode(text)
+    boundary = both.tokenizer.boundary_id
+
+    def logits(direction, read):
+        runtime = both.runtime(direction)
+        state = runtime.zero_state(1)
+        for token in [boundary, *read]:
+            features, state = runtime.step(np.array([token]), state)
+        return runtime.logits(features)[0][:boundary].astype(np.float64)
+
+    nats = 0.0
+    for place, token in enumerate(ids):
+        product = np.exp(logits("forward", ids[:place]) + logits("backward", ids[:place:-1]))
+        nats -= np.log(product[token] / product.sum())
+    found = both.pseudo_score(f"{text}\n{text}" if form == "lines" else text)
+
+    assert found.tokens == len(ids) * (2 if form == "lines" else 1)
+    assert found.nats == pytest.approx(nats * found.tokens / len(ids), rel=1e-5)
+
+
+def test_the_pseudo_likelihood_does_not_depend_on_segments(models, monkeypatch):
+    _, _, both = models()
+    whole = both.pseudo_score(TEXT)
+    monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", 5)
+    monkeypatch.setattr(bidirectional, "SEGMENTS_HELD", 3)
+    cut = both.pseudo_score(TEXT)
+
+    assert cut.tokens == whole.tokens == len(TEXT)
+    assert cut.nats == pytest.approx(whole.nats, rel=1e-6)
+
+
+def test_an_empty_text_has_no_pseudo_likelihood(models):
+    assert models()[2].pseudo_score("") == bidirectional.PseudoScore()
+
+
+def test_pseudo_likelihoods_add_up_with_their_like_alone():
+    one = bidirectional.PseudoScore(nats=2.0, tokens=3)
+
+    assert one + one == bidirectional.PseudoScore(nats=4.0, tokens=6)
+    for mixed in (lambda: one + Score(), lambda: Score() + one):
+        with pytest.raises(TypeError):
+            mixed()
+
+
+def test_a_uniform_model_is_uniform_from_both_sides(random_checkpoint):
+    model = Model(random_checkpoint(scale=0.0, direction="both"))
+
+    assert model.pseudo_score(TEXT).perplexity == pytest.approx(264, rel=1e-6)
+
+
+def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_BYTES", 100)
+    monkeypatch.setattr(encoding, "SAMPLE_BYTES", 300)
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"line {number:03}\n" for number in range(200)))
+    train = encode_corpus(
+        [Document("text.txt", path)], CorpusConfig(tokenizer="byte", validation_fraction=0.5)
+    ).train
+    mirror = train.mirrored()
+    around = 2 * (9 * 100 + 1)  # twice the characters and the boundary
+    forward = train.read(0, 0, around)[::-1].tolist()
+    starts = [mirror.start(number, 4) for number in range(4)]
+
+    assert mirror.read(0, 0, around).tolist() == forward
+    assert [part for part, _ in starts] == [0, 2, 4, 6]
+    part, place = starts[2]
+    before = sum(len(mirror._ids_of(number)) for number in range(part)) + place
+    assert mirror.read(part, place, 50).tolist() == forward[before : before + 50]
+    assert mirror._places is train._places  # what one encodes, the other has
+
+
+def items(tmp_path, name, lines):
+    path = tmp_path / name
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return [Document(name, path)]
+
+
+def test_backward_training_is_forward_training_on_the_mirror(tmp_path):
+    """Bit for bit, where the text is one of lines: its mirror is a file of lines, too."""
+    lines = ["the cat sat", "on the mat", "and the dog", "a log", "by the mat"] * 8
+    mirror = [line[::-1] for line in reversed(lines)]
+    found = []
+    for direction, content in (("backward", lines), ("forward", mirror)):
+        held_out = content[:5] if direction == "backward" else content[-5:]
+        corpus = encode_corpus(
+            items(tmp_path, "train", content),
+            CorpusConfig(form="lines", validation_fraction=1e-3),
+            items(tmp_path, "validation", held_out),
+        )
+        model = ModelConfig(embedding_size=6, hidden_size=10, direction=direction)
+        *_, finished = learn(corpus, model, EXACT)
+        found.append(finished.best)
+
+    assert found[0].nats == found[1].nats
+    assert found[0].best.weights_sha256 == found[1].best.weights_sha256
+
+
+def test_both_directions_are_learnt_with_one_embedding(corpus_of):
+    corpus = corpus_of("the cat sat on the mat, and the dog sat on the log.\n" * 40)
+    model = ModelConfig(embedding_size=8, hidden_size=32, direction="both")
+    *_, finished = learn(corpus, model, replace(EXACT, max_steps=200, dropout=0.0))
+    learnt = Model(finished.best.best)
+    text = "the dog sat on the mat"
+    one_way = [learnt.score(text, direction=each).nats for each in ("forward", "backward")]
+
+    # A third of what a model without knowledge takes, and from both sides half of that.
+    assert max(one_way) < len(text) * np.log(24) / 3
+    assert learnt.pseudo_score(text).nats < min(one_way) / 2
+    assert [name for name in finished.best.best.arrays if "embedding" in name] == [
+        "embedding.weight"
+    ]
+    validated = sum(
+        learnt.score(
+            "".join(corpus.tokenizer.decode(corpus.validation.ids[1:-1])), direction=each
+        ).nats
+        for each in ("forward", "backward")
+    )
+    assert finished.best.nats == pytest.approx(validated / 2, rel=1e-4)
