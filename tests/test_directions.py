@@ -206,6 +206,19 @@ def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
     assert mirror._places is train._places  # what one encodes, the other has
 
 
+def test_streams_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART_BYTES", 100)
+    documents = []
+    for number, length in enumerate((60, 90, 50, 80, 95)):
+        path = tmp_path / f"{number}.txt"
+        path.write_text("x" * length)
+        documents.append(Document(path.name, path))
+    corpus = encode_corpus(documents, CorpusConfig(tokenizer="byte"), documents[:1])
+
+    # Half of 375 bytes is 187; 95 + 80 come before the 50 of which it is in.
+    assert corpus.mirrored().train.start(1, 2) == (2, (187 - 95 - 80) * 51 // 50)
+
+
 def items(tmp_path, name, lines):
     path = tmp_path / name
     path.write_text("".join(f"{line}\n" for line in lines))
