@@ -106,6 +106,8 @@ class ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
         _require_choice("residual", self.residual, (False, True))
+        if self.residual and self.num_layers == 1:
+            raise ConfigError("residual connections are between layers; there is one layer")
         _require_choice("direction", self.direction, get_args(Direction))
         _require_choice("tie-weights", self.tie_weights, (False, True))
         _require_choice("form", self.form, get_args(Form))
@@ -183,7 +185,7 @@ class TrainingConfig:
     max_gradient_norm: float = 1.0
     # Of recurrent matrices; None takes the identity for ReLU, else orthogonal ones.
     initialisation: Initialisation | None = None
-    forget_gate_bias: float = 1.0  # of an LSTM, at the start
+    forget_bias: float = 1.0  # of an LSTM, at the start
     # On the embedding, between layers and before the output; None lets the plan choose.
     dropout: float | None = None
     # A network that never starts from nothing can run away when it must: see `Streams`.
@@ -208,7 +210,7 @@ class TrainingConfig:
         _require("max-gradient-norm", self.max_gradient_norm, above=0)
         if self.initialisation is not None:
             _require_choice("initialisation", self.initialisation, get_args(Initialisation))
-        _require("forget-gate-bias", self.forget_gate_bias, at_least=-100, at_most=100)
+        _require("forget-bias", self.forget_bias, at_least=-100, at_most=100)
         _require("dropout", self.dropout, at_least=0, below=1)
         _require("restart-probability", self.restart_probability, at_least=0, below=1)
         _require("max-time", self.max_time, above=0)

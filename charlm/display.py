@@ -125,8 +125,10 @@ class TrainingDisplay:
             f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
             f"in {duration(finished.seconds)}; best validation {best.bits_per_character:.3f} "
             f"bits per character ({best.nats_per_character:.4f} nats) at step {best.step:,}"
+            + ", in the mean of both directions"
+            * (self._required_plan().model.direction == "both")
         )
-        if finished.clipped_share > 0:
+        if finished.clipped_share >= 0.005:
             self._say(
                 f"gradient norm {finished.median_gradient_norm:.2g} in the median, "
                 f"clipped in {finished.clipped_share:.0%} of the steps"

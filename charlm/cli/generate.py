@@ -30,7 +30,8 @@ SeedFileOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Take every line of this file, or of stdin for -, as a seed text, one after another.",
+        help="Take every line of this file, or of stdin for -, as a seed text, one after another; "
+        "an empty one starts from nothing.",
         show_default=False,
     ),
 ]
@@ -38,8 +39,9 @@ EndingOption = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="The text to lead up to, echoed last; together with a seed text, write what goes "
-        "between. Takes a model trained with --direction backward or both.",
+        help="The text to lead up to, echoed last, an empty one being the end of a text; together "
+        "with a seed text, write what goes between. Needs a model trained with --direction "
+        "backward or both, and comes in one piece.",
         show_default=False,
     ),
 ]
@@ -48,8 +50,8 @@ LengthOption = Annotated[
     typer.Option(
         "--length",
         "-n",
-        help="Characters to generate, seed and ending not included; lines and answers may end "
-        "before.",
+        help="Characters to generate, seed and ending not included: exactly so many, but lines and "
+        "answers may end before.",
     ),
 ]
 TemperatureOption = Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
+from charlm.config import Direction
 from charlm.errors import CheckpointError, ConfigError
 from charlm.parameters import parameters
 from charlm.wording import count, sparkline, visible
@@ -30,8 +31,8 @@ MemoryOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Show how far back the model remembers in this text, or in stdin for -: the score by "
-        "the length of the context, the gradient by its distance. Loads PyTorch.",
+        help="Show how far back a model of running text remembers in this one, or in stdin for -: "
+        "the score by the length of the context, the gradient by its distance. Loads PyTorch.",
         show_default=False,
     ),
 ]
@@ -157,7 +158,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"documents   set apart by {visible(facts['document_separator'])!r}"
     yield f"tokenizer   {facts['tokenizer']['kind']}: {facts['vocabulary']}"
     try:
-        origin = list(_origin(facts["provenance"]))
+        origin = list(_origin(facts["provenance"], facts["direction"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise CheckpointError(f"{facts['model']} has a provenance of an unknown form") from None
     for name, value in origin:
@@ -193,7 +194,7 @@ def _cell(facts: dict[str, Any]) -> str:
     )
 
 
-def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[str, str]]:
     """Yield what provenance tells; it may tell less."""
     for document in provenance.get("corpus", []):
         yield (
@@ -209,8 +210,9 @@ def _origin(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if "validation" in provenance:
         validation = provenance["validation"]
+        of_both = ", in the mean of both directions" * (direction == "both")
         yield (
             "validation",
             f"{validation['bits_per_character']:.4f} bits per character "
-            f"over {validation['characters']:,} characters",
+            f"over {validation['characters']:,} characters{of_both}",
         )

@@ -10,7 +10,7 @@ import typer
 
 from charlm.cli.metrics import Metrics
 from charlm.cli.signals import Stop, stop_signals
-from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, Form, ModelConfig, TrainingConfig
+from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig, TrainingConfig
 from charlm.errors import TrainingError
 from charlm.wording import count, quantity
 
@@ -109,7 +109,7 @@ def _learn(
                         is_saved = True
                     display.validated(event)
                 case Finished():
-                    display.finished(event, output, _generate_line(output, plan.model.form))
+                    display.finished(event, output, _generate_line(output, plan.model))
     except TrainingError:
         if is_saved:
             display.note(f"{output} holds the best model until then")
@@ -123,7 +123,7 @@ def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -
     found = read_embeddings(path, corpus.tokenizer)
     display.note(
         f"{found.name} has vectors of {found.vectors.shape[1]} for "
-        f"{len(found.ids):,} of {count(found.texts, 'token')}"
+        f"{found.found:,} of {count(found.words, 'word')} of the vocabulary"
         + (
             f"; {count(found.repeated, 'line')} repeated a word and were left out"
             * bool(found.repeated)
@@ -141,13 +141,15 @@ def _what_was_read(corpus: "Corpus") -> str:
     return f"{read}: {count(corpus.items, items)}" if corpus.items else read
 
 
-def _generate_line(output: Path, form: Form) -> str:
+def _generate_line(output: Path, model: ModelConfig) -> str:
     words = ["charlm", "generate"]
     words += {
         "text": ["--length", "300"],
         "lines": ["--count", "20"],
         "pairs": ["--seed", "a source"],
-    }[form]
+    }[model.form]
+    if model.direction != "forward":
+        words += ["--ending", "."]
     if output != Path(DEFAULT_MODEL_PATH):
         words += ["--model", str(output)]
     return shlex.join(words)

@@ -158,9 +158,14 @@ def train_command(
             show_default="identity for ReLU, else orthogonal",
         ),
     ] = None,
-    forget_gate_bias: Annotated[
-        float, _option("What the biases of an LSTM's forget gates begin as.", MODEL)
-    ] = TrainingConfig.forget_gate_bias,
+    forget_bias: Annotated[
+        float | None,
+        _option(
+            "What the biases of an LSTM's forget gates begin as.",
+            MODEL,
+            show_default=f"{TrainingConfig.forget_bias:g}",
+        ),
+    ] = None,
     batch_size: Annotated[
         int, _option("Streams of text that are read side by side.", LEARNING)
     ] = TrainingConfig.batch_size,
@@ -242,6 +247,8 @@ def train_command(
     """
     if embeddings is not None and embedding_size is not None:
         raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
+    if forget_bias is not None and cell != "lstm":
+        raise ConfigError(f"forget-bias is for --cell lstm, not for {cell}")
     if lines and pairs:
         raise ConfigError("--lines and --pairs exclude one another")
     corpus_config = CorpusConfig(
@@ -274,7 +281,7 @@ def train_command(
         momentum=momentum,
         max_gradient_norm=max_gradient_norm,
         initialisation=initialisation,
-        forget_gate_bias=forget_gate_bias,
+        forget_bias=TrainingConfig.forget_bias if forget_bias is None else forget_bias,
         dropout=dropout,
         max_time=max_time,
         max_epochs=max_epochs,

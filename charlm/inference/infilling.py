@@ -13,8 +13,8 @@ from charlm.inference.sampling import draw, next_token_probabilities
 from charlm.inference.scoring import nats_of_items
 from charlm.tokenizers import Tokenizer
 
-FEWEST_DRAWS, MOST_DRAWS = 4, 16  # texts from the seed on, and as many that lead up to the ending
-DRAWN_CHARACTERS = 4000  # in each direction, about
+FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lead up to the ending
+DRAWN_CHARACTERS = 2000  # in each direction, about
 CANDIDATES_PER_DRAW = 4  # of which one is chosen
 OVERLAPS = (
     8,
@@ -72,11 +72,10 @@ def fill(
         }
         new = sorted(found.difference(candidates))
         wanted = min(len(new), draws * CANDIDATES_PER_DRAW - len(candidates))
-        candidates += [new[place] for place in generator.permutation(len(new))[:wanted]]
+        candidates += [new[place] for place in np.linspace(0, len(new) - 1, wanted, dtype=int)]
     texts = [seed + text + ending for text in candidates]
     nats = nats_of_items(forward, tokenizer, texts) + nats_of_items(backward, tokenizer, texts)
-    choice = next_token_probabilities(-nats / 2, SamplingConfig(temperature=config.temperature))
-    return candidates[draw(choice, generator)]
+    return candidates[draw(next_token_probabilities(-nats / 2, config), generator)]
 
 
 def _joined(

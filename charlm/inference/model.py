@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import DEFAULT_LENGTH, ModelConfig, OneWay, SamplingConfig
+from charlm.config import DEFAULT_LENGTH, Direction, ModelConfig, OneWay, SamplingConfig
 from charlm.errors import ConfigError
 from charlm.inference.bidirectional import PseudoScore, pseudo_score
 from charlm.inference.generation import generate, lead_up
@@ -95,12 +95,14 @@ class Model:
         if ending is None and not seed and self.config.direction == "backward":
             ending = ""
         if ending is None:
+            self._require("forward", "a seed text")
             return generate(self.runtime("forward"), self.tokenizer, seed=seed, **how)
-        backward = self.runtime("backward")
         if not seed:
-            return iter([lead_up(backward, self.tokenizer, ending=ending, **how)])
-        forward = self.runtime("forward")
-        return iter([fill(forward, backward, self.tokenizer, seed=seed, ending=ending, **how)])
+            self._require("backward", "an ending")
+            return iter([lead_up(self.runtime("backward"), self.tokenizer, ending=ending, **how)])
+        self._require("both", "a seed text with an ending")
+        networks = self.runtime("forward"), self.runtime("backward")
+        return iter([fill(*networks, self.tokenizer, seed=seed, ending=ending, **how)])
 
     def score(self, text: str, *, direction: OneWay | None = None, name: str = "the text") -> Score:
         """Return how much information `text` is under the model, read from nothing.
@@ -124,7 +126,9 @@ class Model:
         Raises:
             ConfigError: If the model is not one of both directions.
         """
-        return pseudo_score(self.runtime("forward"), self.runtime("backward"), self.tokenizer, text)
+        self._require("both", "a pseudo-likelihood")
+        networks = self.runtime("forward"), self.runtime("backward")
+        return pseudo_score(*networks, self.tokenizer, text)
 
     def runtime(self, direction: OneWay | None = None) -> Runtime:
         """Return the network that reads in a direction; None takes the model's own, or forward.
@@ -133,13 +137,20 @@ class Model:
             ConfigError: If the model lacks the direction.
         """
         direction = direction or self.config.directions[0]
-        if direction not in self._runtimes:
-            raise ConfigError(
-                f"this takes a network that reads {direction}, and the model reads "
-                f"{self.config.direction} only",
-                hint=f"train one with --direction {direction} or --direction both",
-            )
+        self._require(direction, f"reading {direction}")
         return self._runtimes[direction]
+
+    def _require(self, direction: Direction, what: str) -> None:
+        """Raise ConfigError if the model lacks what reads in a direction, or in both."""
+        if self.config.direction in (direction, "both"):
+            return
+        other = "" if direction == "both" else f"--direction {direction} or "
+        raise ConfigError(
+            f"{what} needs a model that reads "
+            f"{'both ways' if direction == 'both' else direction}; this one reads "
+            f"{self.config.direction} only",
+            hint=f"train one with {other}--direction both",
+        )
 
 
 def load(path: str | PathLike[str]) -> Model:

@@ -23,14 +23,17 @@ class Embeddings:
         name: Of the file.
         ids: Tokens that have a vector, shape (found,).
         vectors: Shape (found, E), float32.
-        texts: Tokens that could have had one.
+        found: Words of the vocabulary that have a vector; each is the text of one token or two,
+            with and without a space before it.
+        words: Those that could have had one.
         repeated: Number of words that stood in the file more than once; the first counts.
     """
 
     name: str
     ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
-    texts: int
+    found: int
+    words: int
     repeated: int
 
 
@@ -62,15 +65,17 @@ def read_embeddings(path: Path, tokenizer: Tokenizer) -> Embeddings:
         for token in tokens
     }
     if not rows:
+        kind = "words" if tokenizer.kind == "word" else "tokens"
         raise CorpusError(
-            f"{path} has a vector for none of the vocabulary's {len(wanted):,} words",
-            hint="word vectors suit --tokenizer word",
+            f"{path} has a vector for none of the vocabulary's {len(wanted):,} {kind}",
+            hint=None if tokenizer.kind == "word" else "word vectors suit --tokenizer word",
         )
     return Embeddings(
         name=path.name,
         ids=np.array(list(rows), dtype=np.int64),
         vectors=np.array(list(rows.values())),
-        texts=sum(map(len, wanted.values())),
+        found=sum(word in found or word.lower() in found for word in wanted),
+        words=len(wanted),
         repeated=repeated,
     )
 

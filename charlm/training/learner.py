@@ -74,7 +74,7 @@ class Learner:
             network.initialise(
                 token_counts,
                 recurrent=config.initialisation,
-                forget_gate_bias=config.forget_gate_bias,
+                forget_bias=config.forget_bias,
             )
             text = corpus if direction == "forward" else corpus.mirrored()
             self._readers.append(_Reader(network, text, config, device, precision))

@@ -147,7 +147,7 @@ class LanguageModel(nn.Module):
         token_counts: NDArray[np.int64],
         *,
         recurrent: Initialisation | None = None,
-        forget_gate_bias: float = 1.0,
+        forget_bias: float = 1.0,
     ) -> None:
         """Draw the initial weights from torch's global generator.
 
@@ -161,7 +161,7 @@ class LanguageModel(nn.Module):
                 https://arxiv.org/abs/1312.6120), the identity (Le et al. 2015,
                 https://arxiv.org/abs/1504.00941), or uniform within ±1/√H. None takes the
                 identity for ReLU, else orthogonal ones.
-            forget_gate_bias: Of the LSTM. At 1 it begins by keeping its cell (Gers et al. 2000,
+            forget_bias: Of the LSTM. At 1 it begins by keeping its cell (Gers et al. 2000,
                 Jozefowicz et al. 2015).
         """
         hidden = self.config.hidden_size
@@ -180,7 +180,7 @@ class LanguageModel(nn.Module):
                             nn.init.uniform_(gate, -(hidden**-0.5), hidden**-0.5)
                 bias = tensors[f"recurrent.{layer}.bias"].zero_()
                 if self.config.cell == "lstm":
-                    bias[hidden : 2 * hidden] = forget_gate_bias
+                    bias[hidden : 2 * hidden] = forget_bias
             smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 

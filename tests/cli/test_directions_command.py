@@ -75,9 +75,12 @@ def test_info_tells_the_directions(charlm, trained, verse_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("generate", "--ending", "a"), "this takes a network that reads backward"),
-        (("generate", "--seed", "a", "--ending", "a"), "this takes a network that reads backward"),
-        (("eval", "--direction", "both"), "this takes a network that reads backward"),
+        (("generate", "--ending", "a"), "an ending needs a model that reads backward"),
+        (
+            ("generate", "--seed", "a", "--ending", "a"),
+            "a seed text with an ending needs a model that reads both ways",
+        ),
+        (("eval", "--direction", "both"), "a pseudo-likelihood needs a model that reads both ways"),
     ],
 )
 def test_a_forward_model_has_no_endings(charlm, verse_model_path, arguments, message):

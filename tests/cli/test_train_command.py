@@ -120,6 +120,8 @@ def test_overwrite_overwrites(charlm, verse_path, tmp_path):
         (("good.txt", "--metrics", "no/where"), 1, "error: no/where cannot be written"),
         (("good.txt", "-o", "m", "--threads", "4096"), 2, "error: threads must be at most"),
         (("good.txt", "--hidden-size", "0"), 2, "error: hidden-size must be a whole number"),
+        (("good.txt", "--cell", "gru", "--forget-bias", "2"), 2, "forget-bias is for --cell lstm"),
+        (("good.txt", "--residual"), 2, "residual connections are between layers"),
         (("good.txt", "--dropout", "1"), 2, "error: dropout must be at least 0 and below 1"),
         (("good.txt", "--max-time", "soon"), 2, "'soon' is no duration"),
         (("good.txt", "--optimizer", "magic"), 2, "'magic' is not one of"),

@@ -34,7 +34,7 @@ def test_tokens_find_their_words_without_the_space_and_in_lower_case(file, heade
         258: [4, 5, 6],
         259: pytest.approx([-1, 0, 0.1]),
     }
-    assert (found.texts, found.repeated) == (5, 0)
+    assert (found.found, found.words, found.repeated) == (4, 5, 0)
 
 
 def test_a_word_as_it_is_written_goes_before_its_lower_case(file):
@@ -70,7 +70,7 @@ def test_what_is_broken_is_named_by_its_line(file, text, message):
 def test_a_missing_file_and_a_vocabulary_without_words_are_errors(file, tmp_path):
     with pytest.raises(CorpusError, match="cannot be read: No such file"):
         read_embeddings(tmp_path / "nowhere", TOKENIZER)
-    with pytest.raises(CorpusError, match="for none of the vocabulary's 0 words"):
+    with pytest.raises(CorpusError, match="for none of the vocabulary's 0 tokens"):
         read_embeddings(file("the 1 2\n"), ByteTokenizer())
 
 

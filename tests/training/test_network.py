@@ -65,7 +65,7 @@ def test_a_layer_has_as_many_parameters_as_textbooks_count(cell, gates):
 def initialised(wanted=None, **more):
     """Return each gate's recurrent matrix, shape (gates, 5, 5), and the bias."""
     network = LanguageModel(ModelConfig(embedding_size=3, hidden_size=5, **more), 10)
-    network.initialise(np.arange(11), recurrent=wanted, forget_gate_bias=2.5)
+    network.initialise(np.arange(11), recurrent=wanted, forget_bias=2.5)
     arrays = network.to_arrays()
     return arrays["recurrent.0.weight_hh"].reshape(-1, 5, 5), arrays["recurrent.0.bias"]
 
