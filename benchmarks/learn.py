@@ -31,8 +31,7 @@ from pathlib import Path
 import numpy as np
 
 import charlm
-from charlm.corpus.layout import Passages
-from charlm.inference.scoring import score_passages
+from charlm.inference.scoring import nats_of_items
 
 WINDOW = 256  # characters
 HEADER = (
@@ -58,6 +57,8 @@ def main() -> None:
     options = _options()
     runs = [(name, flags, False) for name, flags in map(_named, options.configuration)]
     runs += [(name, command, True) for name, command in map(_named, options.peer)]
+    if len({name for name, _, _ in runs}) < len(runs):
+        raise SystemExit("every configuration and peer needs a name of its own")
     print(" | ".join(HEADER))
     print(" | ".join("---" for _ in HEADER))
     for text, budget in itertools.product(options.texts, options.budget):
@@ -88,7 +89,7 @@ def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
         lines = map(json.loads, metrics.read_text().splitlines())
         speeds = [line["characters_per_second"] for line in lines if line["split"] == "train"]
     score = speaker.provenance["validation"]
-    held_out = text.read_text(encoding="utf-8")[-score["characters"] :]
+    held_out = text.read_bytes().decode()[-score["characters"] :]
     return Result(
         nats=score["nats"] / score["characters"],
         cold=cold_windows(speaker, held_out) if speaker.config.form == "text" else None,
@@ -118,18 +119,14 @@ def timed(command: list[str]) -> tuple[str, float, float]:
         text = output.read()
     if status:
         raise SystemExit(f"{shlex.join(command)} failed:\n{text}")
-    return text, seconds, usage.ru_maxrss / 1000
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, elsewhere KiB
+    return text, seconds, usage.ru_maxrss * unit / 1e6
 
 
 def cold_windows(model: charlm.Model, text: str) -> float:
     """Return nats per character of consecutive windows of `text`, each read from nothing."""
     windows = [text[place : place + WINDOW] for place in range(0, len(text), WINDOW)]
-    ids = [model.tokenizer.encode(window) for window in windows]
-    bounds = np.cumsum([0, *map(len, ids)])
-    passages = Passages(
-        np.concatenate(ids), model.tokenizer.boundary_id, bounds[:-1], bounds[:-1], bounds[1:]
-    )
-    return float(score_passages(model.runtime(), passages).sum()) / len(text)
+    return float(nats_of_items(model.runtime(), model.tokenizer, windows).sum()) / len(text)
 
 
 def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str]:

@@ -106,8 +106,6 @@ class ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
         _require_choice("residual", self.residual, (False, True))
-        if self.residual and self.num_layers == 1:
-            raise ConfigError("residual connections are between layers; there is one layer")
         _require_choice("direction", self.direction, get_args(Direction))
         _require_choice("tie-weights", self.tie_weights, (False, True))
         _require_choice("form", self.form, get_args(Form))

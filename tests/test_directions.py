@@ -8,7 +8,7 @@ from conftest import learn
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
-from charlm.corpus import encoding, parts
+from charlm.corpus import encoding, ids, parts
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError
@@ -61,6 +61,15 @@ def test_what_leads_up_is_the_mirror_of_what_goes_on(models):
         spoken = forward.generate("gab", length=length, rng_seed=3)
 
         assert backward.generate(ending="bag", length=length, rng_seed=3) == spoken[::-1]
+
+
+@pytest.mark.parametrize("byte", [0x80, 0xC3, 0xF0])
+def test_bytes_that_are_no_characters_come_to_an_end(models, byte):
+    """A model may say nothing but pieces of characters; each becomes U+FFFD, as ever so many."""
+    _, backward, _ = models()
+    backward.runtime()._output_bias[byte] = 1000
+
+    assert backward.generate(ending="a", length=9, temperature=0) == "\ufffd" * 9
 
 
 def test_a_backward_model_speaks_from_the_end_of_a_text(models):
@@ -140,7 +149,7 @@ def test_each_token_is_scored_from_both_sides(models, form):
     """The product of what both networks say of it, over the sum of that product."""
     _, _, both = models(form=form)
     text = "abcahg"
-    ids = both.tokenizer.encode(text)
+    tokens = both.tokenizer.encode(text)
     boundary = both.tokenizer.boundary_id
 
     def logits(direction, read):
@@ -151,24 +160,27 @@ def test_each_token_is_scored_from_both_sides(models, form):
         return runtime.logits(features)[0][:boundary].astype(np.float64)
 
     nats = 0.0
-    for place, token in enumerate(ids):
-        product = np.exp(logits("forward", ids[:place]) + logits("backward", ids[:place:-1]))
+    for place, token in enumerate(tokens):
+        product = np.exp(logits("forward", tokens[:place]) + logits("backward", tokens[:place:-1]))
         nats -= np.log(product[token] / product.sum())
     found = both.pseudo_score(f"{text}\n{text}" if form == "lines" else text)
 
-    assert found.tokens == len(ids) * (2 if form == "lines" else 1)
-    assert found.nats == pytest.approx(nats * found.tokens / len(ids), rel=1e-5)
+    assert found.tokens == len(tokens) * (2 if form == "lines" else 1)
+    assert found.nats == pytest.approx(nats * found.tokens / len(tokens), rel=1e-5)
 
 
 def test_the_pseudo_likelihood_does_not_depend_on_segments(models, monkeypatch):
+    """Also where a segment does not read all of the text, but only what is near."""
     _, _, both = models()
-    whole = both.pseudo_score(TEXT)
-    monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", 5)
-    monkeypatch.setattr(bidirectional, "SEGMENTS_HELD", 3)
-    cut = both.pseudo_score(TEXT)
+    for text, length in ((TEXT, 5), (TEXT * 20, 100)):
+        monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", len(text))
+        whole = both.pseudo_score(text)
+        monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", length)
+        monkeypatch.setattr(bidirectional, "SEGMENTS_HELD", 3)
+        cut = both.pseudo_score(text)
 
-    assert cut.tokens == whole.tokens == len(TEXT)
-    assert cut.nats == pytest.approx(whole.nats, rel=1e-6)
+        assert cut.tokens == whole.tokens == len(text)
+        assert cut.nats == pytest.approx(whole.nats, rel=1e-6)
 
 
 def test_an_empty_text_has_no_pseudo_likelihood(models):
@@ -228,6 +240,16 @@ def items(tmp_path, name, lines):
     path = tmp_path / name
     path.write_text("".join(f"{line}\n" for line in lines))
     return [Document(name, path)]
+
+
+def test_the_mirror_of_lines_is_made_in_pieces(tmp_path, monkeypatch):
+    documents = items(tmp_path, "lines", ["ab", "c", "", "def", "g"] * 5)
+    text = encode_corpus(documents, CorpusConfig(tokenizer="byte", form="lines")).train
+    monkeypatch.setattr(ids, "MIRRORED_AT_ONCE", 3)
+    mirror = text.mirrored()
+
+    assert mirror.ids.tolist() == text.ids.tolist()[::-1]
+    assert mirror.boundaries.tolist() == np.flatnonzero(mirror.ids == 256).tolist()
 
 
 def test_backward_training_is_forward_training_on_the_mirror(tmp_path):

@@ -247,6 +247,8 @@ def train_command(
     """
     if embeddings is not None and embedding_size is not None:
         raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
+    if residual and num_layers == 1:
+        raise ConfigError("residual connections are between layers; there is one layer")
     if forget_bias is not None and cell != "lstm":
         raise ConfigError(f"forget-bias is for --cell lstm, not for {cell}")
     if lines and pairs:

@@ -15,6 +15,8 @@ from charlm.corpus.parts import Part
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
 
+MIRRORED_AT_ONCE = 1 << 20  # boundaries
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedText:
@@ -41,10 +43,12 @@ class EncodedText:
         return len(self.ids) - 1
 
     def mirrored(self) -> "EncodedText":
-        """Return the same text from its end to its beginning, as a view."""
-        return replace(
-            self, ids=self.ids[::-1], boundaries=len(self.ids) - 1 - self.boundaries[::-1]
-        )
+        """Return the same text from its end to its beginning; the ids are a view."""
+        boundaries = ArrayFile(self.boundaries.dtype)
+        for stop in range(len(self.boundaries), 0, -MIRRORED_AT_ONCE):
+            some = self.boundaries[max(0, stop - MIRRORED_AT_ONCE) : stop]
+            boundaries.append(len(self.ids) - 1 - some[::-1])
+        return replace(self, ids=self.ids[::-1], boundaries=boundaries.array)
 
 
 class ArrayFile:
@@ -144,7 +148,7 @@ def count_predictions(form: Form, ids: int, boundaries: NDArray[np.int64]) -> in
         case "lines":
             return ids - 1
         case "pairs":
-            return int((boundaries[2::2] - boundaries[1::2]).sum())
+            return int(boundaries[2::2].sum() - boundaries[1::2].sum())
 
 
 def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer) -> EncodedText:

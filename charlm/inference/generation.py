@@ -13,6 +13,8 @@ from charlm.inference.sampling import draw, next_token_probabilities
 from charlm.tokenizers import StreamDecoder, Tokenizer
 from charlm.wording import visible
 
+MOST_CONTINUING = 3  # bytes 10xxxxxx that continue a character of UTF-8
+
 
 def generate(
     runtime: Runtime,
@@ -73,14 +75,19 @@ def lead_up(
     _check(ending, runtime.config.form, "ending")
     begun = [tokenizer.boundary_id, *tokenizer.encode(ending)[::-1].tolist()]
     tokens: list[int] = []
-    characters = 0
-    if length > 0:
-        for token in _tokens(runtime, begun, config, generator):
-            tokens.append(token)
-            characters += _characters_begun(tokenizer.pieces[token])
-            if characters >= length:
-                break
-    text = tokenizer.decode(reversed(tokens))
+    characters = continuing = 0  # bytes that continue a character which has not begun yet
+    following = _tokens(runtime, begun, config, generator)
+    while characters < length and (token := next(following, None)) is not None:
+        tokens.append(token)
+        piece = tokenizer.pieces[token]
+        if isinstance(piece, int) and piece >> 6 == 0b10:
+            continuing += 1
+            characters += continuing > MOST_CONTINUING  # a byte too many is a character, U+FFFD
+        else:
+            characters += len(piece) if isinstance(piece, str) else 1
+            continuing = 0
+    decoder = StreamDecoder(tokenizer)
+    text = "".join([*map(decoder.push, reversed(tokens)), decoder.finish()])
     return text[max(0, len(text) - length) :]
 
 
@@ -100,9 +107,12 @@ def _tokens(
     *,
     first: NDArray[np.bool_] | None = None,
 ) -> Iterator[int]:
-    """Yield the tokens that follow `begun` until an item ends; `first` says what may come first."""
+    """Yield the tokens that follow `begun` until an item ends; `first` says what may come first.
+
+    The first of `begun` is the boundary.
+    """
     # What was replaced by boundaries has hardly any probability, and would break a line in two.
-    ends = {*begun[:1], *BREAKS[runtime.config.form].encode()}
+    ends = {begun[0], *BREAKS[runtime.config.form].encode()}
     state = runtime.zero_state(1)
     for token in begun:
         features, state = runtime.step(np.array([token]), state)
@@ -141,10 +151,3 @@ def _begins_with_space(runtime: Runtime, tokenizer: Tokenizer) -> NDArray[np.boo
     for token, piece in enumerate(tokenizer.pieces):
         found[token] = piece == ord(" ") or str(piece).startswith(" ")
     return found
-
-
-def _characters_begun(piece: str | int) -> int:
-    """Return how many characters begin in a token: of a byte 1, unless it continues one."""
-    if isinstance(piece, str):
-        return len(piece)
-    return int(piece >> 6 != 0b10)  # in UTF-8 what continues a character is 10xxxxxx

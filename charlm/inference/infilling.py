@@ -16,6 +16,7 @@ from charlm.tokenizers import Tokenizer
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lead up to the ending
 DRAWN_CHARACTERS = 2000  # in each direction, about
 CANDIDATES_PER_DRAW = 4  # of which one is chosen
+CONTEXT = 512  # characters of seed and ending that are read; what is farther off decides nothing
 OVERLAPS = (
     8,
     6,
@@ -58,41 +59,51 @@ def fill(
     Raises:
         ConfigError: If the seed or the ending holds what ends an item.
     """
+    seed, ending = seed[-CONTEXT:], ending[:CONTEXT]
     how: dict[str, Any] = {"length": length, "config": config, "generator": generator}
     draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
     fronts = ["".join(generate(forward, tokenizer, seed=seed, **how)) for _ in range(draws)]
     backs = [lead_up(backward, tokenizer, ending=ending, **how) for _ in range(draws)]
-    candidates: list[str] = []
     is_exact = forward.config.form == "text"
+    found: dict[str, None] = {}  # in order, each once
     for overlap in OVERLAPS:
-        found = {
-            text
+        joins = [
+            (front, kept, back, place)
+            for front in fronts
             for back in backs
-            for text in _joined(seed, fronts, back, overlap, length, is_exact=is_exact)
-        }
-        new = sorted(found.difference(candidates))
-        wanted = min(len(new), draws * CANDIDATES_PER_DRAW - len(candidates))
-        candidates += [new[place] for place in np.linspace(0, len(new) - 1, wanted, dtype=int)]
+            for kept, place in _joins(seed, front, back, overlap, length, is_exact=is_exact)
+        ]
+        wanted = min(len(joins), draws * CANDIDATES_PER_DRAW - len(found))
+        for number in np.linspace(0, len(joins) - 1, wanted, dtype=int):
+            front, kept, back, place = joins[number]
+            found[front[:kept] + back[place:]] = None
+        if len(found) >= draws * CANDIDATES_PER_DRAW:
+            break
+    candidates = list(found)
     texts = [seed + text + ending for text in candidates]
     nats = nats_of_items(forward, tokenizer, texts) + nats_of_items(backward, tokenizer, texts)
     return candidates[draw(next_token_probabilities(-nats / 2, config), generator)]
 
 
-def _joined(
-    seed: str, fronts: list[str], back: str, overlap: int, length: int, *, is_exact: bool
-) -> Iterator[str]:
-    """Yield what begins as one of `fronts` and goes on as `back`, where both share some characters.
+def _joins(
+    seed: str, front: str, back: str, overlap: int, length: int, *, is_exact: bool
+) -> Iterator[tuple[int, int]]:
+    """Yield how much of `front` to keep and where to go on in `back`.
 
-    What they share may begin in the seed.
+    Before both places are the same `overlap` characters, which may begin in the seed.
     """
+    left = seed + front
     places = defaultdict(list)
-    for place in range(overlap, len(back) + 1):
-        places[back[place - overlap : place]].append(place)
-    for front in fronts:
-        left = seed + front
-        for end in range(max(overlap, len(seed)), len(left) + 1):
-            for place in places.get(left[end - overlap : end], ()):
-                kept = end - len(seed)
-                size = kept + len(back) - place
-                if size == length or (size < length and not is_exact):
-                    yield front[:kept] + back[place:]
+    if not is_exact:
+        for place in range(overlap, len(back) + 1):
+            places[back[place - overlap : place]].append(place)
+    for end in range(max(overlap, len(seed)), len(left) + 1):
+        kept, shared = end - len(seed), left[end - overlap : end]
+        if is_exact:
+            place = kept + len(back) - length
+            if overlap <= place and back[place - overlap : place] == shared:
+                yield kept, place
+        else:
+            for place in places.get(shared, ()):
+                if kept + len(back) - place <= length:
+                    yield kept, place

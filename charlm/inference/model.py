@@ -149,7 +149,7 @@ class Model:
             f"{what} needs a model that reads "
             f"{'both ways' if direction == 'both' else direction}; this one reads "
             f"{self.config.direction} only",
-            hint=f"train one with {other}--direction both",
+            hint=None if self.config.form == "pairs" else f"train one with {other}--direction both",
         )
 
 
