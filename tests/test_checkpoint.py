@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from charlm import checkpoint as checkpoint_module
 from charlm import tokenizers
-from charlm.checkpoint import Checkpoint, check_writable, write_atomically
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.parameters import parameters
@@ -311,60 +310,6 @@ def test_a_symbolic_link_stays_one(random_checkpoint, saved, tmp_path):
         Checkpoint.load(saved).arrays["output.bias"]
         == random_checkpoint(scale=2.0).arrays["output.bias"]
     ).all()
-
-
-def test_file_and_directory_reach_the_disk_before_and_after_the_rename(path, monkeypatch):
-    calls = []
-    fsync, replace = os.fsync, os.replace
-    kind = {True: "directory", False: "file"}
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: (calls.append(kind[stat.S_ISDIR(os.fstat(fd).st_mode)]), fsync(fd))
-    )
-    monkeypatch.setattr(
-        type(path), "replace", lambda self, to: (calls.append("rename"), replace(self, to))
-    )
-    write_atomically(path, b"data")
-
-    assert calls == ["file", "rename", "directory"]
-
-
-@pytest.mark.parametrize("operation", ["write", "fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, operation, monkeypatch):
-    before = saved.read_bytes()
-
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
-
-    if operation == "write":
-        monkeypatch.setattr(checkpoint_module, "open", full_disk, raising=False)
-    elif operation == "fsync":
-        monkeypatch.setattr(os, "fsync", fail)
-    else:
-        monkeypatch.setattr(type(saved), "replace", fail)
-    with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
-        write_atomically(saved, b"new")
-
-    assert saved.read_bytes() == before
-    assert os.listdir(saved.parent) == [saved.name]
-
-
-def full_disk(path, mode):
-    """Open a file on which nothing can be written."""
-    file = io.open(path, mode)  # noqa: UP020 – the built-in one is replaced
-    file.close()
-    raise OSError(28, "No space left on device")
-
-
-def test_an_unwritable_place_is_found_before_anything_is_done(tmp_path):
-    with pytest.raises(CheckpointError, match="is a directory"):
-        check_writable(tmp_path)
-    with pytest.raises(CheckpointError, match="does not exist"):
-        check_writable(tmp_path / "nowhere" / "model")
-    with pytest.raises(CheckpointError, match="to -, which is not a regular file"):
-        check_writable(type(tmp_path)("-"))
-    check_writable(tmp_path / "model")
-
-    assert os.listdir(tmp_path) == []
 
 
 SAVE_FOR_EVER = """

@@ -324,7 +324,7 @@ def _unescaped(text: str | None) -> str | None:
 
 def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
     """Find out now, not after an hour, that the model cannot be saved where it should be."""
-    from charlm.checkpoint import check_writable
+    from charlm.atomic import check_writable
 
     if any(Path(name).exists() and output.exists() and output.samefile(name) for name in corpus):
         raise CheckpointError(f"{output} is the text to learn from", hint="choose another --output")
