@@ -144,6 +144,13 @@ def test_lines_are_completed_between_their_ends(models):
     assert not any("\n" in text for text in found)
 
 
+def test_a_line_end_far_off_in_a_seed_or_ending_is_refused(models):
+    _, _, both = models(form="lines")
+    for seed, ending in (("a\n" + "b" * 2000, "c"), ("c", "b" * 2000 + "\na")):
+        with pytest.raises(ConfigError, match="holds a line end"):
+            both.generate(seed, ending=ending, length=3)
+
+
 @pytest.mark.parametrize("form", ["text", "lines"])
 def test_each_token_is_scored_from_both_sides(models, form):
     """The product of what both networks say of it, over the sum of that product."""

@@ -39,7 +39,7 @@ def generate(
     Raises:
         ConfigError: If the seed holds what ends an item.
     """
-    _check(seed, runtime.config.form, "seed text")
+    check_item(seed, runtime.config.form, "seed text")
     form, boundary = runtime.config.form, tokenizer.boundary_id
     # A word has the space before it in its token, so a space at the end is left to the first.
     is_open = form != "pairs" and seed.endswith(" ")
@@ -72,7 +72,7 @@ def lead_up(
     Raises:
         ConfigError: If the ending holds what ends an item.
     """
-    _check(ending, runtime.config.form, "ending")
+    check_item(ending, runtime.config.form, "ending")
     begun = [tokenizer.boundary_id, *tokenizer.encode(ending)[::-1].tolist()]
     tokens: list[int] = []
     characters = continuing = 0  # bytes that continue a character which has not begun yet
@@ -91,7 +91,8 @@ def lead_up(
     return text[max(0, len(text) - length) :]
 
 
-def _check(text: str, form: Form, name: str) -> None:
+def check_item(text: str, form: Form, name: str) -> None:
+    """Raise ConfigError if `text`, which messages call `name`, holds what ends an item."""
     if set(text) & set(BREAKS[form]):
         raise ConfigError(
             f"the {name} {visible(text[:40])!r} holds a line end or a tab, "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from charlm.config import SamplingConfig
-from charlm.inference.generation import generate, lead_up
+from charlm.inference.generation import check_item, generate, lead_up
 from charlm.inference.runtime import Runtime
 from charlm.inference.sampling import draw, next_token_probabilities
 from charlm.inference.scoring import nats_of_items
@@ -17,15 +17,8 @@ FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lea
 DRAWN_CHARACTERS = 2000  # in each direction, about
 CANDIDATES_PER_DRAW = 4  # of which one is chosen
 CONTEXT = 512  # characters of seed and ending that are read; what is farther off decides nothing
-OVERLAPS = (
-    8,
-    6,
-    4,
-    3,
-    2,
-    1,
-    0,
-)  # characters that both texts share where one goes over into the other
+# Characters that both texts share where one goes over into the other; the more, the better.
+OVERLAPS = 8, 6, 4, 3, 2, 1, 0
 
 
 def fill(
@@ -59,6 +52,8 @@ def fill(
     Raises:
         ConfigError: If the seed or the ending holds what ends an item.
     """
+    for text, name in ((seed, "seed text"), (ending, "ending")):
+        check_item(text, forward.config.form, name)
     seed, ending = seed[-CONTEXT:], ending[:CONTEXT]
     how: dict[str, Any] = {"length": length, "config": config, "generator": generator}
     draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
