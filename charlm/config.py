@@ -186,8 +186,6 @@ class TrainingConfig:
     forget_bias: float = 1.0  # of an LSTM, at the start
     # On the embedding, between layers and before the output; None lets the plan choose.
     dropout: float | None = None
-    # A network that never starts from nothing can run away when it must: see `Streams`.
-    restart_probability: float = 0.02  # per stream and window
     max_time: float | None = None  # seconds of training, validation included
     max_epochs: float | None = None
     max_steps: int | None = None
@@ -210,7 +208,6 @@ class TrainingConfig:
             _require_choice("initialisation", self.initialisation, get_args(Initialisation))
         _require("forget-bias", self.forget_bias, at_least=-100, at_most=100)
         _require("dropout", self.dropout, at_least=0, below=1)
-        _require("restart-probability", self.restart_probability, at_least=0, below=1)
         _require("max-time", self.max_time, above=0)
         _require("max-epochs", self.max_epochs, above=0)
         if self.max_steps is not None:

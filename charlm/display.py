@@ -145,17 +145,16 @@ class TrainingDisplay:
             say(self._console, Text(visible(text)))
 
     def _line(self, progress: "Progress") -> str:
-        plan = self._required_plan()
         return (
-            f"step {progress.step:,} of {plan.steps:,}: "
+            f"step {progress.step:,} of {progress.steps:,}: "
             f"training {progress.bits_per_character:.3f} bits per character, "
             f"{quantity(progress.characters_per_second)} characters/s, "
             f"{duration(self._seconds_left(progress))} left"
         )
 
-    def _seconds_left(self, progress: "Progress") -> float:
-        plan = self._required_plan()
-        return progress.seconds / progress.step * (plan.steps - progress.step)
+    @staticmethod
+    def _seconds_left(progress: "Progress") -> float:
+        return progress.seconds / progress.step * (progress.steps - progress.step)
 
     def _required_plan(self) -> "Plan":
         if self._plan is None:
@@ -163,13 +162,13 @@ class TrainingDisplay:
         return self._plan
 
     def _picture(self) -> Group:
-        plan, progress = self._required_plan(), self._progress
-        done = progress.step if progress else 0
+        progress = self._progress
+        done, steps = (progress.step, progress.steps) if progress else (0, 1)
         bar = Table.grid(padding=(0, 1))
         left = f"{duration(self._seconds_left(progress))} left" if progress else ""
         bar.add_row(
-            ProgressBar(total=plan.steps, completed=done, width=30),
-            Text(f"{100 * done / plan.steps:3.0f} %"),
+            ProgressBar(total=steps, completed=done, width=30),
+            Text(f"{100 * done / steps:3.0f} %"),
             Text(left),
         )
         rows = Table.grid(padding=(0, 2))

@@ -220,27 +220,35 @@ def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
     mirror = train.mirrored()
     around = 2 * (9 * 100 + 1)  # twice the characters and the boundary
     forward = train.read(0, 0, around)[::-1].tolist()
-    starts = [mirror.start(number, 4) for number in range(4)]
+    last = len(train._parts) - 1
+    starts = [mirror.start(mirror.pool(0), number, 2) for number in range(2)]
 
-    assert mirror.read(0, 0, around).tolist() == forward
-    assert [part for part, _ in starts] == [0, 2, 4, 6]
-    part, place = starts[2]
-    before = sum(len(mirror._ids_of(number)) for number in range(part)) + place
+    assert mirror.read(last, 0, around).tolist() == forward
+    assert [list(mirror.pool(number).parts) for number in range(3)] == [
+        [6, 3, 0],
+        [7, 4, 1],
+        [8, 5, 2],
+    ]
+    assert [part for part, _ in starts] == [6, 3]
+    part, place = starts[1]
+    before = sum(len(mirror._ids_of(number)) for number in range(last, part, -1)) + place
     assert mirror.read(part, place, 50).tolist() == forward[before : before + 50]
     assert mirror._places is train._places  # what one encodes, the other has
 
 
-def test_streams_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
+def test_segments_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "PART_BYTES", 100)
     documents = []
     for number, length in enumerate((60, 90, 50, 80, 95)):
         path = tmp_path / f"{number}.txt"
         path.write_text("x" * length)
         documents.append(Document(path.name, path))
-    corpus = encode_corpus(documents, CorpusConfig(tokenizer="byte"), documents[:1])
+    mirror = encode_corpus(
+        documents, CorpusConfig(tokenizer="byte"), documents[:1]
+    ).train.mirrored()
 
     # Half of 375 bytes is 187; 95 + 80 come before the 50 of which it is in.
-    assert corpus.mirrored().train.start(1, 2) == (2, (187 - 95 - 80) * 51 // 50)
+    assert mirror.start(mirror.pool(0), 1, 2) == (2, (187 - 95 - 80) * 51 // 50)
 
 
 def items(tmp_path, name, lines):

@@ -11,7 +11,7 @@ from charlm import tokenizers
 from charlm.config import CorpusConfig
 from charlm.corpus.ids import EncodedText, RunningText, encode_parts
 from charlm.corpus.items import BOUNDARIES, BREAKS, encode_items, lines_of
-from charlm.corpus.parts import Extent, Part, cut_into_parts
+from charlm.corpus.parts import Extent, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
 from charlm.errors import CorpusError
 from charlm.tokenizers import Tokenizer
@@ -90,17 +90,16 @@ def _encode_running_text(
     parts = cut_into_parts(train, config.document_separator)
     if not parts:
         raise CorpusError("there is nothing to learn from but document separators")
-    sample = _sample(parts)
-    tokenizer = _learn(
-        config, (text for number in sample for text, _ in parts[number].texts()), reserved=""
-    )
+    pools = max(1, round(sum(part.bytes for part in parts) / SAMPLE_BYTES))
+    sample = (text for part in parts[::pools] for text, _ in part.texts())
+    tokenizer = _learn(config, sample, reserved="")
     separated = 0
     if config.document_separator is not None:
         separated = sum(part.ends for part in cut_into_parts(whole, config.document_separator))
     return Corpus(
         config=config,
         tokenizer=tokenizer,
-        train=RunningText(parts, tokenizer, sample),
+        train=RunningText(parts, tokenizer, pools),
         validation=encode_parts(cut_into_parts(held_out, config.document_separator), tokenizer),
         facts=facts,
         items=separated,
@@ -153,12 +152,6 @@ def _learn(config: CorpusConfig, texts: Iterator[str], *, reserved: str) -> Toke
     return tokenizers.learn(
         config.tokenizer, texts, vocab_size=config.vocab_size, reserved=reserved
     )
-
-
-def _sample(parts: Sequence[Part]) -> range:
-    """Return the numbers of parts, spread evenly, that make up SAMPLE_BYTES, or of all."""
-    size = sum(part.bytes for part in parts)
-    return range(0, len(parts), max(1, round(size / SAMPLE_BYTES)))
 
 
 def _names(facts: Sequence[DocumentFacts]) -> str:

@@ -159,28 +159,48 @@ def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer) -> EncodedText:
     return file.encoded("text", characters=characters)
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Some parts of a text, spread evenly over it.
+
+    Attributes:
+        parts: Their numbers, in the order in which they are read.
+        starts: Where each begins in the pool, in bytes, and the pool's end, shape (parts + 1,).
+    """
+
+    parts: range
+    starts: NDArray[np.int64]
+
+    @property
+    def bytes(self) -> int:
+        """Size of the text in all of them."""
+        return int(self.starts[-1])
+
+
 class RunningText:
     """The ids of a running text, encoded part by part when they are first read.
 
     Figures come from a sample, and are exact if the sample is all of the text.
 
     Attributes:
+        pools: Into how many pools the parts are dealt out; the first is the sample.
         tokens: Number of ids, boundaries included.
         characters: Of the raw text.
         predictions: Ids without boundaries, which are not predicted.
         token_counts: How often each id occurs in the sample, the boundary last, shape (V + 1,).
     """
 
-    def __init__(self, parts: Sequence[Part], tokenizer: Tokenizer, sample: Iterable[int]) -> None:
+    def __init__(self, parts: Sequence[Part], tokenizer: Tokenizer, pools: int) -> None:
+        """Take the parts, of which the first pool is the sample; see `pool`."""
         self._parts, self._tokenizer = parts, tokenizer
         self._file = IdFile(tokenizer)
         self._places: dict[int, tuple[int, int]] = {}  # of parts in the file
         self._step = 1  # −1 from the end to the beginning
-        # Where each part begins in the text, in bytes, and the text's end.
-        self._starts = np.cumsum([0, *(part.bytes for part in parts)])
+        self.pools = pools
+        sample = range(0, len(parts), pools)
         characters = sum(self._encode(number) for number in sample)
-        sampled = sum(parts[number].bytes for number in self._places)
-        scale = self._starts[-1] / sampled
+        sampled = sum(parts[number].bytes for number in sample)
+        scale = sum(part.bytes for part in parts) / sampled
         self.token_counts = self._file.token_counts
         self.tokens = round(len(self._file) * scale)
         self.characters = round(characters * scale)
@@ -190,39 +210,44 @@ class RunningText:
         """Return the same text from its end to its beginning; what one encodes, both have."""
         other = copy.copy(self)
         other._step = -self._step
-        other._starts = self._starts[-1] - self._starts[::-1]
         return other
 
-    def start(self, number: int, count: int) -> tuple[int, int]:
-        """Return the part and the place in it where stream `number` of `count` begins."""
-        position = number * int(self._starts[-1]) // count
-        part = int(self._starts.searchsorted(position, side="right")) - 1
-        inside = position - int(self._starts[part])
-        size = int(self._starts[part + 1] - self._starts[part])
+    def pool(self, number: int) -> "Pool":
+        """Return every so-manieth part: where to read when few are to be encoded."""
+        parts = range(number, len(self._parts), self.pools)[:: self._step]
+        # Where each part begins in the pool, in bytes, and the pool's end.
+        return Pool(parts, np.cumsum([0, *(self._parts[part].bytes for part in parts)]))
+
+    def start(self, pool: "Pool", number: int, count: int) -> tuple[int, int]:
+        """Return the part and the place in it where segment `number` of `count` begins."""
+        position = number * pool.bytes // count
+        which = int(pool.starts.searchsorted(position, side="right")) - 1
+        inside = position - int(pool.starts[which])
+        size = int(pool.starts[which + 1] - pool.starts[which])
+        part = pool.parts[which]
         return part, inside * len(self._ids_of(part)) // size
 
     def read(self, part: int, place: int, count: int) -> Ids:
         """Return `count` ids from a place on, which may lie beyond the part.
 
-        After the last part comes the first.
+        After the last part comes the first; in the mirror it is the other way round.
         """
         if len(self._places) == len(self._parts):
             place %= len(self._file)  # nothing is gained by going round more often
         while place >= len(self._ids_of(part)):
             place -= len(self._ids_of(part))
-            part = (part + 1) % len(self._parts)
+            part = (part + self._step) % len(self._parts)
         found: list[Ids] = []
         while count > 0:
             found.append(self._ids_of(part)[place : place + count])
             count -= len(found[-1])
-            place, part = 0, (part + 1) % len(self._parts)
+            place, part = 0, (part + self._step) % len(self._parts)
         return np.concatenate(found)
 
     def _ids_of(self, part: int) -> Ids:
-        number = part if self._step > 0 else len(self._parts) - 1 - part
-        if number not in self._places:
-            self._encode(number)
-        start, stop = self._places[number]
+        if part not in self._places:
+            self._encode(part)
+        start, stop = self._places[part]
         return self._file.ids[start:stop][:: self._step]
 
     def _encode(self, part: int) -> int:

@@ -3,11 +3,12 @@
 network       the torch module and its initial weights
 embeddings    word vectors to start from
 hardware      device, precision and threads
-optimization  optimizer, schedule
+optimization  the optimizers
+schedule      the learning rate along a run, and its length
 loss          cross-entropy, over all outputs or a sample
 learner       one step of learning, one pass of validation
 memory        how the gradient depends on the distance
-plan          how many steps, from the text's size and the budget
+plan          what to train, from the text's size and the budget
 events        what happens in a run
 loop          runs the plan and yields what happens; prints nothing
 """

@@ -14,6 +14,7 @@ class Progress:
 
     Attributes:
         step: Steps taken so far.
+        steps: All steps of the run; while the rate does not fall yet, an estimate if time ends it.
         epoch: How often the training text has been read.
         seconds: Since training began, validation included.
         nats_per_token: Mean loss over the steps since the last report.
@@ -25,6 +26,7 @@ class Progress:
     """
 
     step: int
+    steps: int
     epoch: float
     seconds: float
     nats_per_token: float

@@ -33,6 +33,7 @@ def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
             boundary_id,
             batch_size=config.batch_size,
             bptt_length=config.bptt_length,
+            rng_seed=config.rng_seed,
         )
     return Batches(
         corpus.train,
@@ -145,7 +146,6 @@ class _Reader:
         precision: torch.dtype,
     ) -> None:
         self.network = network
-        self._restart_probability = config.restart_probability
         self._device, self._precision = device, precision
         self._boundary_id = corpus.tokenizer.boundary_id
         self._layout = lay_out(corpus, config)
@@ -162,9 +162,7 @@ class _Reader:
         window = self._layout.window(step)
         inputs = torch.from_numpy(window.inputs).to(self._device)
         targets = torch.from_numpy(window.targets).to(self._device)
-        state = None
-        if self._layout.carries_state:
-            state = self._restart_some_streams(inputs, generator)
+        state = self._carried_state(inputs) if self._layout.carries_state else None
         self.network.train()
         with self._autocast():
             features, state = self.network.read(inputs, state)
@@ -228,21 +226,12 @@ class _Reader:
             enabled=self._precision != torch.float32,
         )
 
-    def _restart_some_streams(
-        self, inputs: Tensor, generator: np.random.Generator
-    ) -> RecurrentState | None:
-        """Put a few streams back to the start of a text, in place.
-
-        A network that only ever sees carried state can fall from the zero state into an
-        attractor that it never leaves; every generated text and every scored line starts there.
-        """
+    def _carried_state(self, inputs: Tensor) -> RecurrentState | None:
+        """Return the state of streams that read on; it is nothing where a segment starts."""
         if self._state is None:
             return None
-        drawn = generator.random(len(inputs)) < self._restart_probability
-        restarted = torch.from_numpy(drawn).to(self._device)
-        inputs[restarted, 0] = self._boundary_id
-        kept = (~restarted).float()[None, :, None]
-        return [tuple(vector * kept for vector in layer) for layer in self._state]
+        reads_on = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
+        return [tuple(vector * reads_on for vector in layer) for layer in self._state]
 
 
 def _mixed(rng_seed: int, step: int) -> int:

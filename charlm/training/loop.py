@@ -5,6 +5,7 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,17 @@ from charlm.inference.model import Model
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.learner import Learner
-from charlm.training.optimization import scheduled_share
 from charlm.training.plan import Plan
+from charlm.training.schedule import Schedule
 
 REPORT_INTERVAL = 10  # steps
-PATIENCE = 5  # validations without a better one
+# A run ends early when so many validations, and this share of all steps, brought nothing better.
+PATIENCE, PATIENCE_SHARE = 5, 0.25
 SAMPLE_LENGTH = 120  # characters
 
-# The planned steps may take longer than was measured, but not much longer than was allowed.
+VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
+
+# The steps may turn out slower when their number is fixed already, but not by much.
 TOLERANCE = 1.1
 
 
@@ -57,21 +61,21 @@ def train(
     )
     run = _Run(corpus, plan, learner)
     ending: Ending = "complete"
-    for step in range(plan.steps):
+    while run.step != run.schedule.steps:
         if should_stop():
             ending = "stopped"
             break
         if run.is_late:
             ending = "time is up"
             break
-        rate = plan.config.peak_learning_rate * scheduled_share(step, plan.steps)
-        run.losses.append(learner.step(step, rate))
-        run.step = step + 1
-        if run.step % REPORT_INTERVAL == 0 or run.step == plan.steps:
-            yield run.report(rate)
-        if run.step % plan.validation_interval == 0 and run.step < plan.steps:
-            yield run.validate()
-            if run.validations_since_best >= PATIENCE:
+        run.take_step()
+        is_last = run.step == run.schedule.steps
+        if run.step % REPORT_INTERVAL == 0 or is_last:
+            yield run.report()
+        if run.step >= run.next_validation and not is_last:
+            with run.paused():
+                yield run.validate()
+            if run.is_hopeless:
                 ending = "no improvement"
                 break
     if run.step > run.validated_step:
@@ -93,12 +97,62 @@ class _Run:
     def __init__(self, corpus: Corpus, plan: Plan, learner: Learner) -> None:
         self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
+        self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
         self.step = 0
         self.validated_step = -1
-        self.validations_since_best = 0
+        self.next_validation = plan.validation_interval
+        self._validations_since_best = 0
         self._corpus, self._plan, self._learner = corpus, plan, learner
+        self._learning_rate = 0.0
         self._best: Validation | None = None
+        self._validations, self._seconds_of_validations = 0, 0.0
         self._started = self._reported = time.perf_counter()
+
+    def take_step(self) -> None:
+        """Learn from the next window; find out whether the rate must fall from here on."""
+        if self.schedule.steps is None and self._must_fall():
+            self.schedule.fall(self.step)
+        peak = self._plan.config.peak_learning_rate
+        self._learning_rate = peak * self.schedule.share(self.step)
+        self.losses.append(self._learner.step(self.step, self._learning_rate))
+        self.step += 1
+
+    def _must_fall(self) -> bool:
+        """Tell whether there is only just enough time, or steps, left for the rate to fall in."""
+        steps = self.schedule.steps_if_falling(self.step)
+        if steps == self._plan.most_steps:
+            return True
+        return self.seconds + self._seconds_to(steps) >= (self._plan.seconds or math.inf)
+
+    def _seconds_to(self, step: int) -> float:
+        """Estimate the seconds from here to `step`, with its validation."""
+        if self.step == 0:
+            return 0.0
+        a_step = (self.seconds - self._seconds_of_validations) / self.step
+        a_validation = self._seconds_of_validations / max(1, self._validations)
+        left = step - self.step
+        by_growth = math.log(step / self.step) / math.log(VALIDATION_GROWTH)
+        validations = 1 + min(by_growth, left / self._plan.validation_interval)
+        return left * a_step + validations * a_validation
+
+    @property
+    def expected_steps(self) -> int:
+        """All steps of the run; before the rate falls, as many as the pace so far lets expect."""
+        if self.schedule.steps is not None:
+            return self.schedule.steps
+        steps = self._plan.steps
+        if self._plan.seconds is not None and self.step > 0:
+            steps = round(self.step * self._plan.seconds / self.seconds)
+        return max(self.step, min(steps, self._plan.most_steps or steps))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count the time of what is done inside, saving included, as that of a validation."""
+        before = time.perf_counter()
+        yield
+        self._reported = time.perf_counter()
+        self._seconds_of_validations += self._reported - before
+        self._validations += 1
 
     @property
     def seconds(self) -> float:
@@ -106,8 +160,16 @@ class _Run:
 
     @property
     def is_late(self) -> bool:
-        allowed = self._plan.config.max_time
-        return allowed is not None and self.seconds > TOLERANCE * allowed
+        return self.seconds > TOLERANCE * (self._plan.seconds or math.inf)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether validation has not improved for long."""
+        without = self.step - self.best.step
+        return (
+            self._validations_since_best >= PATIENCE
+            and without >= PATIENCE_SHARE * self.expected_steps
+        )
 
     @property
     def epoch(self) -> float:
@@ -119,7 +181,7 @@ class _Run:
             raise RuntimeError("nothing has been validated yet")
         return self._best
 
-    def report(self, learning_rate: float) -> Progress:
+    def report(self) -> Progress:
         """Look at the losses since the last report, which waits for the device."""
         values = [float(loss) for loss, _ in self.losses]
         norms = np.array([float(norm) for _, norm in self.losses])
@@ -138,11 +200,12 @@ class _Run:
         characters_per_step = plan.tokens_per_step * plan.characters / plan.tokens
         return Progress(
             step=self.step,
+            steps=self.expected_steps,
             epoch=self.epoch,
             seconds=self.seconds,
             nats_per_token=nats,
             bits_per_character=nats / math.log(2) * plan.predictions / plan.characters,
-            learning_rate=learning_rate,
+            learning_rate=self._learning_rate,
             gradient_norm=float(norms[-1]),
             clipped_share=self.clipped_share(norms),
             characters_per_second=len(values) * characters_per_step / elapsed,
@@ -156,15 +219,19 @@ class _Run:
         """Score the held-out text; keep the model if it is the best so far."""
         nats = self._learner.validate()
         self.validated_step = self.step
+        self.next_validation = max(
+            self.step + self._plan.validation_interval, math.ceil(VALIDATION_GROWTH * self.step)
+        )
         if not math.isfinite(nats):
             raise TrainingError(
                 f"the validation score after step {self.step} is {nats}: training has diverged",
                 hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
             )
         is_best = self._best is None or nats < self._best.nats
-        self.validations_since_best = 0 if is_best else self.validations_since_best + 1
+        self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         checkpoint = self._checkpoint(nats)
-        sample = self._sample(Model(checkpoint))
+        with np.errstate(all="ignore"):  # weights that are about to diverge
+            sample = self._sample(Model(checkpoint))
         nats_per_character = nats / self._corpus.validation.characters
         validation = Validation(
             step=self.step,
@@ -178,7 +245,6 @@ class _Run:
         )
         if is_best:
             self._best = validation
-        self._reported = time.perf_counter()  # validating is not learning
         return validation
 
     def _sample(self, model: Model) -> str:
@@ -222,7 +288,7 @@ class _Run:
                 "threads": torch.get_num_threads(),
             },
             "steps": self.step,
-            "planned_steps": plan.steps,
+            "planned_steps": self.expected_steps,
             "epochs": round(self.epoch, 4),
             "seconds": round(self.seconds, 3),
             "charlm_version": importlib.metadata.version("charlm"),

@@ -1,13 +1,9 @@
-"""Optimizer and schedule."""
-
-import math
+"""The optimizers."""
 
 import torch
 from torch import nn
 
 from charlm.config import TrainingConfig
-
-WARM_UP = 0.05  # of all steps
 
 
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -30,19 +26,3 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
             )
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, alpha=0.99)
-
-
-def scheduled_share(step: int, steps: int) -> float:
-    """Return the share of the peak learning rate at `step`, in (0, 1].
-
-    Linear warm-up over the first 5 % of all steps, then half a cosine towards zero
-    (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983).
-
-    Args:
-        step: The step that is about to be taken, from 0.
-        steps: All steps of the run.
-    """
-    warm_up = max(1, round(WARM_UP * steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))

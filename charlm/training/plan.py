@@ -2,9 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import torch
 
@@ -22,9 +20,7 @@ from charlm.training.loss import LARGEST_SOFTMAX
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
 MEASURED_SHARE = 0.03  # of the time budget
-MEASURED_WINDOWS = 8  # of validation
-PLANNED_SHARE = 0.97  # of the time budget; the rest is for a machine that slows down
-MOST_VALIDATIONS = 20  # in one run
+PLANNED_SHARE = 0.98  # of the time budget; the rest is for a machine that slows down
 # A validation token costs about a fourth of a training token, so that validation takes at most
 # about a sixteenth of the time.
 TRAINED_PER_VALIDATED = 4
@@ -41,9 +37,10 @@ class Plan:
         config: Settings, with the batch size that fits the text.
         device: Where to compute.
         precision: Type of the matrix products.
-        steps: Steps to take, to which the schedule is fitted.
-        validation_interval: Steps between validations; there is one after the last step, too.
-        seconds: How long it should take; None if that was not measured.
+        steps: Steps to take; if time ends the run, an estimate.
+        most_steps: Steps after which the run ends in any case; None if time alone ends it.
+        seconds: How long it may take, validation included; None without a time budget.
+        validation_interval: Steps between two validations, at least.
         parameters: Trained values of the network.
         memory: Estimate of the process's peak, in bytes.
         characters: Of the training text; of pairs, of the targets.
@@ -58,8 +55,9 @@ class Plan:
     device: torch.device
     precision: torch.dtype
     steps: int
-    validation_interval: int
+    most_steps: int | None
     seconds: float | None
+    validation_interval: int
     parameters: int
     memory: int
     characters: int
@@ -75,11 +73,10 @@ class Plan:
 
 
 def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Plan:
-    """Return the plan for a text and a budget.
+    """Return the plan for a text and a budget; whatever is given stays as it is.
 
     With a time budget, the speed is measured over a few steps of a network that is thrown away
-    after; the number of steps follows from it. So a run of N planned steps is the run that
-    `max_steps=N` gives, weight for weight.
+    after. It tells what kind of run this will be; how many steps it takes is found out on the way.
     """
     started = time.perf_counter()
     tokens = corpus.train.tokens
@@ -88,41 +85,42 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
         form=corpus.config.form,
         document_separator=corpus.config.document_separator,
     )
-    config = replace(config, batch_size=_fitting_batch(config, tokens))
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
-    config = replace(config, learning_rate=_fitting_rate(config, model))
+    config = replace(
+        config,
+        batch_size=max(1, min(config.batch_size, tokens // config.bptt_length)),
+        learning_rate=_fitting_rate(config, model),
+    )
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     per_step = lay_out(corpus, config).tokens_per_step
     limits = [] if config.max_steps is None else [config.max_steps]
     if config.max_epochs is not None:
         limits.append(max(1, round(config.max_epochs * tokens / per_step)))
-
-    def interval(steps: int) -> int:
-        affordable = int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
-        return max(1, -(-steps // MOST_VALIDATIONS), affordable)
-
-    speed = None
+    most_steps = min(limits, default=None)
+    seconds = None
     if config.max_time is not None:
         dropout = MANY_EPOCHS_DROPOUT if config.dropout is None else config.dropout
         learner = Learner(
             corpus, model, replace(config, dropout=dropout), device=device, precision=precision
         )
-        speed = _measure(learner, config.max_time)
-        left = PLANNED_SHARE * config.max_time - (time.perf_counter() - started)
-        limits.append(_fit(left, speed, interval))
+        a_step = _measure(learner, MEASURED_SHARE * config.max_time)
+        seconds = PLANNED_SHARE * config.max_time - (time.perf_counter() - started)
+        limits.append(max(1, int(seconds / a_step)))
     steps = min(limits)
     if config.dropout is None:
         config = replace(config, dropout=_fitting_dropout(steps * per_step / tokens))
+    affordable = int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
     return Plan(
         model=model,
         config=config,
         device=device,
         precision=precision,
         steps=steps,
-        validation_interval=interval(steps),
-        seconds=None if speed is None else speed.of(steps, interval(steps)),
+        most_steps=most_steps,
+        seconds=seconds,
+        validation_interval=max(1, affordable),
         parameters=parameter_count(model, corpus.tokenizer.vocab_size),
         memory=_memory(model, config, corpus.tokenizer.vocab_size),
         characters=corpus.train.characters,
@@ -133,9 +131,17 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
     )
 
 
-def _fitting_batch(config: TrainingConfig, tokens: int) -> int:
-    """Return as many streams as are wanted and the text has windows for."""
-    return max(1, min(config.batch_size, tokens // config.bptt_length))
+def _measure(learner: Learner, most_seconds: float) -> float:
+    """Return the seconds of a step, from a few with a learning rate of nothing."""
+    steps: list[float] = []
+    while len(steps) < SLOW_STEPS + MOST_MEASURED:
+        before = time.perf_counter()
+        learner.step(len(steps), 0.0)[0].item()
+        steps.append(time.perf_counter() - before)
+        enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
+        if enough or (len(steps) > 1 and sum(steps) > 4 * most_seconds):  # each takes seconds
+            break
+    return statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :])
 
 
 def _fitting_rate(config: TrainingConfig, model: ModelConfig) -> float:
@@ -158,50 +164,6 @@ def _fitting_dropout(epochs: float) -> float:
     without, 1.532 with 0.2) and of the ferry tales (11 epochs: 1.25 without, 1.16 with 0.3).
     """
     return MANY_EPOCHS_DROPOUT if epochs >= MANY_EPOCHS else 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Speed:
-    """Seconds that one step and one validation take."""
-
-    step: float
-    validation: float
-
-    def of(self, steps: int, interval: int) -> float:
-        """Return the seconds that a run takes, with a validation after the last step, too."""
-        return steps * self.step + (1 + steps // interval) * self.validation
-
-
-def _measure(learner: Learner, max_time: float) -> _Speed:
-    """Take a few steps with a learning rate of nothing, and a little validation."""
-    share = MEASURED_SHARE * max_time
-    steps: list[float] = []
-    while len(steps) < SLOW_STEPS + MOST_MEASURED:
-        before = time.perf_counter()
-        learner.step(len(steps), 0.0)[0].item()
-        steps.append(time.perf_counter() - before)
-        enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > share
-        if enough or (len(steps) > 1 and sum(steps) > 4 * share):  # each step takes seconds
-            break
-    windows: list[float] = []
-    before = time.perf_counter()
-    for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
-        windows.append(time.perf_counter() - before)
-        before = time.perf_counter()
-        if sum(windows) > share:
-            break
-    return _Speed(
-        step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
-        validation=learner.validation_window_count * statistics.median(windows[1:] or windows),
-    )
-
-
-def _fit(seconds: float, speed: _Speed, interval: Callable[[int], int]) -> int:
-    """Return the most steps that, with their validations, fit into `seconds`."""
-    steps = max(1, int(seconds / speed.step))
-    while steps > 1 and speed.of(steps, interval(steps)) > seconds:
-        steps -= max(1, steps // 200)
-    return steps
 
 
 def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:

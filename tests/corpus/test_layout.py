@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.config import CorpusConfig
-from charlm.corpus import parts
+from charlm.corpus import layout, parts
 from charlm.corpus.encoding import encode_corpus
-from charlm.corpus.ids import EncodedText
+from charlm.corpus.ids import EncodedText, Pool
 from charlm.corpus.layout import Batches, Passages, Streams, segments
 from charlm.corpus.reading import Document
 
@@ -19,7 +19,7 @@ BOUNDARY = 256
 def streams_of(tmp_path):
     """Fold texts into streams; nothing of them is held out."""
 
-    def build(*texts, batch_size, bptt_length):
+    def build(*texts, batch_size, bptt_length, rng_seed=0):
         documents = []
         for number, text in enumerate(texts):
             path = tmp_path / f"{number}.txt"
@@ -27,7 +27,13 @@ def streams_of(tmp_path):
             documents.append(Document(path.name, path))
         config = CorpusConfig(tokenizer="byte")
         corpus = encode_corpus(documents, config, validation=documents)
-        return Streams(corpus.train, BOUNDARY, batch_size=batch_size, bptt_length=bptt_length)
+        return Streams(
+            corpus.train,
+            BOUNDARY,
+            batch_size=batch_size,
+            bptt_length=bptt_length,
+            rng_seed=rng_seed,
+        )
 
     return build
 
@@ -36,30 +42,37 @@ def letters(ids):
     return "".join("■" if token == BOUNDARY else chr(token) for token in ids)
 
 
-def test_streams_are_folded_as_the_drawing_shows(streams_of, monkeypatch):
+def test_streams_read_segments_as_the_drawing_shows(streams_of, monkeypatch):
     monkeypatch.setattr("charlm.corpus.encoding.SMALLEST_CORPUS", 1)
-    streams = streams_of("to be or not", batch_size=3, bptt_length=2)
-    windows = [streams.window(step) for step in range(3)]
+    monkeypatch.setattr(layout, "STREAM_SEGMENT", 6)
+    streams = streams_of("to be, or not to be: that", batch_size=2, bptt_length=3, rng_seed=14)
+    windows = [streams.window(step) for step in range(4)]
 
-    assert [[letters(row) for row in window.targets] for window in windows] == [
-        ["to", "e ", " n"],
-        [" b", "or", "ot"],
-        ["e ", " n", "■t"],
+    assert [[letters(window.inputs[row]) for window in windows] for row in range(2)] == [
+        ["■to", " be", "■t ", "to "],
+        ["■th", "■ o", "r n", "■e:"],
     ]
-    assert [[letters(row) for row in window.inputs] for window in windows] == [
-        ["■t", "■e", "■ "],
-        ["o ", " o", "no"],
-        ["be", "r ", "t■"],
+    assert [[letters(window.targets[row]) for window in windows] for row in range(2)] == [
+        ["to ", "be,", "t t", "o b"],
+        ["tha", " or", " no", "e: "],
     ]
-    assert windows[2].counts.tolist() == [[True, True], [True, True], [False, True]]
+    assert all(window.counts.all() for window in windows)
+
+
+def test_what_precedes_a_boundary_does_not_predict_it(streams_of):
+    streams = streams_of("x" * 40, batch_size=1, bptt_length=41)
+    window = streams.window(0)
+
+    assert letters(window.targets[0]).count("■") == 1
+    assert (window.counts == (window.targets != BOUNDARY)).all()
 
 
 @pytest.mark.parametrize("part_bytes", [1 << 20, 40, 7])
 @pytest.mark.parametrize(("batch_size", "bptt_length"), [(1, 5), (3, 16), (7, 64)])
-def test_a_stream_reads_on_through_all_parts_and_documents(
+def test_a_segment_reads_on_through_all_parts_and_documents(
     streams_of, monkeypatch, part_bytes, batch_size, bptt_length
 ):
-    """Wherever a text was cut into parts, each stream reads the whole circle from its start."""
+    """Wherever a text was cut into parts, a segment is a piece of the one circle they make."""
     monkeypatch.setattr(parts, "PART_BYTES", part_bytes)
     texts = ["".join(chr(97 + (n * n) % 26) for n in range(143)) + "\nend\n", "another " * 6]
     circle = "".join(f"{text}■" for text in texts)
@@ -68,30 +81,73 @@ def test_a_stream_reads_on_through_all_parts_and_documents(
     windows = [streams.window(step) for step in range(steps)]
 
     for row in range(batch_size):
-        read = "".join(letters(window.targets[row]) for window in windows)
-        start = (2 * circle).index(read[: len(circle)])
-        assert read == (5 * circle)[start : start + len(read)]
-        inputs = "".join(letters(window.inputs[row]) for window in windows)
-        assert inputs == "■" + read[:-1]
+        segments_read = [""]
+        for window in windows:
+            inputs, targets = letters(window.inputs[row]), letters(window.targets[row])
+            assert inputs[1:] == targets[:-1]
+            if inputs[0] == "■" and segments_read[-1][-1:] != "■":
+                segments_read.append("")
+            else:
+                assert inputs[0] == (segments_read[-1][-1:] or "■")
+            segments_read[-1] += targets
+        assert all(each in 9 * circle for each in segments_read)
 
 
-@given(length=st.integers(1, 30), batch_size=st.integers(1, 7), bptt_length=st.integers(1, 9))
-def test_an_epoch_reads_every_id_equally_often(length, batch_size, bptt_length):
-    """Streams that start at equal distances read all places once between them."""
+@given(
+    segments_=st.integers(1, 30),
+    windows=st.integers(1, 5),
+    batch_size=st.integers(1, 7),
+    bptt_length=st.integers(1, 9),
+    rng_seed=st.integers(0, 3),
+)
+def test_an_epoch_reads_every_id_equally_often(
+    segments_, windows, batch_size, bptt_length, rng_seed
+):
+    """In the mean over streams that are still in the middle of their segments."""
 
     class Text:
-        tokens = length * batch_size * bptt_length  # whole windows
+        tokens = segments_ * windows * bptt_length  # whole segments
+        pools = 1
 
-        def start(self, number, count):
+        def pool(self, number):
+            return Pool(range(1), np.array([0, self.tokens]))
+
+        def start(self, pool, number, count):
             return 0, number * self.tokens // count
 
         def read(self, part, place, count):
             return (place + np.arange(count)) % self.tokens
 
-    streams = Streams(Text(), 10**9, batch_size=batch_size, bptt_length=bptt_length)
-    read = np.concatenate([streams.window(step).targets.ravel() for step in range(length)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "STREAM_SEGMENT", windows * bptt_length)
+        streams = Streams(
+            Text(), 10**9, batch_size=batch_size, bptt_length=bptt_length, rng_seed=rng_seed
+        )
+        # As many epochs as there are streams: whole turns of all of them.
+        steps = segments_ * windows
+        starts = [stream * windows // batch_size for stream in range(batch_size)]
+        read = [
+            streams.window(step).targets[stream]
+            for stream in range(batch_size)
+            for step in range(windows - starts[stream], windows - starts[stream] + steps)
+        ]
 
-    assert np.bincount(read, minlength=Text.tokens).tolist() == [1] * Text.tokens
+    counts = np.bincount(np.concatenate(read), minlength=Text.tokens)
+    assert counts.sum() == batch_size * Text.tokens
+    assert counts.min() >= batch_size - 2
+    assert counts.max() <= batch_size + 2
+
+
+def test_each_epoch_has_an_order_of_its_own(streams_of):
+    streams = streams_of("abcdefghij" * 1000, batch_size=1, bptt_length=64)
+    segments_read = 10_001 // 512
+    orders = [
+        [streams._segment(epoch * segments_read + number) for number in range(segments_read)]
+        for epoch in range(2)
+    ]
+
+    assert len({place for _, place in orders[0]}) == segments_read
+    assert {place for _, place in orders[0]}.isdisjoint(place for _, place in orders[1])
 
 
 def longest_first(passages):

@@ -128,7 +128,7 @@ def test_one_to_many_a_label_is_told_and_words_come(items_of):
         for kind in letters
         for _ in range(600)
     ]
-    model = learnt(items_of, lines, steps=150)
+    model = learnt(items_of, lines, steps=500)
     for kind, alphabet in letters.items():
         words = [answer(model, kind, rng_seed, temperature=0.8) for rng_seed in range(30)]
 
@@ -155,7 +155,7 @@ def test_many_to_many_strings_are_reversed(items_of):
 
 
 def test_lines_end_where_lines_end(items_of):
-    model = learnt(items_of, ["ab", "abab", "ababab"] * 200, form="lines", steps=120)
+    model = learnt(items_of, ["ab", "abab", "ababab"] * 200, form="lines", steps=250)
     lines = [model.generate(rng_seed=rng_seed, temperature=0.5) for rng_seed in range(40)]
 
     assert set(lines) == {"ab", "abab", "ababab"}

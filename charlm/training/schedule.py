@@ -1,0 +1,47 @@
+"""The learning rate along a run, and how long the run is."""
+
+WARM_UP = 20  # steps
+FALL = 0.75  # share of all steps over which the rate falls
+
+
+class Schedule:
+    """A linear warm-up, a level, and a straight line to nothing.
+
+          ┌──╲
+         ╱     ╲            How many steps there will be must be known when the rate begins to
+        ╱        ╲          fall, not before: a run that has an hour measures for 15 minutes
+       ╱           ╲        how fast it is.
+       0  ¼          all steps
+
+    So a run that a time ended is, weight for weight, the run of as many steps. The shape is that
+    of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392), with a longer fall.
+
+    Attributes:
+        steps: All steps of the run; None until that is known.
+    """
+
+    def __init__(self, most_steps: int | None, *, is_timed: bool) -> None:
+        """Take the most steps there may be, None for any number, and whether time may end them.
+
+        Args:
+            most_steps: None for any number.
+            is_timed: Whether there may be fewer.
+        """
+        self._most_steps = most_steps
+        self.steps = None if is_timed else most_steps
+
+    def share(self, step: int) -> float:
+        """Return the share of the peak learning rate at `step`, from 0, in (0, 1]."""
+        share = min(1.0, (step + 1) / WARM_UP)
+        if self.steps is not None:
+            share = min(share, (self.steps - step) / (FALL * self.steps))
+        return share
+
+    def steps_if_falling(self, step: int) -> int:
+        """Return how many steps the run would have if the rate began to fall at `step`."""
+        steps = max(step + 1, round(step / (1 - FALL)))
+        return steps if self._most_steps is None else min(steps, self._most_steps)
+
+    def fall(self, step: int) -> None:
+        """Let the rate fall from `step` on."""
+        self.steps = self.steps_if_falling(step)

@@ -1,0 +1,43 @@
+"""The rate rises, stays and falls; a run whose end is fixed late is the run of as many steps."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.training.schedule import FALL, WARM_UP, Schedule
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing():
+    schedule = Schedule(1000, is_timed=False)
+    shares = [schedule.share(step) for step in range(1000)]
+    level = round(1000 * (1 - FALL))
+
+    assert shares[0] == pytest.approx(1 / WARM_UP)
+    assert shares[WARM_UP - 1 : level + 1] == [1.0] * (level - WARM_UP + 2)
+    assert shares[round(1000 * (1 - FALL / 2))] == pytest.approx(0.5)
+    assert shares[-1] == pytest.approx(1 / (1000 * FALL))
+    assert shares[level:] == sorted(shares[level:], reverse=True)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 50])
+def test_the_shortest_runs_have_a_schedule(steps):
+    schedule = Schedule(steps, is_timed=False)
+
+    assert all(0 < schedule.share(step) <= 1 for step in range(steps))
+
+
+@given(fall=st.integers(0, 5000), most=st.one_of(st.none(), st.integers(1, 6000)))
+def test_a_run_whose_end_is_fixed_late_is_the_run_of_as_many_steps(fall, most):
+    late = Schedule(most, is_timed=True)
+    shares = []
+    while late.steps is None:
+        if len(shares) == fall or late.steps_if_falling(len(shares)) == most:
+            late.fall(len(shares))
+        else:
+            shares.append(late.share(len(shares)))
+    shares += [late.share(step) for step in range(len(shares), late.steps)]
+    known = Schedule(late.steps, is_timed=False)
+
+    assert most is None or late.steps <= most
+    assert len(shares) == late.steps
+    assert shares == [known.share(step) for step in range(late.steps)]
