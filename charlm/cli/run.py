@@ -1,7 +1,7 @@
 """One run of `charlm train`: encode, learn, show what happens, save each better model."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import typer
 
 from charlm.cli.metrics import Metrics
-from charlm.cli.signals import Stop, stop_signals
+from charlm.cli.signals import stop_signals
 from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig, TrainingConfig
 from charlm.errors import TrainingError
 from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
+    from charlm.checkpoint import Checkpoint
     from charlm.corpus.encoding import Corpus
     from charlm.corpus.reading import Document
     from charlm.display import TrainingDisplay
     from charlm.training.embeddings import Embeddings
+    from charlm.training.events import Finished, Progress, Validation
     from charlm.training.plan import Plan
 
 
@@ -27,13 +29,15 @@ def encode(
     validation_texts: list["Document"],
     config: CorpusConfig,
     *,
+    start: "Checkpoint | None" = None,
     note: Callable[[str], None],
 ) -> "Corpus":
     """Return the corpus; `note` is told what a user may want to know of it."""
     from charlm.corpus.encoding import encode_corpus
     from charlm.tokenizers.base import BYTES
 
-    corpus = encode_corpus(texts, config, validation_texts)
+    tokenizer = None if start is None else start.tokenizer
+    corpus = encode_corpus(texts, config, validation_texts, tokenizer=tokenizer)
     for facts in corpus.facts:
         if facts.has_byte_order_mark:
             note(f"{facts.name} begins with a byte order mark, which was dropped")
@@ -51,6 +55,7 @@ def run(
     config: TrainingConfig,
     *,
     embeddings: Path | None,
+    start: "Checkpoint | None" = None,
     output: Path,
     metrics: Path | None,
     quiet: bool,
@@ -65,6 +70,7 @@ def run(
             vectors = _read_embeddings(embeddings, corpus, display)
             model = replace(model, embedding_size=vectors.vectors.shape[1])
         from charlm.training.hardware import prepare
+        from charlm.training.loop import train
         from charlm.training.plan import make_plan
 
         prepare(config.threads)
@@ -78,27 +84,27 @@ def run(
             display.note("stopped before training began; nothing is saved")
         else:
             display.planned(plan)
-            _learn(corpus, plan, vectors, stop, display, log, output)
+            events = train(
+                corpus, plan, embeddings=vectors, start=start, should_stop=stop.is_wanted
+            )
+            _follow(events, plan, display, log, output)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
 
 
-def _learn(
-    corpus: "Corpus",
+def _follow(
+    events: "Iterator[Progress | Validation | Finished]",
     plan: "Plan",
-    embeddings: "Embeddings | None",
-    stop: Stop,
     display: "TrainingDisplay",
     log: Metrics,
     output: Path,
 ) -> None:
-    """Train, show what happens, and save each model that is better than all before."""
+    """Show what happens, and save each model that is better than all before."""
     from charlm.training.events import Finished, Progress, Validation
-    from charlm.training.loop import train
 
     is_saved = False
     try:
-        for event in train(corpus, plan, embeddings=embeddings, should_stop=stop.is_wanted):
+        for event in events:
             log.append(event)
             match event:
                 case Progress():

@@ -1,5 +1,6 @@
 """`charlm train`: learn from texts and keep the best model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ import typer
 
 from charlm.cli.options import parse_duration
 from charlm.cli.run import encode, run
+from charlm.cli.start import load_start
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
@@ -38,6 +40,11 @@ def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
+def _unescaped(text: str) -> str:
+    r"""Return a text in which \n, \r and \t became what they stand for."""
+    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
+
+
 CorpusArgument = Annotated[
     list[str],
     typer.Argument(
@@ -50,6 +57,7 @@ CorpusArgument = Annotated[
 
 
 def train_command(
+    context: typer.Context,
     corpus: CorpusArgument,
     output: Annotated[
         Path, _option("Where to save the best model.", MACHINE, "--output", "-o", metavar="FILE")
@@ -83,6 +91,7 @@ def train_command(
             "Stands between documents in a file and belongs to none; \\n, \\r and \\t are line "
             "end, carriage return and tab.",
             TEXT,
+            parser=_unescaped,
             metavar="TEXT",
         ),
     ] = None,
@@ -100,6 +109,15 @@ def train_command(
             "Words or subwords that are tokens, at most; others are spelled.",
             TEXT,
             show_default=f"{DEFAULT_WORDS:,} words; subwords: square root of the text's length",
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        _option(
+            "Go on from this model, with its tokenizer, size and weights, on another text.",
+            MODEL,
+            "--from",
+            metavar="MODEL",
         ),
     ] = None,
     cell: Annotated[
@@ -257,7 +275,7 @@ def train_command(
         tokenizer=tokenizer,
         vocab_size=vocab_size,
         form="lines" if lines else "pairs" if pairs else "text",
-        document_separator=_unescaped(document_separator),
+        document_separator=document_separator,
         validation_fraction=validation_fraction,
     )
     model = ModelConfig.for_tokenizer(
@@ -272,8 +290,19 @@ def train_command(
         tie_weights=tie_weights,
         form=corpus_config.form,
     )
+    begun = None
+    if start is not None:
+        begun = load_start(context, start)
+        model = begun.config
+        corpus_config = replace(
+            corpus_config,
+            tokenizer=begun.tokenizer.kind,
+            form=model.form,
+            document_separator=model.document_separator,
+        )
     if bptt_length is None:
-        bptt_length = WORD_BPTT_LENGTH if tokenizer == "word" else TrainingConfig.bptt_length
+        is_words = corpus_config.tokenizer == "word"
+        bptt_length = WORD_BPTT_LENGTH if is_words else TrainingConfig.bptt_length
     config = TrainingConfig(
         batch_size=batch_size,
         bptt_length=bptt_length,
@@ -301,12 +330,13 @@ def train_command(
     # A long text is read while it is learnt from, so stdin's copy must live as long as that.
     with open_documents(corpus) as texts, open_documents(held_out) as validation_texts:
         note = _silent if quiet else show_note
-        encoded = encode(texts, validation_texts, corpus_config, note=note)
+        encoded = encode(texts, validation_texts, corpus_config, start=begun, note=note)
         run(
             encoded,
             model,
             config,
             embeddings=embeddings,
+            start=begun,
             output=output,
             metrics=metrics,
             quiet=quiet,
@@ -315,11 +345,6 @@ def train_command(
 
 def _silent(text: str) -> None:
     del text
-
-
-def _unescaped(text: str | None) -> str | None:
-    r"""Return a text in which \n, \r and \t became what they stand for."""
-    return text and text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:

@@ -42,12 +42,15 @@ def encode_corpus(
     documents: Sequence[Document],
     config: CorpusConfig,
     validation: Sequence[Document] = (),
+    *,
+    tokenizer: Tokenizer | None = None,
 ) -> Corpus:
     """Read the documents, learn the tokenizer from the training part, encode both parts.
 
     Of a running text the last `validation_fraction` is held out, of lines and pairs every
     n-th, unless `validation` names texts of its own for that. The vocabulary is the training
-    part's, so the validation score holds for characters that were never seen.
+    part's, so the validation score holds for characters that were never seen. A `tokenizer` that
+    is given is taken instead; what it lacks is spelled.
 
     Raises:
         CorpusError: If a text is not UTF-8, no pairs where pairs are wanted, or too little.
@@ -61,7 +64,7 @@ def encode_corpus(
             hint="a model gets interesting from some 50,000 characters on",
         )
     encode = _encode_running_text if config.form == "text" else _encode_items
-    corpus = encode(documents, facts, config, validation)
+    corpus = encode(documents, facts, config, validation, tokenizer)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
     return corpus
@@ -72,6 +75,7 @@ def _encode_running_text(
     facts: tuple[DocumentFacts, ...],
     config: CorpusConfig,
     validation: Sequence[Document],
+    tokenizer: Tokenizer | None,
 ) -> Corpus:
     whole = [_extent(document, each) for document, each in zip(documents, facts, strict=True)]
     if validation:
@@ -92,7 +96,7 @@ def _encode_running_text(
         raise CorpusError("there is nothing to learn from but document separators")
     pools = max(1, round(sum(part.bytes for part in parts) / SAMPLE_BYTES))
     sample = (text for part in parts[::pools] for text, _ in part.texts())
-    tokenizer = _learn(config, sample, reserved="")
+    tokenizer = tokenizer or _learn(config, sample, reserved="")
     separated = 0
     if config.document_separator is not None:
         separated = sum(part.ends for part in cut_into_parts(whole, config.document_separator))
@@ -111,6 +115,7 @@ def _encode_items(
     facts: tuple[DocumentFacts, ...],
     config: CorpusConfig,
     validation: Sequence[Document],
+    tokenizer: Tokenizer | None,
 ) -> Corpus:
     characters = sum(each.characters for each in facts)
     fraction = min(config.validation_fraction, config.max_validation_characters / characters)
@@ -126,7 +131,7 @@ def _encode_items(
         return (held for _, held in lines_of(documents, fraction, is_pairs=is_pairs))
 
     texts = ("\n".join(lines) + "\n" for lines in training_lines())
-    tokenizer = _learn(config, texts, reserved=BREAKS[config.form])
+    tokenizer = tokenizer or _learn(config, texts, reserved=BREAKS[config.form])
     train = encode_items(training_lines(), tokenizer, config.form)
     if not train.tokens:
         raise CorpusError(f"{_names(facts)} has no lines to learn from")

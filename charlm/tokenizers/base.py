@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.config import TokenizerKind
+
 Ids = NDArray[np.unsignedinteger[Any]]
 
 BYTES = 256
@@ -21,7 +23,7 @@ FEWEST_OCCURRENCES = 2  # in the training text, for a character or word to be a 
 class Tokenizer(ABC):
     """A fixed vocabulary and the lossless way between text and ids in [0, vocab_size)."""
 
-    kind: str
+    kind: TokenizerKind
     pieces: Sequence[str | int]  # what each id stands for: a text, or a byte in [0, 256)
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
@@ -59,6 +60,7 @@ class Learner:
         device: torch.device,
         precision: torch.dtype,
         embeddings: Embeddings | None = None,
+        start: Checkpoint | None = None,
     ) -> None:
         self._config = config
         torch.manual_seed(config.rng_seed)
@@ -77,6 +79,8 @@ class Learner:
                 recurrent=config.initialisation,
                 forget_bias=config.forget_bias,
             )
+            if start is not None:
+                network.load_arrays(start.one_way(direction).arrays)
             text = corpus if direction == "forward" else corpus.mirrored()
             self._readers.append(_Reader(network, text, config, device, precision))
         self.networks = nn.ModuleList(reader.network for reader in self._readers)

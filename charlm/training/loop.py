@@ -38,6 +38,7 @@ def train(
     plan: Plan,
     *,
     embeddings: Embeddings | None = None,
+    start: Checkpoint | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress | Validation | Finished]:
     """Train as planned and yield progress, validations and, last, how it ended.
@@ -46,6 +47,7 @@ def train(
         corpus: What `encode_corpus` returned.
         plan: What `make_plan` returned for it.
         embeddings: Word vectors to start from.
+        start: A model of the same config and tokenizer to start from; it is validated first.
         should_stop: Asked before every step; True ends the run after one more validation.
 
     Raises:
@@ -58,9 +60,13 @@ def train(
         device=plan.device,
         precision=plan.precision,
         embeddings=embeddings,
+        start=start,
     )
-    run = _Run(corpus, plan, learner)
+    run = _Run(corpus, plan, learner, start)
     ending: Ending = "complete"
+    if start is not None:
+        with run.paused():
+            yield run.validate()
     while run.step != run.schedule.steps:
         if should_stop():
             ending = "stopped"
@@ -94,7 +100,9 @@ def train(
 class _Run:
     """What a run remembers between events."""
 
-    def __init__(self, corpus: Corpus, plan: Plan, learner: Learner) -> None:
+    def __init__(
+        self, corpus: Corpus, plan: Plan, learner: Learner, start: Checkpoint | None
+    ) -> None:
         self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
         self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
@@ -103,6 +111,14 @@ class _Run:
         self.next_validation = plan.validation_interval
         self._validations_since_best = 0
         self._corpus, self._plan, self._learner = corpus, plan, learner
+        self._origin: dict[str, Any] = {}
+        if start is not None:
+            self._origin = {
+                "from": {
+                    "weights_sha256": start.weights_sha256,
+                    "corpus": start.provenance.get("corpus", []),
+                }
+            }
         self._learning_rate = 0.0
         self._best: Validation | None = None
         self._validations, self._seconds_of_validations = 0, 0.0
@@ -274,6 +290,7 @@ class _Run:
                 }
                 for facts in self._corpus.facts
             ],
+            **self._origin,
             "train": {"characters": plan.characters, "tokens": plan.predictions},
             "validation": {
                 "characters": validation.characters,
