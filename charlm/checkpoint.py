@@ -12,6 +12,8 @@ A checkpoint is a plain safetensors file, so every tool that knows the format op
   are the forward network's; the backward one has the same embedding, and all else under the same
   names after `backward.`.
 * `tokenizer.model`, uint8, is a SentencePiece model where the tokenizer has one.
+* `dynamic_rate.` before each of these names, shape (rows,), float32: learning rates for dynamic
+  evaluation, of all parameters or of none.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
   `config`, `tokenizer`, `provenance`, and `sha256`, a hash of all of these and of every tensor's
   name, shape and bytes. (One entry, because safetensors writes several in any order.)
@@ -45,6 +47,7 @@ from charlm.tokenizers import Tokenizer
 
 FORMAT = 1
 KEY = "charlm"
+RATE = "dynamic_rate."  # before the name of the parameter that it is for
 TOKENIZER_MODEL = "tokenizer.model"
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -59,12 +62,15 @@ class Checkpoint:
         tokenizer: Text ⇄ ids.
         arrays: Every parameter by name, float32, shapes as `config.parameters` lists them.
         provenance: Where it comes from: corpus, training settings, steps, score. JSON.
+        dynamic_rates: Learning rates for dynamic evaluation, by row of every parameter, float32,
+            shape (rows,); or nothing.
     """
 
     config: ModelConfig
     tokenizer: Tokenizer
     arrays: Arrays
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    dynamic_rates: Arrays = field(default_factory=dict)
 
     @property
     def weights_sha256(self) -> str:
@@ -81,11 +87,27 @@ class Checkpoint:
             raise KeyError(direction)
         if self.config.direction == direction:
             return self
-        prefix = BACKWARD if direction == "backward" else ""
         config = replace(self.config, direction=direction)
         names = [each.name for each in parameters(config, self.tokenizer.vocab_size)]
-        arrays = {name: self.arrays[name if name == SHARED else prefix + name] for name in names}
-        return replace(self, config=config, arrays=arrays)
+        arrays, rates = (
+            {name: held[self._name(name, direction)] for name in names} if held else {}
+            for held in (self.arrays, self.dynamic_rates)
+        )
+        return replace(self, config=config, arrays=arrays, dynamic_rates=rates)
+
+    def _name(self, name: str, direction: OneWay) -> str:
+        """Return what a parameter of one direction's network is called among those of all."""
+        is_second = self.config.direction == "both" and direction == "backward"
+        return BACKWARD + name if is_second and name != SHARED else name
+
+    def with_dynamic_rates(self, rates: Mapping[OneWay, Arrays]) -> "Checkpoint":
+        """Return the checkpoint with learning rates for each direction; the first's embedding."""
+        named = {
+            self._name(name, direction): array
+            for direction in reversed(self.config.directions)
+            for name, array in rates[direction].items()
+        }
+        return replace(self, dynamic_rates=named)
 
     def save(self, path: Path) -> None:
         """Write the file so that `path` holds the previous or the new one at every instant.
@@ -102,7 +124,7 @@ class Checkpoint:
         }
         arrays: dict[str, NDArray[Any]] = {
             name: np.ascontiguousarray(array) for name, array in self.arrays.items()
-        }
+        } | {RATE + name: array for name, array in self.dynamic_rates.items()}
         if self.tokenizer.binary:
             arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
         facts["sha256"] = _digest(facts, arrays)
@@ -156,7 +178,18 @@ class Checkpoint:
         arrays.pop(TOKENIZER_MODEL, None)
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{path} holds weights that are not finite numbers")
-        return cls(config=config, tokenizer=tokenizer, arrays=arrays, provenance=provenance)
+        rates = {name: array for name, array in arrays.items() if name.startswith(RATE)}
+        if any((array <= 0).any() for array in rates.values()):
+            raise CheckpointError(
+                f"{path} is damaged: it holds learning rates that are not above 0"
+            )
+        return cls(
+            config=config,
+            tokenizer=tokenizer,
+            arrays={name: array for name, array in arrays.items() if name not in rates},
+            provenance=provenance,
+            dynamic_rates={name.removeprefix(RATE): array for name, array in rates.items()},
+        )
 
 
 def _refuse_what_is_no_checkpoint(path: Path) -> None:
@@ -181,6 +214,8 @@ def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -
     """Compare what the header claims with what the config implies, before any tensor is read."""
     wanted = {parameter.name: parameter.shape for parameter in parameters(config, vocab_size)}
     names = set(file.keys()) - {TOKENIZER_MODEL}
+    if any(name.startswith(RATE) for name in names):
+        wanted |= {RATE + name: shape[:1] for name, shape in wanted.items()}
     if names != set(wanted):
         odd = sorted(names ^ set(wanted))[0]
         problem = "lacks" if odd in wanted else "has an unknown"

@@ -44,11 +44,12 @@ def recognise(head: bytes) -> str | None:
     Plain text without a mark of its own is not known, except UTF-16: every other byte of an
     ASCII text in it is NUL.
     """
+    # First of all, for the length that it begins with may look like any signature.
+    if head[4:16].strip(b"\x00").startswith(b"{") and head[8:9] == b"{":
+        return "a safetensors file"
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
-    if head[4:16].strip(b"\x00").startswith(b"{") and head[8:9] == b"{":
-        return "a safetensors file"
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
     for zeros, letters in ((head[0::2], head[1::2]), (head[1::2], head[0::2])):

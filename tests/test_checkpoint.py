@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,16 @@ def test_any_tool_that_knows_safetensors_opens_it(saved):
     from safetensors.numpy import load_file
 
     assert load_file(saved)["output.bias"].shape == (256 + 8,)
+
+
+def test_the_length_of_a_header_may_look_like_a_pickle(random_checkpoint, path):
+    """Lengths of 640, 896, 1,152 and 1,408 begin with the bytes of pickles."""
+    for pad in range(0, 512, 8):
+        replace(random_checkpoint(), provenance={"note": "x" * pad}).save(path)
+        Checkpoint.load(path)
+        if path.read_bytes()[:2] in (b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            return
+    pytest.fail("no header had such a length")
 
 
 def test_a_missing_model_is_an_error_with_the_cure(path):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,10 @@ import typer
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
 from charlm.config import Direction, OneWay
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from charlm.checkpoint import Checkpoint
     from charlm.inference.model import Model
 
 NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
@@ -37,26 +39,45 @@ DirectionOption = Annotated[
 ]
 
 
+DynamicOption = Annotated[
+    bool,
+    typer.Option(
+        "--dynamic",
+        help="Score each text also by a model that goes on learning from it, each piece scored "
+        "before it is learnt from: dynamic_nats. Loads PyTorch and takes its time.",
+    ),
+]
+
+
 def eval_command(
     texts: TextArgument = None,
     model: ModelOption = None,
     direction: DirectionOption = None,
+    dynamic: DynamicOption = False,
     json: JsonOption = False,
 ) -> None:
     """Score texts: how much information they are under the model.
 
     Example: charlm eval -m model.safetensors unseen.txt --json
     """
+    from charlm.checkpoint import Checkpoint
     from charlm.corpus.reading import open_documents  # NumPy, which --help does not need
-    from charlm.inference.model import load
+    from charlm.inference.model import Model
 
+    if dynamic and direction == "both":
+        raise ConfigError("--dynamic reads in one direction", hint="leave out --direction both")
     with open_documents(texts or ["-"]) as documents:
-        judge = load(model_path(model))
+        checkpoint = Checkpoint.load(model_path(model))
+        judge = Model(checkpoint)
         read = (("".join(document.read_text()), document.name) for document in documents)
         if direction == "both":
             figures = _pseudo_figures(judge, (text for text, _ in read))
         else:
-            figures = _figures(judge, read, direction)
+            adaptive = None
+            if dynamic:
+                judge.runtime(direction)  # which says if there is none of that direction
+                adaptive = checkpoint.one_way(direction or checkpoint.config.directions[0])
+            figures = _figures(judge, read, direction, adaptive)
     if json:
         write_json(figures)
         return
@@ -67,17 +88,28 @@ def eval_command(
 
 
 def _figures(
-    judge: "Model", texts: Iterable[tuple[str, str]], direction: OneWay | None
+    judge: "Model",
+    texts: Iterable[tuple[str, str]],
+    direction: OneWay | None,
+    adaptive: "Checkpoint | None",
 ) -> dict[str, float | None]:
-    """Return the figures of texts with names, read in one direction."""
+    """Return the figures of texts with names, read in one direction.
+
+    With an adaptive model there are those of dynamic evaluation, too.
+    """
     from charlm.inference.scoring import Score
 
-    score = Score()
+    score, dynamic = Score(), Score()
     for text, name in texts:
-        score += judge.score(text, direction=direction, name=name)
+        static = judge.score(text, direction=direction, name=name)
+        score += static
+        if adaptive is not None:
+            from charlm.training.adaptation import dynamic_nats
+
+            dynamic += replace(static, nats=dynamic_nats(adaptive, text, name=name))
     if score.characters == 0:
         raise CorpusError(NOTHING_TO_SCORE)
-    return {
+    figures = {
         "nats": score.nats,
         "tokens": score.tokens,
         "characters": score.characters,
@@ -87,6 +119,13 @@ def _figures(
         "bits_per_character": score.bits_per_character,
         "bits_per_byte": score.bits_per_byte,
     }
+    if adaptive is not None:
+        figures |= {
+            "dynamic_nats": dynamic.nats,
+            "dynamic_nats_per_token": dynamic.nats_per_token,
+            "dynamic_bits_per_character": dynamic.bits_per_character,
+        }
+    return figures
 
 
 def _pseudo_figures(judge: "Model", texts: Iterable[str]) -> dict[str, float | None]:

@@ -115,6 +115,8 @@ def _follow(
                         is_saved = True
                     display.validated(event)
                 case Finished():
+                    if event.best.best is not None:
+                        event.best.best.save(output)
                     display.finished(event, output, _generate_line(output, plan.model))
     except TrainingError:
         if is_saved:

@@ -7,6 +7,7 @@ optimization  the optimizers
 schedule      the learning rate along a run, and its length
 loss          cross-entropy, over all outputs or a sample
 learner       one step of learning, one pass of validation
+adaptation    dynamic evaluation: learning from what was scored
 memory        how the gradient depends on the distance
 plan          what to train, from the text's size and the budget
 events        what happens in a run

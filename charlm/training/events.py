@@ -73,7 +73,8 @@ class Finished:
             was asked to stop.
         step: Steps taken.
         seconds: Since training began.
-        best: The best validation.
+        best: The best validation; its model can learn from what it scores, unless the run was
+            stopped.
         median_gradient_norm: Of all steps, before clipping; NaN if there was none.
         clipped_share: Share of all steps whose gradient was clipped.
     """

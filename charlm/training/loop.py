@@ -6,6 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
+from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.learner import Learner
@@ -86,12 +88,16 @@ def train(
                 break
     if run.step > run.validated_step:
         yield run.validate()
+    best = run.best
+    if ending != "stopped" and best.best is not None:
+        adapted = with_dynamic_rates(best.best, corpus, plan.config, run.step)
+        best = replace(best, best=adapted)
     norms = np.array(run.gradient_norms)
     yield Finished(
         ending=ending,
         step=run.step,
         seconds=run.seconds,
-        best=run.best,
+        best=best,
         median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
         clipped_share=run.clipped_share(norms),
     )

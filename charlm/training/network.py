@@ -168,7 +168,7 @@ class LanguageModel(nn.Module):
         if recurrent is None:
             recurrent = "identity" if self.config.nonlinearity == "relu" else "orthogonal"
         with torch.no_grad():
-            tensors = self._tensors()
+            tensors = self.tensors()
             for layer in range(self.config.num_layers):
                 for gate in torch.split(tensors[f"recurrent.{layer}.weight_hh"], hidden):
                     match recurrent:
@@ -201,16 +201,16 @@ class LanguageModel(nn.Module):
         """Return a copy of every parameter under its checkpoint name, float32."""
         return {
             name: tensor.detach().float().cpu().numpy().copy()
-            for name, tensor in self._tensors().items()
+            for name, tensor in self.tensors().items()
         }
 
     def load_arrays(self, arrays: Arrays) -> None:
         """Take over parameters that `to_arrays` returned."""
         with torch.no_grad():
-            for name, tensor in self._tensors().items():
+            for name, tensor in self.tensors().items():
                 tensor.copy_(torch.from_numpy(arrays[name]))
 
-    def _tensors(self) -> Mapping[str, Tensor]:
+    def tensors(self) -> Mapping[str, Tensor]:
         """Return the trained tensors by checkpoint name, in the order of `parameters`."""
         named = dict(self.named_parameters())
         found: dict[str, Tensor] = {}

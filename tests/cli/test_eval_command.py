@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,34 @@ def test_a_text_that_is_not_utf8_is_an_error(judge):
 
     assert result.returncode == 1
     assert b"error: stdin is not UTF-8: byte 0xff at offset 3" in result.stderr
+
+
+def test_dynamic_figures_stand_beside_the_static_ones(judge, text):
+    static = json.loads(judge(text, text, "--json").stdout)
+    found = json.loads(judge(text, text, "--dynamic", "--json").stdout)
+
+    assert list(found)[-3:] == [
+        "dynamic_nats",
+        "dynamic_nats_per_token",
+        "dynamic_bits_per_character",
+    ]
+    assert {name: found[name] for name in static} == static
+    assert 0 < found["dynamic_nats"] < static["nats"] * 1.1
+    assert found["dynamic_nats_per_token"] == found["dynamic_nats"] / found["tokens"]
+    alone = json.loads(judge(text, "--dynamic", "--json").stdout)
+    assert found["dynamic_nats"] == pytest.approx(2 * alone["dynamic_nats"])  # each from the start
+
+
+def test_both_directions_are_not_dynamic(judge, text):
+    result = judge(text, "--dynamic", "--direction", "both")
+
+    assert result.returncode == 2
+    assert result.stderr.decode().startswith("error: --dynamic reads in one direction\n")
+
+
+def test_a_model_from_before_has_no_rates(charlm, text):
+    old = Path(__file__).parents[1] / "data" / "ferry-format-1.safetensors"
+    result = charlm("eval", text, "-m", old, "--dynamic")
+
+    assert result.returncode == 2
+    assert result.stderr.decode().startswith("error: this model has no learning rates for dynamic")
