@@ -27,6 +27,7 @@ LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 WORD_BPTT_LENGTH = 32  # words; in a minute of tiny shakespeare 2.12 bits per character, 64: 2.17
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
+SHORT_RUN_SIZE = 256  # units of a network that has little time
 DEFAULT_LENGTH = 500  # characters
 
 DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
@@ -37,7 +38,7 @@ DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
 }
 
 DEFAULT_WEIGHT_DECAY: dict[OptimizerName, float] = {
-    "adamw": 0.01,  # apart from the gradient; the others add it to the gradient, where it harms
+    "adamw": 0.1,  # apart from the gradient; the others add it to the gradient, where it harms
     "adam": 0.0,
     "sgd": 0.0,
     "rmsprop": 0.0,

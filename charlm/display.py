@@ -81,6 +81,8 @@ class TrainingDisplay:
         """Say in one line what is about to happen, and start to show it."""
         self._plan = plan
         self._say(describe_plan(plan))
+        if plan.reasons:
+            self._say(f"chosen: {'; '.join(plan.reasons)}")
         self._next_line = time.monotonic() + PLAIN_INTERVAL
         if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
             # Without these two, rich would send what a program writes to stdout to stderr.

@@ -70,7 +70,7 @@ def test_torch_has_the_gradients_of_the_reference(checkpoint):
 
     assert found[0].detach().numpy() == pytest.approx(logits, abs=1e-5)
     assert float(summed.detach()) == pytest.approx(loss, rel=1e-5)
-    for name, tensor in network._tensors().items():
+    for name, tensor in network.tensors().items():
         assert tensor.grad.numpy() == pytest.approx(gradients[name], rel=1e-3, abs=1e-4), name
 
 

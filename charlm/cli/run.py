@@ -56,6 +56,7 @@ def run(
     *,
     embeddings: Path | None,
     start: "Checkpoint | None" = None,
+    may_shrink: bool,
     output: Path,
     metrics: Path | None,
     quiet: bool,
@@ -74,12 +75,7 @@ def run(
         from charlm.training.plan import make_plan
 
         prepare(config.threads)
-        plan = make_plan(corpus, model, config)
-        if plan.config.batch_size < config.batch_size:
-            display.note(
-                f"the text is short: {count(plan.config.batch_size, 'stream')} "
-                f"side by side instead of {config.batch_size}"
-            )
+        plan = make_plan(corpus, model, config, may_shrink=may_shrink)
         if stop.is_wanted():
             display.note("stopped before training began; nothing is saved")
         else:

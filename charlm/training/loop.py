@@ -165,7 +165,7 @@ class _Run:
         steps = self._plan.steps
         if self._plan.seconds is not None and self.step > 0:
             steps = round(self.step * self._plan.seconds / self.seconds)
-        return max(self.step, min(steps, self._plan.most_steps or steps))
+        return max(self.step, min(steps, self._plan.most_steps))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -310,6 +310,7 @@ class _Run:
                 "device": plan.device.type,
                 "threads": torch.get_num_threads(),
             },
+            "chosen": list(plan.reasons),
             "steps": self.step,
             "planned_steps": self.expected_steps,
             "epochs": round(self.epoch, 4),

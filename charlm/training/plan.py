@@ -1,6 +1,7 @@
 """What to train, from the text's size and the budget, before the first step is taken."""
 
 import statistics
+import sys
 import time
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ import torch
 
 from charlm.config import (
     DEFAULT_MAX_TIME,
+    SHORT_RUN_SIZE,
     ModelConfig,
     TrainingConfig,
 )
@@ -16,6 +18,7 @@ from charlm.parameters import parameter_count
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
 from charlm.training.loss import LARGEST_SOFTMAX
+from charlm.wording import count
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
@@ -26,7 +29,14 @@ PLANNED_SHARE = 0.94
 # about a sixteenth of the time.
 TRAINED_PER_VALIDATED = 4
 PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
-MANY_EPOCHS, MANY_EPOCHS_DROPOUT = 4.0, 0.3
+# Dropout by how often a text is read, from so many times on. A text that is read once or twice is
+# not learnt by heart, and dropout costs; one that is read ten times is.
+DROPOUT = {0.0: 0.0, 4.0: 0.3, 15.0: 0.5}
+MOST_EPOCHS = 40.0  # unless they are said; after so many a text is learnt by heart, come what may
+# Tokens that a network of the usual size would read in a run; in shorter ones a smaller network,
+# which reads more, learns more. In 10 seconds of tiny shakespeare 512 units come to 1.675 nats per
+# character, 384 to 1.638, 256 to 1.603, 192 to 1.613, 128 to 1.656; in a minute all come to 1.44.
+SHORT_RUN = 800_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +49,10 @@ class Plan:
         device: Where to compute.
         precision: Type of the matrix products.
         steps: Steps to take; if time ends the run, an estimate.
-        most_steps: Steps after which the run ends in any case; None if time alone ends it.
+        most_steps: Steps after which the run ends in any case.
         seconds: How long it may take, validation included; None without a time budget.
         validation_interval: Steps between two validations, at least.
+        reasons: What was chosen and why, in words.
         parameters: Trained values of the network.
         memory: Estimate of the process's peak, in bytes.
         characters: Of the training text; of pairs, of the targets.
@@ -56,9 +67,10 @@ class Plan:
     device: torch.device
     precision: torch.dtype
     steps: int
-    most_steps: int | None
+    most_steps: int
     seconds: float | None
     validation_interval: int
+    reasons: tuple[str, ...]
     parameters: int
     memory: int
     characters: int
@@ -73,14 +85,21 @@ class Plan:
         return self.steps * self.tokens_per_step / self.tokens
 
 
-def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Plan:
+def make_plan(
+    corpus: Corpus, model: ModelConfig, config: TrainingConfig, *, may_shrink: bool = False
+) -> Plan:
     """Return the plan for a text and a budget; whatever is given stays as it is.
 
     With a time budget, the speed is measured over a few steps of a network that is thrown away
     after. It tells what kind of run this will be; how many steps it takes is found out on the way.
+
+    Args:
+        corpus: What to learn from.
+        model: Size of the network.
+        config: Settings; what is None is chosen.
+        may_shrink: Whether a short run may take a smaller network.
     """
     started = time.perf_counter()
-    tokens = corpus.train.tokens
     model = replace(
         model,
         form=corpus.config.form,
@@ -88,31 +107,32 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
     )
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
-    config = replace(
-        config,
-        batch_size=max(1, min(config.batch_size, tokens // config.bptt_length)),
-        learning_rate=_fitting_rate(config, model),
-    )
+    tokens = corpus.train.tokens
+    reasons: list[str] = []
+    fitting = max(1, min(config.batch_size, tokens // config.bptt_length))
+    if fitting < config.batch_size:
+        config = replace(config, batch_size=fitting)
+        reasons.append(f"{count(fitting, 'stream')} for a short text")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     per_step = lay_out(corpus, config).tokens_per_step
-    limits = [] if config.max_steps is None else [config.max_steps]
-    if config.max_epochs is not None:
-        limits.append(max(1, round(config.max_epochs * tokens / per_step)))
-    most_steps = min(limits, default=None)
-    seconds = None
-    if config.max_time is not None:
-        dropout = MANY_EPOCHS_DROPOUT if config.dropout is None else config.dropout
-        learner = Learner(
-            corpus, model, replace(config, dropout=dropout), device=device, precision=precision
-        )
+    most_steps = _most_steps(config, tokens / per_step)
+
+    def expected_steps(model: ModelConfig) -> int:
+        """Return the steps to expect; if time ends the run, from a few that are measured."""
+        if config.max_time is None:
+            return most_steps
+        probe = replace(config, dropout=max(DROPOUT.values()))
+        learner = Learner(corpus, model, probe, device=device, precision=precision)
         a_step = _measure(learner, MEASURED_SHARE * config.max_time)
-        seconds = PLANNED_SHARE * config.max_time - (time.perf_counter() - started)
-        limits.append(max(1, int(seconds / a_step)))
-    steps = min(limits)
-    if config.dropout is None:
-        config = replace(config, dropout=_fitting_dropout(steps * per_step / tokens))
-    affordable = int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
+        return max(1, min(most_steps, int(_seconds_left(config, started) / a_step)))
+
+    steps = expected_steps(model)
+    if may_shrink and steps * per_step < SHORT_RUN and SHORT_RUN_SIZE < model.hidden_size:
+        model = replace(model, hidden_size=SHORT_RUN_SIZE)
+        steps = expected_steps(model)
+        reasons.insert(0, f"{SHORT_RUN_SIZE} units for a short run")
+    config = _fitted(config, model, steps * per_step / tokens, reasons)
     return Plan(
         model=model,
         config=config,
@@ -120,8 +140,11 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
         precision=precision,
         steps=steps,
         most_steps=most_steps,
-        seconds=seconds,
-        validation_interval=max(1, affordable),
+        seconds=None if config.max_time is None else _seconds_left(config, started),
+        validation_interval=max(
+            1, int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
+        ),
+        reasons=tuple(reasons),
         parameters=parameter_count(model, corpus.tokenizer.vocab_size),
         memory=_memory(model, config, corpus.tokenizer.vocab_size),
         characters=corpus.train.characters,
@@ -130,6 +153,19 @@ def make_plan(corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Pla
         tokens_per_step=per_step,
         vocabulary=corpus.tokenizer.vocabulary,
     )
+
+
+def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
+    """Return the steps after which a run ends, however much time is left."""
+    if config.max_steps is not None and config.max_epochs is None:
+        return config.max_steps
+    epochs = MOST_EPOCHS if config.max_epochs is None else config.max_epochs
+    return min(max(1, round(epochs * steps_per_epoch)), config.max_steps or sys.maxsize)
+
+
+def _seconds_left(config: TrainingConfig, started: float) -> float:
+    """Return what is left of the time budget to learn in."""
+    return PLANNED_SHARE * (config.max_time or 0.0) - (time.perf_counter() - started)
 
 
 def _measure(learner: Learner, most_seconds: float) -> float:
@@ -145,26 +181,35 @@ def _measure(learner: Learner, most_seconds: float) -> float:
     return statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :])
 
 
+def _fitted(
+    config: TrainingConfig, model: ModelConfig, epochs: float, reasons: list[str]
+) -> TrainingConfig:
+    """Return the settings in which nothing is left open, and add why they are what they are."""
+    if config.dropout is None:
+        dropout = [share for least, share in DROPOUT.items() if least <= epochs][-1]
+        config = replace(config, dropout=dropout)
+        reasons.append(f"dropout {dropout:g} for a text that is read {epochs:.2g} times")
+    if config.learning_rate is None:
+        rate = _fitting_rate(config, model)
+        if rate != config.peak_learning_rate:
+            reasons.append(f"learning rate {rate:g} for a network of this kind")
+        config = replace(config, learning_rate=rate)
+    return config
+
+
 def _fitting_rate(config: TrainingConfig, model: ModelConfig) -> float:
-    """Return the peak learning rate: the given one, or the optimizer's, a quarter of it for tanh.
+    """Return the peak learning rate for a network.
 
-    A simple RNN with tanh has no gate that would keep a large step from its whole state. Measured
-    in a minute of tiny shakespeare at 1,000 units: 3.00 bits per character at 8e-3, 2.59 at 2e-3.
+    A small one of gates takes larger steps: in ten seconds of tiny shakespeare 256 units come to
+    1.603 nats per character at 8e-3, to 1.591 at 12e-3. A simple RNN with tanh has no gate that
+    would keep a large step from its whole state: in a minute 1,000 units come to 3.00 bits at 8e-3,
+    to 2.59 at 2e-3.
     """
-    is_tanh = model.cell == "rnn" and model.nonlinearity == "tanh"
-    if config.learning_rate is None and is_tanh:
-        return config.peak_learning_rate / 4
-    return config.peak_learning_rate
-
-
-def _fitting_dropout(epochs: float) -> float:
-    """Return a dropout for a text that is read `epochs` times.
-
-    A text that is read once or twice is not learnt by heart, and dropout costs; one that is read
-    ten times is. Measured on one minute of tiny shakespeare (1.5 epochs: 1.472 nats per character
-    without, 1.532 with 0.2) and of the ferry tales (11 epochs: 1.25 without, 1.16 with 0.3).
-    """
-    return MANY_EPOCHS_DROPOUT if epochs >= MANY_EPOCHS else 0.0
+    rate = config.peak_learning_rate
+    if model.cell == "rnn":
+        return rate / 4 if model.nonlinearity == "tanh" else rate
+    is_small = model.hidden_size <= SHORT_RUN_SIZE and config.optimizer in ("adamw", "adam")
+    return 1.5 * rate if is_small else rate
 
 
 def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:

@@ -20,13 +20,8 @@ class Schedule:
         steps: All steps of the run; None until that is known.
     """
 
-    def __init__(self, most_steps: int | None, *, is_timed: bool) -> None:
-        """Take the most steps there may be, None for any number, and whether time may end them.
-
-        Args:
-            most_steps: None for any number.
-            is_timed: Whether there may be fewer.
-        """
+    def __init__(self, most_steps: int, *, is_timed: bool) -> None:
+        """Take the most steps there may be, and whether time may end them before."""
         self._most_steps = most_steps
         self.steps = None if is_timed else most_steps
 
@@ -39,8 +34,7 @@ class Schedule:
 
     def steps_if_falling(self, step: int) -> int:
         """Return how many steps the run would have if the rate began to fall at `step`."""
-        steps = max(step + 1, round(step / (1 - FALL)))
-        return steps if self._most_steps is None else min(steps, self._most_steps)
+        return min(max(step + 1, round(step / (1 - FALL))), self._most_steps)
 
     def fall(self, step: int) -> None:
         """Let the rate fall from `step` on."""
