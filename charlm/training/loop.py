@@ -31,8 +31,10 @@ SAMPLE_LENGTH = 120  # characters
 
 VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
 
-# The steps may turn out slower when their number is fixed already, but not by much.
-TOLERANCE = 1.1
+# Where steps turn out slower when their number is fixed already, a run is made to end after the
+# first of these shares of its time; it ends after the second, come what may.
+TOLERANCE, LATEST = 1.02, 1.1
+STEPS_OF_PACE = 50  # that tell how fast it goes
 
 
 def train(
@@ -127,35 +129,42 @@ class _Run:
             }
         self._learning_rate = 0.0
         self._best: Validation | None = None
+        self._step_seconds = 0.0  # a moving average
         self._validations, self._seconds_of_validations = 0, 0.0
         self._started = self._reported = time.perf_counter()
 
     def take_step(self) -> None:
-        """Learn from the next window; find out whether the rate must fall from here on."""
-        if self.schedule.steps is None and self._must_fall():
-            self.schedule.fall(self.step)
+        """Learn from the next window, at a rate that leaves time to fall to nothing."""
+        if self._plan.seconds is not None and self.step > 0:
+            self._keep_to(self._plan.seconds)
         peak = self._plan.config.peak_learning_rate
         self._learning_rate = peak * self.schedule.share(self.step)
+        before = time.perf_counter()
         self.losses.append(self._learner.step(self.step, self._learning_rate))
         self.step += 1
+        seconds = time.perf_counter() - before
+        self._step_seconds += (seconds - self._step_seconds) / min(self.step, STEPS_OF_PACE)
 
-    def _must_fall(self) -> bool:
-        """Tell whether there is only just enough time, or steps, left for the rate to fall in."""
-        steps = self.schedule.steps_if_falling(self.step)
-        if steps == self._plan.most_steps:
-            return True
-        return self.seconds + self._seconds_to(steps) >= (self._plan.seconds or math.inf)
+    def _keep_to(self, seconds: float) -> None:
+        """Let the rate fall when there is just enough time for it, and faster if too little."""
+        steps = self.schedule.steps
+        if steps is None:
+            wanted = self.schedule.steps_if_falling(self.step)
+            if wanted == self._plan.most_steps or wanted - self.step >= self._affordable(
+                wanted, seconds
+            ):
+                self.schedule.fall(self.step)
+        else:
+            affordable = self._affordable(steps, TOLERANCE * seconds)
+            if affordable < steps - self.step:
+                self.schedule.shorten(self.step, self.step + int(affordable))
 
-    def _seconds_to(self, step: int) -> float:
-        """Estimate the seconds from here to `step`, with its validation."""
-        if self.step == 0:
-            return 0.0
-        a_step = (self.seconds - self._seconds_of_validations) / self.step
+    def _affordable(self, steps: int, seconds: float) -> float:
+        """Return how many steps fit, with their validations, until the run has taken `seconds`."""
         a_validation = self._seconds_of_validations / max(1, self._validations)
-        left = step - self.step
-        by_growth = math.log(step / self.step) / math.log(VALIDATION_GROWTH)
-        validations = 1 + min(by_growth, left / self._plan.validation_interval)
-        return left * a_step + validations * a_validation
+        by_growth = math.log(steps / self.step) / math.log(VALIDATION_GROWTH)
+        validations = 1 + min(by_growth, (steps - self.step) / self._plan.validation_interval)
+        return (seconds - self.seconds - validations * a_validation) / self._step_seconds
 
     @property
     def expected_steps(self) -> int:
@@ -182,7 +191,7 @@ class _Run:
 
     @property
     def is_late(self) -> bool:
-        return self.seconds > TOLERANCE * (self._plan.seconds or math.inf)
+        return self.seconds > LATEST * (self._plan.seconds or math.inf)
 
     @property
     def is_hopeless(self) -> bool:

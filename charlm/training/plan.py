@@ -164,8 +164,9 @@ def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
 
 
 def _seconds_left(config: TrainingConfig, started: float) -> float:
-    """Return what is left of the time budget to learn in."""
-    return PLANNED_SHARE * (config.max_time or 0.0) - (time.perf_counter() - started)
+    """Return what is left of the time budget to learn in, though planning took long: a fourth."""
+    whole = PLANNED_SHARE * (config.max_time or 0.0)
+    return max(whole - (time.perf_counter() - started), whole / 4)
 
 
 def _measure(learner: Learner, most_seconds: float) -> float:

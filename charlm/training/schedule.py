@@ -13,8 +13,9 @@ class Schedule:
        ╱           ╲        how fast it is.
        0  ¼          all steps
 
-    So a run that a time ended is, weight for weight, the run of as many steps. The shape is that
-    of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392), with a longer fall.
+    So a run that a time ended is, weight for weight, the run of as many steps, unless it had to be
+    shortened. The shape is that of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392), with a
+    longer fall.
 
     Attributes:
         steps: All steps of the run; None until that is known.
@@ -23,13 +24,16 @@ class Schedule:
     def __init__(self, most_steps: int, *, is_timed: bool) -> None:
         """Take the most steps there may be, and whether time may end them before."""
         self._most_steps = most_steps
-        self.steps = None if is_timed else most_steps
+        self.steps: int | None = None
+        self._start, self._top = 0.0, 1.0  # the line falls from this share at this step
+        if not is_timed:
+            self._fix(most_steps)
 
     def share(self, step: int) -> float:
         """Return the share of the peak learning rate at `step`, from 0, in (0, 1]."""
         share = min(1.0, (step + 1) / WARM_UP)
         if self.steps is not None:
-            share = min(share, (self.steps - step) / (FALL * self.steps))
+            share = min(share, self._top * (self.steps - step) / (self.steps - self._start))
         return share
 
     def steps_if_falling(self, step: int) -> int:
@@ -38,4 +42,11 @@ class Schedule:
 
     def fall(self, step: int) -> None:
         """Let the rate fall from `step` on."""
-        self.steps = self.steps_if_falling(step)
+        self._fix(self.steps_if_falling(step))
+
+    def shorten(self, step: int, steps: int) -> None:
+        """Let the rate fall faster from `step` on, and the run end after fewer steps."""
+        self._top, self._start, self.steps = self.share(step), step, max(step + 1, steps)
+
+    def _fix(self, steps: int) -> None:
+        self.steps, self._start = steps, (1 - FALL) * steps

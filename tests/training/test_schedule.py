@@ -41,3 +41,15 @@ def test_a_run_whose_end_is_fixed_late_is_the_run_of_as_many_steps(fall, most):
     assert late.steps <= most
     assert len(shares) == late.steps
     assert shares == [known.share(step) for step in range(late.steps)]
+
+
+def test_a_run_that_is_shortened_goes_on_from_where_it_is():
+    schedule = Schedule(1000, is_timed=False)
+    before = schedule.share(600)
+    schedule.shorten(600, 700)
+
+    assert before == pytest.approx(400 / 750)
+    assert schedule.steps == 700
+    assert [schedule.share(step) / before for step in (600, 650, 699)] == pytest.approx(
+        [1, 0.5, 0.01]
+    )

@@ -1,6 +1,7 @@
 """Training learns, repeats itself, keeps the best and stops when it should."""
 
 import math
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -105,9 +106,11 @@ def test_another_rng_seed_gives_other_weights(corpus_of):
 
 
 def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of, monkeypatch):
-    monkeypatch.setattr(loop, "TOLERANCE", math.inf)  # the machine may slow down meanwhile
+    monkeypatch.setattr(loop, "TOLERANCE", math.inf)  # should the machine slow down meanwhile
+    monkeypatch.setattr(loop, "LATEST", math.inf)
+    monkeypatch.setattr(loop, "PATIENCE", math.inf)
     corpus = corpus_of(SENTENCE * 20)
-    *_, one = run(corpus, settings(max_time=1.5))
+    *_, one = run(corpus, settings(max_time=3))
     *_, other = run(corpus, settings(max_steps=one.step))
 
     assert one.ending == "complete"
@@ -234,10 +237,30 @@ def test_a_run_that_is_stopped_at_once_has_a_model_all_the_same(corpus_of):
     assert Model(finished.best.best).generate(length=5, rng_seed=0)
 
 
+def test_a_run_that_turns_out_slower_is_shortened_and_its_rate_falls_to_nothing(
+    corpus_of, monkeypatch
+):
+    corpus = corpus_of(SENTENCE * 200)
+    step = Learner.step
+
+    def slow_from_the_middle_on(self, number, rate):
+        time.sleep(0.002 if number < 150 else 0.03)
+        return step(self, number, rate)
+
+    monkeypatch.setattr(Learner, "step", slow_from_the_middle_on)
+    *events, finished = run(corpus, settings(max_time=4))
+    reports = [event for event in events if isinstance(event, Progress)]
+
+    assert finished.ending == "complete"
+    assert finished.step < 0.8 * max(event.steps for event in reports)
+    assert reports[-1].step == reports[-1].steps == finished.step
+    assert reports[-1].learning_rate < 0.1 * 12e-3
+
+
 def test_a_run_that_turns_out_too_slow_ends(corpus_of, monkeypatch):
     corpus = corpus_of(SENTENCE * 20)
     plan = make_plan(corpus, SMALL, settings(max_time=1.0))
-    monkeypatch.setattr(loop, "TOLERANCE", 0.0)
+    monkeypatch.setattr(loop, "LATEST", 0.0)
     *_, finished = train(corpus, plan)
 
     assert (finished.ending, finished.step) == ("time is up", 0)
