@@ -31,9 +31,10 @@ SAMPLE_LENGTH = 120  # characters
 
 VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
 
-# Where steps turn out slower when their number is fixed already, a run is made to end after the
-# first of these shares of its time; it ends after the second, come what may.
-TOLERANCE, LATEST = 1.02, 1.1
+# Where the machine turns out so much slower or faster that, when the number of steps is fixed
+# already, only these shares of what is left would fit, the run is fitted to its time anew.
+SLOWER, FASTER = 0.9, 1.25
+LATEST = 1.1  # of the time: a run ends then, come what may
 STEPS_OF_PACE = 50  # that tell how fast it goes
 
 
@@ -146,7 +147,7 @@ class _Run:
         self._step_seconds += (seconds - self._step_seconds) / min(self.step, STEPS_OF_PACE)
 
     def _keep_to(self, seconds: float) -> None:
-        """Let the rate fall when there is just enough time for it, and faster if too little."""
+        """Let the rate fall when there is just enough time for it, and at a pace that fits."""
         steps = self.schedule.steps
         if steps is None:
             wanted = self.schedule.steps_if_falling(self.step)
@@ -155,9 +156,10 @@ class _Run:
             ):
                 self.schedule.fall(self.step)
         else:
-            affordable = self._affordable(steps, TOLERANCE * seconds)
-            if affordable < steps - self.step:
-                self.schedule.shorten(self.step, self.step + int(affordable))
+            left = steps - self.step
+            affordable = self._affordable(steps, seconds)
+            if self.step > STEPS_OF_PACE and not SLOWER * left <= affordable <= FASTER * left:
+                self.schedule.refit(self.step, self.step + int(affordable))
 
     def _affordable(self, steps: int, seconds: float) -> float:
         """Return how many steps fit, with their validations, until the run has taken `seconds`."""

@@ -13,9 +13,9 @@ class Schedule:
        ╱           ╲        how fast it is.
        0  ¼          all steps
 
-    So a run that a time ended is, weight for weight, the run of as many steps, unless it had to be
-    shortened. The shape is that of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392), with a
-    longer fall.
+    So a run that a time ended is, weight for weight, the run of as many steps, unless the machine
+    changed its pace. The shape is that of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392),
+    with a longer fall.
 
     Attributes:
         steps: All steps of the run; None until that is known.
@@ -44,9 +44,10 @@ class Schedule:
         """Let the rate fall from `step` on."""
         self._fix(self.steps_if_falling(step))
 
-    def shorten(self, step: int, steps: int) -> None:
-        """Let the rate fall faster from `step` on, and the run end after fewer steps."""
-        self._top, self._start, self.steps = self.share(step), step, max(step + 1, steps)
+    def refit(self, step: int, steps: int) -> None:
+        """Let the rate fall to nothing after another number of steps, from `step` on."""
+        steps = min(max(step + 1, steps), self._most_steps)
+        self._top, self._start, self.steps = self.share(step), step, steps
 
     def _fix(self, steps: int) -> None:
         self.steps, self._start = steps, (1 - FALL) * steps

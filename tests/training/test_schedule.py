@@ -43,13 +43,23 @@ def test_a_run_whose_end_is_fixed_late_is_the_run_of_as_many_steps(fall, most):
     assert shares == [known.share(step) for step in range(late.steps)]
 
 
-def test_a_run_that_is_shortened_goes_on_from_where_it_is():
-    schedule = Schedule(1000, is_timed=False)
+@pytest.mark.parametrize("steps", [700, 1400])
+def test_a_run_that_is_fitted_anew_goes_on_from_where_it_is(steps):
+    schedule = Schedule(2000, is_timed=True)
+    schedule.fall(250)
     before = schedule.share(600)
-    schedule.shorten(600, 700)
+    schedule.refit(600, steps)
 
     assert before == pytest.approx(400 / 750)
-    assert schedule.steps == 700
-    assert [schedule.share(step) / before for step in (600, 650, 699)] == pytest.approx(
-        [1, 0.5, 0.01]
-    )
+    assert schedule.steps == steps
+    assert [
+        schedule.share(step) / before for step in (600, (600 + steps) // 2, steps - 1)
+    ] == pytest.approx([1, 0.5, 1 / (steps - 600)])
+
+
+def test_no_run_is_longer_than_it_may_be():
+    schedule = Schedule(100, is_timed=True)
+    schedule.fall(20)
+    schedule.refit(50, 1000)
+
+    assert schedule.steps == 100

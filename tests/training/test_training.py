@@ -106,9 +106,9 @@ def test_another_rng_seed_gives_other_weights(corpus_of):
 
 
 def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of, monkeypatch):
-    monkeypatch.setattr(loop, "TOLERANCE", math.inf)  # should the machine slow down meanwhile
-    monkeypatch.setattr(loop, "LATEST", math.inf)
-    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+    for name in ("FASTER", "LATEST", "PATIENCE"):  # should the machine change its pace meanwhile
+        monkeypatch.setattr(loop, name, math.inf)
+    monkeypatch.setattr(loop, "SLOWER", -math.inf)
     corpus = corpus_of(SENTENCE * 20)
     *_, one = run(corpus, settings(max_time=3))
     *_, other = run(corpus, settings(max_steps=one.step))
@@ -237,23 +237,26 @@ def test_a_run_that_is_stopped_at_once_has_a_model_all_the_same(corpus_of):
     assert Model(finished.best.best).generate(length=5, rng_seed=0)
 
 
-def test_a_run_that_turns_out_slower_is_shortened_and_its_rate_falls_to_nothing(
-    corpus_of, monkeypatch
+@pytest.mark.parametrize(("before", "after"), [(0.002, 0.03), (0.03, 0.002)])
+def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
+    corpus_of, monkeypatch, before, after
 ):
     corpus = corpus_of(SENTENCE * 200)
     step = Learner.step
 
-    def slow_from_the_middle_on(self, number, rate):
-        time.sleep(0.002 if number < 150 else 0.03)
+    def at_two_paces(self, number, rate):
+        time.sleep(before if number < 100 else after)
         return step(self, number, rate)
 
-    monkeypatch.setattr(Learner, "step", slow_from_the_middle_on)
-    *events, finished = run(corpus, settings(max_time=4))
+    monkeypatch.setattr(Learner, "step", at_two_paces)
+    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+    *events, finished = run(corpus, settings(max_time=5))
     reports = [event for event in events if isinstance(event, Progress)]
+    fixed = reports[-1].steps
 
     assert finished.ending == "complete"
-    assert finished.step < 0.8 * max(event.steps for event in reports)
-    assert reports[-1].step == reports[-1].steps == finished.step
+    assert finished.step == reports[-1].step == fixed
+    assert any(abs(report.steps / fixed - 1) > 0.2 for report in reports)
     assert reports[-1].learning_rate < 0.1 * 12e-3
 
 
