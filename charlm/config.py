@@ -27,7 +27,7 @@ LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 WORD_BPTT_LENGTH = 32  # words; in a minute of tiny shakespeare 2.12 bits per character, 64: 2.17
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
-SHORT_RUN_SIZE = 256  # units of a network that has little time
+SMALLEST_FITTED_SIZE = 256  # units of a network that has little time
 DEFAULT_LENGTH = 500  # characters
 
 DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {

@@ -56,7 +56,7 @@ def run(
     *,
     embeddings: Path | None,
     start: "Checkpoint | None" = None,
-    may_shrink: bool,
+    may_resize: bool,
     output: Path,
     metrics: Path | None,
     quiet: bool,
@@ -75,7 +75,7 @@ def run(
         from charlm.training.plan import make_plan
 
         prepare(config.threads)
-        plan = make_plan(corpus, model, config, may_shrink=may_shrink)
+        plan = make_plan(corpus, model, config, may_resize=may_resize)
         if stop.is_wanted():
             display.note("stopped before training began; nothing is saved")
         else:

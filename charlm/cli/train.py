@@ -15,7 +15,7 @@ from charlm.config import (
     DEFAULT_WEIGHT_DECAY,
     DEFAULT_WORDS,
     LARGE_EMBEDDING_SIZE,
-    SHORT_RUN_SIZE,
+    SMALLEST_FITTED_SIZE,
     WORD_BPTT_LENGTH,
     Cell,
     CorpusConfig,
@@ -132,7 +132,7 @@ def train_command(
         _option(
             "Units per layer.",
             MODEL,
-            show_default=f"{ModelConfig.hidden_size}; short runs: {SHORT_RUN_SIZE}",
+            show_default=f"{SMALLEST_FITTED_SIZE} to {ModelConfig.hidden_size}, as the run is long",
         ),
     ] = None,
     num_layers: Annotated[
@@ -212,7 +212,7 @@ def train_command(
             "Peak step size, after warm-up.",
             LEARNING,
             show_default=f"{_rates}; a quarter for --cell rnn with tanh, 1.5 times for "
-            f"LSTM and GRU of {SHORT_RUN_SIZE} units or less",
+            f"LSTM and GRU of {SMALLEST_FITTED_SIZE} units or less",
         ),
     ] = None,
     weight_decay: Annotated[
@@ -346,7 +346,7 @@ def train_command(
             config,
             embeddings=embeddings,
             start=begun,
-            may_shrink=hidden_size is None and begun is None,
+            may_resize=hidden_size is None and begun is None,
             output=output,
             metrics=metrics,
             quiet=quiet,

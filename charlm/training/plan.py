@@ -9,7 +9,7 @@ import torch
 
 from charlm.config import (
     DEFAULT_MAX_TIME,
-    SHORT_RUN_SIZE,
+    SMALLEST_FITTED_SIZE,
     ModelConfig,
     TrainingConfig,
 )
@@ -18,7 +18,7 @@ from charlm.parameters import parameter_count
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
 from charlm.training.loss import LARGEST_SOFTMAX
-from charlm.wording import count
+from charlm.wording import count, quantity
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
@@ -33,10 +33,11 @@ PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measure
 # not learnt by heart, and dropout costs; one that is read ten times is.
 DROPOUT = {0.0: 0.0, 4.0: 0.3, 15.0: 0.5}
 MOST_EPOCHS = 40.0  # unless they are said; after so many a text is learnt by heart, come what may
-# Tokens that a network of the usual size would read in a run; in shorter ones a smaller network,
-# which reads more, learns more. In 10 seconds of tiny shakespeare 512 units come to 1.675 nats per
-# character, 384 to 1.638, 256 to 1.603, 192 to 1.613, 128 to 1.656; in a minute all come to 1.44.
-SHORT_RUN = 800_000
+# Units by the tokens that a network of 512 would read in a run, from so many on: in a short one a
+# smaller network, which reads more, learns more. On tiny shakespeare 512, 384 and 256 units come to
+# 1.675, 1.638 and 1.603 nats per character in the time of 300 thousand tokens, to 1.471, 1.457 and
+# 1.461 in that of 1.2 million, to 1.437, 1.442 and 1.446 in that of 1.7 million.
+SIZES = {0: SMALLEST_FITTED_SIZE, 600_000: 384, 1_700_000: 512}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ class Plan:
 
 
 def make_plan(
-    corpus: Corpus, model: ModelConfig, config: TrainingConfig, *, may_shrink: bool = False
+    corpus: Corpus, model: ModelConfig, config: TrainingConfig, *, may_resize: bool = False
 ) -> Plan:
     """Return the plan for a text and a budget; whatever is given stays as it is.
 
@@ -97,7 +98,7 @@ def make_plan(
         corpus: What to learn from.
         model: Size of the network.
         config: Settings; what is None is chosen.
-        may_shrink: Whether a short run may take a smaller network.
+        may_resize: Whether the number of units is the plan's to choose.
     """
     started = time.perf_counter()
     model = replace(
@@ -128,10 +129,12 @@ def make_plan(
         return max(1, min(most_steps, int(_seconds_left(config, started) / a_step)))
 
     steps = expected_steps(model)
-    if may_shrink and steps * per_step < SHORT_RUN and SHORT_RUN_SIZE < model.hidden_size:
-        model = replace(model, hidden_size=SHORT_RUN_SIZE)
-        steps = expected_steps(model)
-        reasons.insert(0, f"{SHORT_RUN_SIZE} units for a short run")
+    if may_resize:
+        size = [units for least, units in SIZES.items() if least <= steps * per_step][-1]
+        reasons.append(f"{size} units for a run of {quantity(steps * per_step)} tokens")
+        if size != model.hidden_size:
+            model = replace(model, hidden_size=size)
+            steps = expected_steps(model)
     config = _fitted(config, model, steps * per_step / tokens, reasons)
     return Plan(
         model=model,
@@ -209,7 +212,7 @@ def _fitting_rate(config: TrainingConfig, model: ModelConfig) -> float:
     rate = config.peak_learning_rate
     if model.cell == "rnn":
         return rate / 4 if model.nonlinearity == "tanh" else rate
-    is_small = model.hidden_size <= SHORT_RUN_SIZE and config.optimizer in ("adamw", "adam")
+    is_small = model.hidden_size <= SMALLEST_FITTED_SIZE and config.optimizer in ("adamw", "adam")
     return 1.5 * rate if is_small else rate
 
 
