@@ -131,7 +131,8 @@ def make_plan(
     steps = expected_steps(model)
     if may_resize:
         size = [units for least, units in SIZES.items() if least <= steps * per_step][-1]
-        reasons.append(f"{size} units for a run of {quantity(steps * per_step)} tokens")
+        read = quantity(steps * per_step)
+        reasons.append(f"{size} units, where {model.hidden_size} would read {read} tokens")
         if size != model.hidden_size:
             model = replace(model, hidden_size=size)
             steps = expected_steps(model)
