@@ -24,7 +24,7 @@ FRAMES_PER_SECOND = 4
 ENDINGS = {
     "complete": "done",
     "no improvement": "stopped early: validation no longer improves",
-    "time is up": "time is up: steps took longer than planned",
+    "time is up": "time is up: the machine slowed down",
     "stopped": "stopped as asked",
 }
 
@@ -193,8 +193,8 @@ class TrainingDisplay:
 def describe_plan(plan: "Plan") -> str:
     """Return the line that is said before training."""
     steps = f"{count(plan.steps, 'step')} ({plan.epochs:.3g} epochs)"
-    if plan.seconds is not None:
-        steps += f", about {duration(plan.seconds)}"
+    if plan.expected_seconds is not None:
+        steps += f", about {duration(plan.expected_seconds)}"
     return (
         f"learning from {quantity(plan.characters)} characters: vocabulary of "
         f"{plan.vocabulary}, {quantity(plan.parameters)} parameters, "

@@ -75,8 +75,11 @@ def eval_command(
         else:
             adaptive = None
             if dynamic:
+                from charlm.training.adaptation import check_dynamic
+
                 judge.runtime(direction)  # which says if there is none of that direction
                 adaptive = checkpoint.one_way(direction or checkpoint.config.directions[0])
+                check_dynamic(adaptive)
             figures = _figures(judge, read, direction, adaptive)
     if json:
         write_json(figures)

@@ -35,7 +35,7 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
         source = context.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE":
             continue
-        flag = "--" + name.replace("_", "-")
+        flag = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
         if name in WITHOUT_MEANING:
             raise ConfigError(f"{flag} has no meaning with --from: the model is trained already")
         if name in settled and settled[name] != value:

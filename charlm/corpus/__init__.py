@@ -5,5 +5,6 @@ parts     says which bytes are a document, and which are encoded at once
 ids       writes ids into memory-mapped files, all at once or as far as they are read
 items     takes lines and pairs for what they are
 encoding  learns the tokenizer and makes the corpus, the held-out part apart
-layout    folds ids into the streams and batches that are learnt from, and what is scored
+layout    folds ids into the batches that are learnt from, and what is scored
+streams   reads a running text in segments, side by side
 """

@@ -1,4 +1,4 @@
-"""How ids are laid out in time: streams and batches to learn from, passages to score.
+"""How ids are laid out in time: batches of items to learn from, passages to score.
 
 All are arithmetic on positions; no id is copied before it is needed.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import Form
-from charlm.corpus.ids import EncodedText, RunningText
+from charlm.corpus.ids import EncodedText
 from charlm.corpus.items import BOUNDARIES
 from charlm.tokenizers import Ids
 
@@ -24,9 +24,6 @@ BURN_IN = 256
 # Logits that are held at once, in numbers: a large vocabulary must not cost gigabytes.
 MOST_LOGITS = 1 << 22
 
-# Tokens that a stream reads before it turns to another place. 800 steps of 128 on tiny shakespeare
-# come to 1.452 nats per character with 256, 1.460 with 2,048, 1.497 with 8,192, 1.486 in one piece.
-STREAM_SEGMENT = 256
 BATCHES_PER_POOL = 50
 # Strides of a walk over all items, as shares of their number. Any few steps with one of these
 # irrational shares, hard to approximate by fractions, are spread evenly.
@@ -46,85 +43,6 @@ class Window:
     inputs: NDArray[np.int64]
     targets: NDArray[np.int64]
     counts: NDArray[np.bool_]
-
-
-class Streams:
-    """A text in parallel streams for truncated back-propagation through time.
-
-    The text is cut into segments, which are read in an order of chance, each from nothing. "to be,
-    or not to be: that" in two streams, windows of 3 and segments of 6 (`·` is a space, `■` a
-    boundary, which a segment reads first in place of what precedes it):
-
-        stream 0   ■ t o │ · b e │ ■ t · │ t o · │ …    The recurrent state carries from window
-        stream 1   ■ t h │ ■ · o │ r · n │ ■ e : │ …    to window inside a segment. Streams begin
-                                                       segments in turn, not all at once.
-
-    Read from one end to the other, a text leaves the network with whatever stood last; a mixture
-    does not. And a network that never starts from nothing can run away when it must: every
-    generated text and every scored line begins there. An epoch reads each segment once; the next
-    has another order, and other places to cut. Of a long text, pool after pool is read.
-
-    The boundary after a document is read, but what precedes it does not predict it. Time is one
-    whole number.
-    """
-
-    carries_state = True
-
-    def __init__(
-        self,
-        text: RunningText,
-        boundary_id: int,
-        *,
-        batch_size: int,
-        bptt_length: int,
-        rng_seed: int,
-    ) -> None:
-        self._text, self._boundary_id = text, boundary_id
-        self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
-        self.tokens_per_step = float(batch_size * bptt_length)
-        self._windows = max(1, min(STREAM_SEGMENT, text.tokens) // bptt_length)  # in a segment
-        self._pools = [text.pool(number) for number in range(text.pools)]
-        size = self._windows * bptt_length
-        share = text.tokens / size / sum(pool.bytes for pool in self._pools)
-        # Segments in each pool.
-        self._counts = [max(1, int(share * pool.bytes)) for pool in self._pools]
-        self._starts: dict[int, tuple[int, tuple[int, int]]] = {}  # by stream: turn, part, place
-        self._order: tuple[tuple[int, int], NDArray[np.int64]] = (-1, -1), np.zeros(0, np.int64)
-
-    def window(self, step: int) -> Window:
-        """Return window `step`, shape (B, T); where a segment starts, a boundary is read first."""
-        rows = np.array([self._row(stream, step) for stream in range(self._batch_size)])
-        targets = rows[:, 1:]
-        return Window(rows[:, :-1].copy(), targets, targets != self._boundary_id)
-
-    def _row(self, stream: int, step: int) -> NDArray[np.int64]:
-        """Return the ids of a stream's window and the one before them, shape (T + 1,)."""
-        time = step + stream * self._windows // self._batch_size
-        turn, place = divmod(time, self._windows)
-        if self._starts.get(stream, (-1,))[0] != turn:
-            self._starts[stream] = turn, self._segment(turn * self._batch_size + stream)
-        part, start = self._starts[stream][1]
-        is_start = place == 0 or step == 0
-        before = 0 if is_start else 1
-        ids = self._text.read(
-            part, start + place * self._bptt_length - before, self._bptt_length + before
-        ).astype(np.int64)
-        return np.insert(ids, 0, self._boundary_id) if is_start else ids
-
-    def _segment(self, number: int) -> tuple[int, int]:
-        """Return the part and the place in it where a segment begins, counted over all epochs."""
-        epoch, number = divmod(number, sum(self._counts))
-        pool = 0
-        while number >= self._counts[pool]:
-            number -= self._counts[pool]
-            pool += 1
-        if self._order[0] != (epoch, pool):
-            generator = np.random.default_rng([self._rng_seed, epoch, pool])
-            self._order = (epoch, pool), generator.permutation(self._counts[pool])
-        offset = int(np.random.default_rng([self._rng_seed, epoch]).integers(STREAM_SEGMENT))
-        chosen = int(self._order[1][number])
-        part, start = self._text.start(self._pools[pool], chosen, self._counts[pool])
-        return part, start + offset
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ loss          cross-entropy, over all outputs or a sample
 learner       one step of learning, one pass of validation
 adaptation    dynamic evaluation: learning from what was scored
 memory        how the gradient depends on the distance
+pace          how fast a run goes, and what that means for its length
 plan          what to train, from the text's size and the budget
 events        what happens in a run
 loop          runs the plan and yields what happens; prints nothing

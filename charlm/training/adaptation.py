@@ -7,7 +7,7 @@ steps as large, and is drawn back as weakly, as its gradients in training were s
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 import numpy as np
@@ -19,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Form, OneWay, TrainingConfig
 from charlm.corpus.encoding import Corpus
-from charlm.corpus.layout import Passages, Window
-from charlm.errors import ConfigError
+from charlm.corpus.ids import EncodedText
+from charlm.corpus.layout import MOST_LOGITS, Passages, Window
+from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import ids_of_items, items_of
 from charlm.tokenizers import Ids
 from charlm.training.learner import lay_out
@@ -30,13 +31,22 @@ SEGMENT = 20  # tokens
 DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
 SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
 
-# Of a row of mean gradient. Training tries them on the beginning of the held-out text; a segment
-# costs about a fifth of a training step, so that takes 4 % of the time.
+# Of a row of mean gradient. A long run tries them on the beginning of the held-out text; a segment
+# costs about a fifth of a training step, so that takes 4 % of the time, the gradients another one.
 RATES = (1e-4, 2e-4, 4e-4)
 USUAL_RATE = 2e-4
 STEPS_PER_SEGMENT = 16
 FEWEST_SEGMENTS, MOST_SEGMENTS = 50, 250  # to try a rate on
 STEPS_PER_GRADIENT, MOST_GRADIENTS = 100, 50
+
+
+def check_dynamic(checkpoint: Checkpoint) -> None:
+    """Raise ConfigError if the checkpoint has no rates: its run was stopped, or is from before."""
+    if not checkpoint.dynamic_rates:
+        raise ConfigError(
+            "this model has no learning rates for dynamic evaluation",
+            hint="train it to the end; a run that is stopped does not choose them",
+        )
 
 
 def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -> float:
@@ -46,14 +56,11 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
     those before. The checkpoint, which reads in one direction, stays as it is.
 
     Raises:
-        ConfigError: If the checkpoint has no rates: its training was stopped, or is from before.
+        ConfigError: If the checkpoint has no rates.
+        CheckpointError: If the network diverges.
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    if not checkpoint.dynamic_rates:
-        raise ConfigError(
-            "this model has no learning rates for dynamic evaluation",
-            hint="train it to the end; a run that is stopped does not choose them",
-        )
+    check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     items = items_of(text, config, name)
     if not items:
@@ -61,65 +68,98 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
     ids = ids_of_items(items, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
     segments = _segments(config.form, ids, boundaries, tokenizer.boundary_id)
-    return _Adaptive(checkpoint, checkpoint.dynamic_rates).score(segments)
+    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, torch.device("cpu")).score(segments)
+    if not math.isfinite(nats):
+        raise CheckpointError(
+            f"the model diverges when it learns from {name}",
+            hint="score it without --dynamic",
+        )
+    return nats
 
 
 def with_dynamic_rates(
-    checkpoint: Checkpoint, corpus: Corpus, config: TrainingConfig, steps: int
+    checkpoint: Checkpoint,
+    corpus: Corpus,
+    config: TrainingConfig,
+    steps: int,
+    *,
+    device: torch.device,
+    should_stop: Callable[[], bool],
 ) -> Checkpoint:
     """Return the checkpoint with learning rates for dynamic evaluation.
+
+    Asked to stop, or where gradients are not finite, it is returned without.
 
     Args:
         checkpoint: A trained model.
         corpus: What it has learnt from, and what was held out.
         config: How it was trained.
         steps: Taken in training; the work follows them, not the clock, so it can be repeated.
+        device: Where to compute.
+        should_stop: Asked again and again.
     """
     rates: dict[OneWay, Arrays] = {}
     for direction in checkpoint.config.directions:
         one_way = checkpoint.one_way(direction)
         read = corpus if direction == "forward" else corpus.mirrored()
-        sizes = _gradient_sizes(one_way, read, config, max(1, steps // STEPS_PER_GRADIENT))
-        best = _best_rate(one_way, read, sizes, steps // STEPS_PER_SEGMENT // len(RATES))
-        rates[direction] = _rates(best, sizes)
-    return checkpoint.with_dynamic_rates(rates)
+        layout = lay_out(read, config)
+        steps_read = range(max(1, min(steps // STEPS_PER_GRADIENT, MOST_GRADIENTS)))
+        windows = (layout.window(step) for step in steps_read if not should_stop())
+        sizes = _gradient_sizes(one_way, windows, device)
+        tried = min(steps // STEPS_PER_SEGMENT // len(RATES), MOST_SEGMENTS)
+        rate = USUAL_RATE
+        if tried >= FEWEST_SEGMENTS and not should_stop():
+            rate = _best_rate(one_way, read.validation, sizes, tried, device)
+        rates[direction] = _rates(rate, sizes)
+    are_sound = all(
+        bool((np.isfinite(of_rows) & (of_rows > 0)).all())
+        for arrays in rates.values()
+        for of_rows in arrays.values()
+    )
+    return checkpoint.with_dynamic_rates(rates) if are_sound and not should_stop() else checkpoint
 
 
 def _gradient_sizes(
-    checkpoint: Checkpoint, corpus: Corpus, config: TrainingConfig, windows: int
+    checkpoint: Checkpoint, windows: Iterable[Window], device: torch.device
 ) -> dict[str, NDArray[np.float64]]:
     """Return the root mean square of the gradient by row of each parameter, in the mean 1."""
-    network = _load(checkpoint)
+    network = _load(checkpoint, device)
     tensors = network.tensors()
-    layout = lay_out(corpus, config)
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
-    for step in range(min(windows, MOST_GRADIENTS)):
-        loss, _ = _loss(network, layout.window(step), None)
+    for window in windows:
+        length = window.inputs.shape[1]
+        rows = max(1, MOST_LOGITS // (checkpoint.tokenizer.boundary_id * length))
+        few = Window(window.inputs[:rows], window.targets[:rows], window.counts[:rows])
+        loss, _ = _loss(network, few, None)
         network.zero_grad()
         torch.autograd.backward(loss)
         for name, tensor in tensors.items():
             if tensor.grad is not None:
-                squares[name] += tensor.grad.square().view(len(tensor), -1).mean(dim=1).numpy()
+                gradient = tensor.grad.double().view(len(tensor), -1)
+                squares[name] += gradient.square().mean(dim=1).cpu().numpy()
     sizes = {name: np.sqrt(of_rows) for name, of_rows in squares.items()}
     values = {name: tensor.numel() for name, tensor in tensors.items()}
     mean = sum(values[name] * of_rows.mean() for name, of_rows in sizes.items())
     mean /= sum(values.values())
-    return {name: np.maximum(of_rows / mean, SMALLEST_GRADIENT) for name, of_rows in sizes.items()}
+    with np.errstate(all="ignore"):  # of what does not add up the caller makes nothing
+        return {name: np.maximum(each / mean, SMALLEST_GRADIENT) for name, each in sizes.items()}
 
 
 def _best_rate(
-    checkpoint: Checkpoint, corpus: Corpus, sizes: Mapping[str, NDArray[np.float64]], segments: int
+    checkpoint: Checkpoint,
+    held_out: EncodedText,
+    sizes: Mapping[str, NDArray[np.float64]],
+    segments: int,
+    device: torch.device,
 ) -> float:
     """Return the rate with which the first segments of the held-out text score best."""
-    if segments < FEWEST_SEGMENTS:
-        return USUAL_RATE
-    held_out, form = corpus.validation, checkpoint.config.form
+    boundary_id = checkpoint.tokenizer.boundary_id
 
     def nats(rate: float) -> float:
-        read = _segments(form, held_out.ids, held_out.boundaries, corpus.tokenizer.boundary_id)
-        return _Adaptive(checkpoint, _rates(rate, sizes)).score(
-            islice(read, min(segments, MOST_SEGMENTS))
-        )
+        read = _segments(checkpoint.config.form, held_out.ids, held_out.boundaries, boundary_id)
+        adaptive = _Adaptive(checkpoint, _rates(rate, sizes), device)
+        score = adaptive.score(islice(read, segments))
+        return score if math.isfinite(score) else math.inf
 
     return min(RATES, key=nats)
 
@@ -146,9 +186,9 @@ def _segments(
 class _Adaptive:
     """A network that learns from what it has scored."""
 
-    def __init__(self, checkpoint: Checkpoint, rates: Arrays) -> None:
+    def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Take a trained model, and the learning rate of each row of each parameter."""
-        self._network = _load(checkpoint)
+        self._network = _load(checkpoint, device)
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -186,23 +226,25 @@ class _Adaptive:
                 tensor.addcmul_(trained - tensor, decay)
 
 
-def _load(checkpoint: Checkpoint) -> LanguageModel:
-    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).eval()
+def _load(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
+    """Return the trained network, whose gradients are to be known but not its dropout."""
+    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).to(device)
     network.load_arrays(checkpoint.arrays)
     return network
 
 
 def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:
     """Return a value for each row of a tensor in a shape that multiplies it."""
-    return torch.from_numpy(values).view(-1, *(1 for _ in tensor.shape[1:]))
+    return torch.from_numpy(values).to(tensor.device).view(-1, *(1 for _ in tensor.shape[1:]))
 
 
 def _loss(
     network: LanguageModel, window: Window, state: RecurrentState | None
 ) -> tuple[Tensor, RecurrentState]:
     """Return −ln p of what counts in a window, summed, and the state after it, cut off."""
-    features, after = network.read(torch.from_numpy(window.inputs), state)
-    counts = torch.from_numpy(window.counts)
-    targets = torch.from_numpy(window.targets)[counts]
+    device = network.embedding.weight.device
+    features, after = network.read(torch.from_numpy(window.inputs).to(device), state)
+    counts = torch.from_numpy(window.counts).to(device)
+    targets = torch.from_numpy(window.targets).to(device)[counts]
     loss = cross_entropy(network.output(features[counts]), targets, reduction="sum")
     return loss, [tuple(vector.detach() for vector in layer) for layer in after]

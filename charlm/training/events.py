@@ -67,10 +67,9 @@ class Finished:
     """How the run ended.
 
     Attributes:
-        ending: "complete" after the planned steps, "no improvement" after PATIENCE validations
-            without a better one, "time is up" when the machine turned out so much slower than
-            planned that the steps would overrun the time budget by TOLERANCE, "stopped" when it
-            was asked to stop.
+        ending: "complete" after all steps, "no improvement" when validation has not been better for
+            long, "time is up" when there was none left though the run had been fitted to it,
+            "stopped" when it was asked to stop.
         step: Steps taken.
         seconds: Since training began.
         best: The best validation; its model can learn from what it scores, unless the run was

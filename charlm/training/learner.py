@@ -15,7 +15,8 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
-from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Streams
+from charlm.corpus.layout import MOST_LOGITS, Batches, Passages
+from charlm.corpus.streams import Streams
 from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import math
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,21 +20,13 @@ from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.learner import Learner
+from charlm.training.pace import Pace
 from charlm.training.plan import Plan
-from charlm.training.schedule import Schedule
 
 REPORT_INTERVAL = 10  # steps
 # A run ends early when so many validations, and this share of all steps, brought nothing better.
 PATIENCE, PATIENCE_SHARE = 5, 0.25
 SAMPLE_LENGTH = 120  # characters
-
-VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
-
-# Where the machine turns out so much slower or faster that, when the number of steps is fixed
-# already, only these shares of what is left would fit, the run is fitted to its time anew.
-SLOWER, FASTER = 0.9, 1.25
-LATEST = 1.1  # of the time: a run ends then, come what may
-STEPS_OF_PACE = 50  # that tell how fast it goes
 
 
 def train(
@@ -72,18 +63,17 @@ def train(
     if start is not None:
         with run.paused():
             yield run.validate()
-    while run.step != run.schedule.steps:
+    while not run.is_over:
         if should_stop():
             ending = "stopped"
             break
-        if run.is_late:
+        if run.pace.is_late:
             ending = "time is up"
             break
         run.take_step()
-        is_last = run.step == run.schedule.steps
-        if run.step % REPORT_INTERVAL == 0 or is_last:
+        if run.step % REPORT_INTERVAL == 0 or run.is_over:
             yield run.report()
-        if run.step >= run.next_validation and not is_last:
+        if run.step >= run.next_validation and not run.is_over:
             with run.paused():
                 yield run.validate()
             if run.is_hopeless:
@@ -93,13 +83,15 @@ def train(
         yield run.validate()
     best = run.best
     if ending != "stopped" and best.best is not None:
-        adapted = with_dynamic_rates(best.best, corpus, plan.config, run.step)
+        adapted = with_dynamic_rates(
+            best.best, corpus, plan.config, run.step, device=plan.device, should_stop=should_stop
+        )
         best = replace(best, best=adapted)
     norms = np.array(run.gradient_norms)
     yield Finished(
         ending=ending,
         step=run.step,
-        seconds=run.seconds,
+        seconds=run.pace.seconds,
         best=best,
         median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
         clipped_share=run.clipped_share(norms),
@@ -114,10 +106,10 @@ class _Run:
     ) -> None:
         self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
-        self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
+        self.pace = Pace(plan)
         self.step = 0
         self.validated_step = -1
-        self.next_validation = plan.validation_interval
+        self.next_validation = self.pace.next_validation(0)
         self._validations_since_best = 0
         self._corpus, self._plan, self._learner = corpus, plan, learner
         self._origin: dict[str, Any] = {}
@@ -130,70 +122,28 @@ class _Run:
             }
         self._learning_rate = 0.0
         self._best: Validation | None = None
-        self._step_seconds = 0.0  # a moving average
-        self._validations, self._seconds_of_validations = 0, 0.0
-        self._started = self._reported = time.perf_counter()
+        self._reported = 0.0  # seconds
 
     def take_step(self) -> None:
-        """Learn from the next window, at a rate that leaves time to fall to nothing."""
-        if self._plan.seconds is not None and self.step > 0:
-            self._keep_to(self._plan.seconds)
-        peak = self._plan.config.peak_learning_rate
-        self._learning_rate = peak * self.schedule.share(self.step)
-        before = time.perf_counter()
-        self.losses.append(self._learner.step(self.step, self._learning_rate))
+        """Learn from the next window."""
+        with self.pace.of_step(self.step) as share:
+            self._learning_rate = self._plan.config.peak_learning_rate * share
+            self.losses.append(self._learner.step(self.step, self._learning_rate))
         self.step += 1
-        seconds = time.perf_counter() - before
-        self._step_seconds += (seconds - self._step_seconds) / min(self.step, STEPS_OF_PACE)
-
-    def _keep_to(self, seconds: float) -> None:
-        """Let the rate fall when there is just enough time for it, and at a pace that fits."""
-        steps = self.schedule.steps
-        if steps is None:
-            wanted = self.schedule.steps_if_falling(self.step)
-            if wanted == self._plan.most_steps or wanted - self.step >= self._affordable(
-                wanted, seconds
-            ):
-                self.schedule.fall(self.step)
-        else:
-            left = steps - self.step
-            affordable = self._affordable(steps, seconds)
-            if self.step > STEPS_OF_PACE and not SLOWER * left <= affordable <= FASTER * left:
-                self.schedule.refit(self.step, self.step + int(affordable))
-
-    def _affordable(self, steps: int, seconds: float) -> float:
-        """Return how many steps fit, with their validations, until the run has taken `seconds`."""
-        a_validation = self._seconds_of_validations / max(1, self._validations)
-        by_growth = math.log(steps / self.step) / math.log(VALIDATION_GROWTH)
-        validations = 1 + min(by_growth, (steps - self.step) / self._plan.validation_interval)
-        return (seconds - self.seconds - validations * a_validation) / self._step_seconds
-
-    @property
-    def expected_steps(self) -> int:
-        """All steps of the run; before the rate falls, as many as the pace so far lets expect."""
-        if self.schedule.steps is not None:
-            return self.schedule.steps
-        steps = self._plan.steps
-        if self._plan.seconds is not None and self.step > 0:
-            steps = round(self.step * self._plan.seconds / self.seconds)
-        return max(self.step, min(steps, self._plan.most_steps))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Count the time of what is done inside, saving included, as that of a validation."""
-        before = time.perf_counter()
-        yield
-        self._reported = time.perf_counter()
-        self._seconds_of_validations += self._reported - before
-        self._validations += 1
+        """Take what is done inside for a validation, which is not learning."""
+        before = self.pace.seconds
+        with self.pace.of_validation():
+            yield
+        self._reported += self.pace.seconds - before
 
     @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._started
-
-    @property
-    def is_late(self) -> bool:
-        return self.seconds > LATEST * (self._plan.seconds or math.inf)
+    def is_over(self) -> bool:
+        """Whether all steps have been taken."""
+        steps = self.pace.schedule.steps
+        return steps is not None and self.step >= steps
 
     @property
     def is_hopeless(self) -> bool:
@@ -201,7 +151,7 @@ class _Run:
         without = self.step - self.best.step
         return (
             self._validations_since_best >= PATIENCE
-            and without >= PATIENCE_SHARE * self.expected_steps
+            and without >= PATIENCE_SHARE * self.pace.expected_steps(self.step)
         )
 
     @property
@@ -226,16 +176,16 @@ class _Run:
                     f"the loss at step {place} is {value}: training has diverged",
                     hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
                 )
-        now = time.perf_counter()
+        now = self.pace.seconds
         elapsed, self._reported = now - self._reported, now
         nats = sum(values) / len(values)
         plan = self._plan
         characters_per_step = plan.tokens_per_step * plan.characters / plan.tokens
         return Progress(
             step=self.step,
-            steps=self.expected_steps,
+            steps=self.pace.expected_steps(self.step),
             epoch=self.epoch,
-            seconds=self.seconds,
+            seconds=self.pace.seconds,
             nats_per_token=nats,
             bits_per_character=nats / math.log(2) * plan.predictions / plan.characters,
             learning_rate=self._learning_rate,
@@ -252,9 +202,7 @@ class _Run:
         """Score the held-out text; keep the model if it is the best so far."""
         nats = self._learner.validate()
         self.validated_step = self.step
-        self.next_validation = max(
-            self.step + self._plan.validation_interval, math.ceil(VALIDATION_GROWTH * self.step)
-        )
+        self.next_validation = self.pace.next_validation(self.step)
         if not math.isfinite(nats):
             raise TrainingError(
                 f"the validation score after step {self.step} is {nats}: training has diverged",
@@ -269,7 +217,7 @@ class _Run:
         validation = Validation(
             step=self.step,
             epoch=self.epoch,
-            seconds=self.seconds,
+            seconds=self.pace.seconds,
             nats=nats,
             nats_per_character=nats_per_character,
             bits_per_character=nats_per_character / math.log(2),
@@ -323,9 +271,9 @@ class _Run:
             },
             "chosen": list(plan.reasons),
             "steps": self.step,
-            "planned_steps": self.expected_steps,
+            "planned_steps": self.pace.expected_steps(self.step),
             "epochs": round(self.epoch, 4),
-            "seconds": round(self.seconds, 3),
+            "seconds": round(self.pace.seconds, 3),
             "charlm_version": importlib.metadata.version("charlm"),
             "torch_version": torch.__version__,
         }

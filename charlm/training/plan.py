@@ -4,6 +4,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 
@@ -22,7 +23,8 @@ from charlm.wording import count, quantity
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
-MEASURED_SHARE = 0.03  # of the time budget
+MEASURED_SHARE = 0.015  # of the time budget
+MEASURED_WINDOWS = 8  # of validation
 # Of the time budget; the rest is for dynamic evaluation's rates, and for a machine that slows down.
 PLANNED_SHARE = 0.94
 # A validation token costs about a fourth of a training token, so that validation takes at most
@@ -31,13 +33,21 @@ TRAINED_PER_VALIDATED = 4
 PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
 # Dropout by how often a text is read, from so many times on. A text that is read once or twice is
 # not learnt by heart, and dropout costs; one that is read ten times is.
-DROPOUT = {0.0: 0.0, 4.0: 0.3, 15.0: 0.5}
+DROPOUT = {0.0: 0.0, 4.0: 0.2, 10.0: 0.3, 20.0: 0.5}
 MOST_EPOCHS = 40.0  # unless they are said; after so many a text is learnt by heart, come what may
 # Units by the tokens that a network of 512 would read in a run, from so many on: in a short one a
 # smaller network, which reads more, learns more. On tiny shakespeare 512, 384 and 256 units come to
 # 1.675, 1.638 and 1.603 nats per character in the time of 300 thousand tokens, to 1.471, 1.457 and
 # 1.461 in that of 1.2 million, to 1.437, 1.442 and 1.446 in that of 1.7 million.
 SIZES = {0: SMALLEST_FITTED_SIZE, 600_000: 384, 1_700_000: 512}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Seconds that one step and one validation take."""
+
+    step: float
+    validation: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,7 @@ class Plan:
         steps: Steps to take; if time ends the run, an estimate.
         most_steps: Steps after which the run ends in any case.
         seconds: How long it may take, validation included; None without a time budget.
+        speed: What steps and validations take; None without a time budget.
         validation_interval: Steps between two validations, at least.
         reasons: What was chosen and why, in words.
         parameters: Trained values of the network.
@@ -70,6 +81,7 @@ class Plan:
     steps: int
     most_steps: int
     seconds: float | None
+    speed: Speed | None
     validation_interval: int
     reasons: tuple[str, ...]
     parameters: int
@@ -79,6 +91,13 @@ class Plan:
     predictions: int
     tokens_per_step: float
     vocabulary: str
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """How long learning will take, if nothing changes; None without a time budget."""
+        if self.seconds is None or self.speed is None:
+            return None
+        return min(self.seconds, self.steps * self.speed.step + self.speed.validation)
 
     @property
     def epochs(self) -> float:
@@ -119,23 +138,24 @@ def make_plan(
     per_step = lay_out(corpus, config).tokens_per_step
     most_steps = _most_steps(config, tokens / per_step)
 
-    def expected_steps(model: ModelConfig) -> int:
-        """Return the steps to expect; if time ends the run, from a few that are measured."""
+    def try_out(model: ModelConfig) -> tuple[int, Speed | None]:
+        """Return the steps to expect and, if time may end the run, the speed."""
         if config.max_time is None:
-            return most_steps
+            return most_steps, None
         probe = replace(config, dropout=max(DROPOUT.values()))
         learner = Learner(corpus, model, probe, device=device, precision=precision)
-        a_step = _measure(learner, MEASURED_SHARE * config.max_time)
-        return max(1, min(most_steps, int(_seconds_left(config, started) / a_step)))
+        speed = _measure(learner, MEASURED_SHARE * config.max_time)
+        left = _seconds_left(config, started) - speed.validation
+        return max(1, min(most_steps, int(left / speed.step))), speed
 
-    steps = expected_steps(model)
+    steps, speed = try_out(model)
     if may_resize:
         size = [units for least, units in SIZES.items() if least <= steps * per_step][-1]
         read = quantity(steps * per_step)
         reasons.append(f"{size} units, where {model.hidden_size} would read {read} tokens")
         if size != model.hidden_size:
             model = replace(model, hidden_size=size)
-            steps = expected_steps(model)
+            steps, speed = try_out(model)
     config = _fitted(config, model, steps * per_step / tokens, reasons)
     return Plan(
         model=model,
@@ -145,6 +165,7 @@ def make_plan(
         steps=steps,
         most_steps=most_steps,
         seconds=None if config.max_time is None else _seconds_left(config, started),
+        speed=speed,
         validation_interval=max(
             1, int(TRAINED_PER_VALIDATED * corpus.validation.tokens / per_step)
         ),
@@ -173,8 +194,8 @@ def _seconds_left(config: TrainingConfig, started: float) -> float:
     return max(whole - (time.perf_counter() - started), whole / 4)
 
 
-def _measure(learner: Learner, most_seconds: float) -> float:
-    """Return the seconds of a step, from a few with a learning rate of nothing."""
+def _measure(learner: Learner, most_seconds: float) -> Speed:
+    """Take a few steps with a learning rate of nothing, and a little validation."""
     steps: list[float] = []
     while len(steps) < SLOW_STEPS + MOST_MEASURED:
         before = time.perf_counter()
@@ -183,7 +204,17 @@ def _measure(learner: Learner, most_seconds: float) -> float:
         enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
         if enough or (len(steps) > 1 and sum(steps) > 4 * most_seconds):  # each takes seconds
             break
-    return statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :])
+    windows: list[float] = []
+    before = time.perf_counter()
+    for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
+        windows.append(time.perf_counter() - before)
+        before = time.perf_counter()
+        if sum(windows) > most_seconds:
+            break
+    return Speed(
+        step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
+        validation=learner.validation_window_count * statistics.median(windows[1:] or windows),
+    )
 
 
 def _fitted(

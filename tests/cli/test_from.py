@@ -70,7 +70,8 @@ def test_the_words_of_a_model_go_on(charlm, other, tmp_path):
         (["--lines"], "--lines is not what the model of --from has: False"),
         (["--document-separator", r"\n\n"], "--document-separator is not what the model of --from"),
         (["--initialisation", "identity"], "--initialisation has no meaning with --from"),
-        (["--embeddings", "words.txt"], "--embeddings has no meaning with --from"),
+        (["--vocab-size", 9], "--vocab-size has no meaning with --from"),
+        (["--tie-weights"], "--tie-weights is not what the model of --from has: False"),
     ],
 )
 def test_what_the_model_settles_is_not_up_to_options(

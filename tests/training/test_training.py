@@ -11,10 +11,10 @@ import torch
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
-from charlm.corpus import layout
+from charlm.corpus import streams
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
-from charlm.training import loop
+from charlm.training import loop, pace
 from charlm.training.events import Finished, Progress, Validation
 from charlm.training.learner import Learner
 from charlm.training.loop import train
@@ -106,9 +106,10 @@ def test_another_rng_seed_gives_other_weights(corpus_of):
 
 
 def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of, monkeypatch):
-    for name in ("FASTER", "LATEST", "PATIENCE"):  # should the machine change its pace meanwhile
-        monkeypatch.setattr(loop, name, math.inf)
-    monkeypatch.setattr(loop, "SLOWER", -math.inf)
+    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+    for name in ("FASTER", "LATEST"):  # should the machine change its pace meanwhile
+        monkeypatch.setattr(pace, name, math.inf)
+    monkeypatch.setattr(pace, "SLOWER", -math.inf)
     corpus = corpus_of(SENTENCE * 20)
     *_, one = run(corpus, settings(max_time=3))
     *_, other = run(corpus, settings(max_steps=one.step))
@@ -134,7 +135,7 @@ def test_whichever_budget_ends_first_counts(corpus_of):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "dropout"), [(1, 0.0), (3.9, 0.0), (4.1, 0.3), (14, 0.3), (100, 0.5)]
+    ("epochs", "dropout"), [(1, 0.0), (3.9, 0.0), (4.1, 0.2), (9.9, 0.2), (14, 0.3), (100, 0.5)]
 )
 def test_the_oftener_a_text_is_read_the_more_dropout_it_takes(corpus_of, epochs, dropout):
     corpus = corpus_of("x" * 10_000)
@@ -261,10 +262,25 @@ def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
     assert reports[-1].learning_rate < 0.1 * 12e-3
 
 
+def test_a_run_of_known_steps_does_not_mind_the_time_that_it_might_have(corpus_of):
+    corpus = corpus_of(SENTENCE * 20)
+    *_, one = run(corpus, settings(max_steps=150))
+    *_, other = run(corpus, settings(max_steps=150, max_time=1000))
+
+    assert same_weights(one.best.best, other.best.best)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_timed_runs_end(corpus_of, steps):
+    *_, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=steps, max_time=1000))
+
+    assert (finished.ending, finished.step) == ("complete", steps)
+
+
 def test_a_run_that_turns_out_too_slow_ends(corpus_of, monkeypatch):
     corpus = corpus_of(SENTENCE * 20)
     plan = make_plan(corpus, SMALL, settings(max_time=1.0))
-    monkeypatch.setattr(loop, "LATEST", 0.0)
+    monkeypatch.setattr(pace, "LATEST", 0.0)
     *_, finished = train(corpus, plan)
 
     assert (finished.ending, finished.step) == ("time is up", 0)
@@ -299,7 +315,7 @@ def test_validation_predicts_every_token_once(corpus_of):
 
 
 def test_streams_carry_their_state_inside_a_segment(corpus_of, monkeypatch):
-    monkeypatch.setattr(layout, "STREAM_SEGMENT", 64)
+    monkeypatch.setattr(streams, "STREAM_SEGMENT", 64)
     corpus = corpus_of(SENTENCE * 20)
     reader = learner(corpus, batch_size=4)._readers[0]
     generator = np.random.default_rng(0)

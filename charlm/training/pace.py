@@ -1,0 +1,96 @@
+"""How fast a run goes, and what that means for its length."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from charlm.training.plan import Plan
+from charlm.training.schedule import Schedule
+
+VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
+STEPS_OF_PACE = 50  # that tell how fast it goes
+MOST_STALL = 5  # times the usual seconds of a step
+# Where the machine turns out so much slower or faster that, when the number of steps is fixed
+# already, only these shares of what is left would fit, the run is fitted to its time anew.
+SLOWER, FASTER = 0.9, 1.25
+LATEST = 1.1  # of the time: a run ends then, come what may
+
+
+class Pace:
+    """The clock of a run: what steps and validations take, and when the rate must fall.
+
+    Attributes:
+        schedule: Whose end it fixes in time.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        """Start the clock."""
+        self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
+        self._plan = plan
+        self._allowed = math.inf if plan.seconds is None else plan.seconds
+        # A moving average, and the last one.
+        self._a_step, self._a_validation = 0.0, 0.0
+        if plan.speed is not None:
+            self._a_step, self._a_validation = plan.speed.step, plan.speed.validation
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._started
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the run has taken more time than it may."""
+        return self.seconds > LATEST * self._allowed
+
+    def next_validation(self, step: int) -> int:
+        """Return the step after which to validate when it was done after `step`."""
+        return max(step + self._plan.validation_interval, math.ceil(VALIDATION_GROWTH * step))
+
+    def expected_steps(self, step: int) -> int:
+        """Return all steps of the run; before the rate falls, as many as the pace lets expect."""
+        if self.schedule.steps is not None:
+            return self.schedule.steps
+        steps = self._plan.steps
+        if step > 0 and math.isfinite(self._allowed):
+            steps = round(step * self._allowed / self.seconds)
+        return max(step, min(steps, self._plan.most_steps))
+
+    @contextmanager
+    def of_step(self, step: int) -> Iterator[float]:
+        """Measure what step `step`, from 0, takes; yield the share of the learning rate for it."""
+        if step > 0 and math.isfinite(self._allowed):
+            self._fit(step)
+        before = time.perf_counter()
+        yield self.schedule.share(step)
+        # One step that stalls says little of those to come.
+        seconds = min(time.perf_counter() - before, MOST_STALL * self._a_step)
+        self._a_step += (seconds - self._a_step) / STEPS_OF_PACE
+
+    @contextmanager
+    def of_validation(self) -> Iterator[None]:
+        """Measure what a validation takes, saving included."""
+        before = time.perf_counter()
+        yield
+        self._a_validation = time.perf_counter() - before
+
+    def _fit(self, step: int) -> None:
+        """Let the rate fall when there is just enough time for it, and at a pace that fits."""
+        steps, most = self.schedule.steps, self._plan.most_steps
+        if steps is None:
+            steps = self.schedule.steps_if_falling(step)
+            if steps == most or steps - step >= self._affordable(step, steps):
+                self.schedule.fall(step)
+        else:
+            left, affordable = steps - step, self._affordable(step, steps)
+            may_be_longer = steps < most and step > STEPS_OF_PACE
+            if affordable < SLOWER * left or (affordable > FASTER * left and may_be_longer):
+                self.schedule.refit(step, step + int(affordable))
+
+    def _affordable(self, step: int, steps: int) -> float:
+        """Return how many steps fit into the time left, with the validations until `steps`."""
+        by_growth = math.log(steps / step) / math.log(VALIDATION_GROWTH)
+        validations = 1 + min(by_growth, (steps - step) / self._plan.validation_interval)
+        return (self._allowed - self.seconds - validations * self._a_validation) / self._a_step
