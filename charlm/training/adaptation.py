@@ -31,8 +31,9 @@ SEGMENT = 20  # tokens
 DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
 SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
 
-# Of a row of mean gradient. A long run tries them on the beginning of the held-out text; a segment
-# costs about a fifth of a training step, so that takes 4 % of the time, the gradients another one.
+# How far a weight moves when its gradient is as large as in training. A long run tries them on the
+# beginning of the held-out text; a segment costs about a fifth of a training step, so that takes
+# 4 % of the time, the gradients another one.
 RATES = (1e-4, 2e-4, 4e-4)
 USUAL_RATE = 2e-4
 STEPS_PER_SEGMENT = 16
@@ -122,27 +123,33 @@ def with_dynamic_rates(
 def _gradient_sizes(
     checkpoint: Checkpoint, windows: Iterable[Window], device: torch.device
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the root mean square of the gradient by row of each parameter, in the mean 1."""
+    """Return the root mean square of the gradient in training, by row of each parameter.
+
+    It is that of the mean loss over the beginnings of a window's rows, as long as a segment.
+    """
     network = _load(checkpoint, device)
     tensors = network.tensors()
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
+    count = 0
     for window in windows:
-        length = window.inputs.shape[1]
-        rows = max(1, MOST_LOGITS // (checkpoint.tokenizer.boundary_id * length))
-        few = Window(window.inputs[:rows], window.targets[:rows], window.counts[:rows])
+        rows = max(1, MOST_LOGITS // (checkpoint.tokenizer.boundary_id * SEGMENT))
+        part = slice(rows), slice(SEGMENT)
+        few = Window(window.inputs[part], window.targets[part], window.counts[part])
+        if not few.counts.any():
+            continue
         loss, _ = _loss(network, few, None)
         network.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss / int(few.counts.sum()))
+        count += 1
         for name, tensor in tensors.items():
             if tensor.grad is not None:
                 gradient = tensor.grad.double().view(len(tensor), -1)
                 squares[name] += gradient.square().mean(dim=1).cpu().numpy()
-    sizes = {name: np.sqrt(of_rows) for name, of_rows in squares.items()}
+    sizes = {name: np.sqrt(of_rows / max(1, count)) for name, of_rows in squares.items()}
     values = {name: tensor.numel() for name, tensor in tensors.items()}
     mean = sum(values[name] * of_rows.mean() for name, of_rows in sizes.items())
     mean /= sum(values.values())
-    with np.errstate(all="ignore"):  # of what does not add up the caller makes nothing
-        return {name: np.maximum(each / mean, SMALLEST_GRADIENT) for name, each in sizes.items()}
+    return {name: np.maximum(of_rows, SMALLEST_GRADIENT * mean) for name, of_rows in sizes.items()}
 
 
 def _best_rate(
@@ -166,7 +173,8 @@ def _best_rate(
 
 def _rates(rate: float, sizes: Mapping[str, NDArray[np.float64]]) -> Arrays:
     """Return the learning rate of each row: the smaller its gradients are, the larger."""
-    return {name: (rate / size).astype(np.float32) for name, size in sizes.items()}
+    with np.errstate(divide="ignore"):  # of gradients that are nothing the caller makes nothing
+        return {name: (rate / size).astype(np.float32) for name, size in sizes.items()}
 
 
 def _segments(
@@ -200,7 +208,10 @@ class _Adaptive:
             float(each.mean()) * tensor.numel()
             for each, tensor in zip(inverse, self._parameters, strict=True)
         )
-        self._decays = [(DECAY * each * values / mean).clamp(max=1.0) for each in inverse]
+        self._decays = [
+            (DECAY * each * values / mean).clamp(max=1.0).expand_as(tensor)
+            for each, tensor in zip(inverse, self._parameters, strict=True)
+        ]
 
     def score(self, segments: Iterator[tuple[Window, bool]]) -> float:
         """Return −ln p of all segments, in nats, and learn from each once it is scored."""
@@ -223,7 +234,7 @@ class _Adaptive:
             ):
                 if tensor.grad is not None:
                     tensor.addcmul_(tensor.grad, rate, value=-1)
-                tensor.addcmul_(trained - tensor, decay)
+                tensor.lerp_(trained, decay)
 
 
 def _load(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
