@@ -136,6 +136,11 @@ def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[
             f"{document['name']}, {document['characters']:,} characters, "
             f"{document['bytes']:,} bytes, sha256 {document['sha256']}",
         )
+    if "from" in provenance:
+        names = ", ".join(str(document["name"]) for document in provenance["from"]["corpus"])
+        yield "from", f"a model of {names}, weights sha256 {provenance['from']['weights_sha256']}"
+    if provenance.get("chosen"):
+        yield "chosen", "; ".join(map(str, provenance["chosen"]))
     if "steps" in provenance:
         yield (
             "trained",

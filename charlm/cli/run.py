@@ -41,12 +41,21 @@ def encode(
     for facts in corpus.facts:
         if facts.has_byte_order_mark:
             note(f"{facts.name} begins with a byte order mark, which was dropped")
+    if start is not None and (share := _spelled_share(corpus)) >= 0.01:
+        note(f"{100 * share:.0f} % of the text are bytes that spell what the model does not know")
     found = corpus.tokenizer.vocab_size - BYTES
     if config.vocab_size is not None and found < config.vocab_size:
         note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
     if config.document_separator is not None and corpus.items == len(corpus.facts):
         note(f"the document separator {config.document_separator!r} stands nowhere in the text")
     return corpus
+
+
+def _spelled_share(corpus: "Corpus") -> float:
+    """Return the share of the training text's tokens that are bytes."""
+    counts, pieces = corpus.train.token_counts, corpus.tokenizer.pieces
+    spelled = sum(int(n) for n, piece in zip(counts, pieces, strict=False) if type(piece) is int)
+    return spelled / max(1, int(counts.sum()))
 
 
 def run(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from charlm.errors import ConfigError
+from charlm.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -23,13 +23,16 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
     """
     from charlm.checkpoint import Checkpoint
 
-    start = Checkpoint.load(path)
+    try:
+        start = Checkpoint.load(path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            error.message, hint="name a model with --from, or leave it out to train a new one"
+        ) from None
     form = start.config.form
     settled = {
         **start.config.to_json(),
         "tokenizer": start.tokenizer.kind,
-        "lines": form == "lines",
-        "pairs": form == "pairs",
     }
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
@@ -38,9 +41,11 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
         flag = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
         if name in WITHOUT_MEANING:
             raise ConfigError(f"{flag} has no meaning with --from: the model is trained already")
+        if name in ("lines", "pairs") and form != name:
+            raise ConfigError(f"the model of --from is one of {form}, not of {name}")
         if name in settled and settled[name] != value:
             raise ConfigError(
-                f"{flag} is not what the model of --from has: {settled[name]}",
+                f"{flag} {value} is not what the model of --from has: {settled[name]}",
                 hint=f"leave out {flag}, or train a new model without --from",
             )
     return start

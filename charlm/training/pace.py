@@ -14,6 +14,7 @@ MOST_STALL = 5  # times the usual seconds of a step
 # Where the machine turns out so much slower or faster that, when the number of steps is fixed
 # already, only these shares of what is left would fit, the run is fitted to its time anew.
 SLOWER, FASTER = 0.9, 1.25
+FEWEST_LEFT = 10  # steps; for fewer it is not worth while
 LATEST = 1.1  # of the time: a run ends then, come what may
 
 
@@ -86,7 +87,8 @@ class Pace:
         else:
             left, affordable = steps - step, self._affordable(step, steps)
             may_be_longer = steps < most and step > STEPS_OF_PACE
-            if affordable < SLOWER * left or (affordable > FASTER * left and may_be_longer):
+            is_off = affordable < SLOWER * left or (affordable > FASTER * left and may_be_longer)
+            if is_off and left > FEWEST_LEFT:
                 self.schedule.refit(step, step + int(affordable))
 
     def _affordable(self, step: int, steps: int) -> float:

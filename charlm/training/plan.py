@@ -133,7 +133,7 @@ def make_plan(
     fitting = max(1, min(config.batch_size, tokens // config.bptt_length))
     if fitting < config.batch_size:
         config = replace(config, batch_size=fitting)
-        reasons.append(f"{count(fitting, 'stream')} for a short text")
+        reasons.append(f"{count(fitting, 'stream')} side by side for a short text")
     device = choose_device(config.device)
     precision = choose_precision(config.precision, device)
     per_step = lay_out(corpus, config).tokens_per_step
@@ -229,7 +229,8 @@ def _fitted(
     if config.learning_rate is None:
         rate = _fitting_rate(config, model)
         if rate != config.peak_learning_rate:
-            reasons.append(f"learning rate {rate:g} for a network of this kind")
+            kind = "simple" if model.cell == "rnn" else "small"
+            reasons.append(f"learning rate {rate:g} for a {kind} network")
         config = replace(config, learning_rate=rate)
     return config
 

@@ -44,11 +44,15 @@ def test_a_model_is_what_it_was_before_the_first_step(charlm, verse_model_path, 
 def test_another_text_is_learnt_and_its_new_characters_are_spelled(charlm, verse_model_path, other):
     result = charlm("train", other, "--from", verse_model_path, "-o", "new", "--max-steps", 150)
     figures = json.loads(charlm("eval", other, "-m", "new", "--json").stdout)
+    about = charlm("info", "new").stdout.decode()
     spoken = charlm("generate", "-m", "new", "--seed", "¿", "--length", 7, "--temperature", 0)
 
     assert result.returncode == 0, result.stderr.decode()
+    assert "note: 7 % of the text are bytes that spell" in result.stderr.decode()
+    assert "\nfrom        a model of verse.txt, weights sha256 " in about
+    assert "\nchosen      dropout 0.5 for a text that is read " in about
     assert figures["bits_per_character"] < 0.5
-    assert figures["tokens"] == figures["characters"] + 2 * 40  # ¿ and ó, two bytes each
+    assert figures["tokens"] == figures["characters"] + 2 * 40  # ¿ and ó, two bytes each; x is one
     assert spoken.stdout.decode().rstrip("\n") == "¿adónde?"
 
 
@@ -65,13 +69,13 @@ def test_the_words_of_a_model_go_on(charlm, other, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hidden-size", 64], "--hidden-size is not what the model of --from has: 48"),
-        (["--tokenizer", "byte"], "--tokenizer is not what the model of --from has: char"),
-        (["--lines"], "--lines is not what the model of --from has: False"),
-        (["--document-separator", r"\n\n"], "--document-separator is not what the model of --from"),
+        (["--hidden-size", 64], "--hidden-size 64 is not what the model of --from has: 48"),
+        (["--tokenizer", "byte"], "--tokenizer byte is not what the model of --from has: char"),
+        (["--lines"], "the model of --from is one of text, not of lines"),
+        (["--document-separator", r"\n\n"], " is not what the model of --from has: None"),
         (["--initialisation", "identity"], "--initialisation has no meaning with --from"),
         (["--vocab-size", 9], "--vocab-size has no meaning with --from"),
-        (["--tie-weights"], "--tie-weights is not what the model of --from has: False"),
+        (["--tie-weights"], "--tie-weights True is not what the model of --from has: False"),
     ],
 )
 def test_what_the_model_settles_is_not_up_to_options(
@@ -95,7 +99,10 @@ def test_a_model_that_is_not_there_is_an_error(charlm, other):
     result = charlm("train", other, "--from", "nothing.safetensors")
 
     assert result.returncode == 1
-    assert result.stderr.decode().startswith("error: there is no model at nothing.safetensors\n")
+    assert result.stderr.decode() == (
+        "error: there is no model at nothing.safetensors\n\n"
+        "hint: name a model with --from, or leave it out to train a new one\n"
+    )
 
 
 @pytest.mark.parametrize("direction", ["backward", "both"])

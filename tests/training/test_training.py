@@ -207,7 +207,7 @@ def test_a_batch_is_made_to_fit_a_short_text(corpus_of):
     plan = make_plan(corpus_of("x" * 100), SMALL, settings(max_steps=1, batch_size=64))
 
     assert plan.config.batch_size == 90 // 16
-    assert "5 streams for a short text" in plan.reasons
+    assert "5 streams side by side for a short text" in plan.reasons
 
 
 def test_training_stops_early_when_validation_no_longer_improves(corpus_of, monkeypatch):
