@@ -92,7 +92,13 @@ def verse_checkpoint(verse_path):
     """A small model that has learnt the verse."""
     corpus = encode_corpus([Document("verse.txt", verse_path)], CorpusConfig())
     config = TrainingConfig(
-        max_steps=200, batch_size=8, bptt_length=32, dropout=0.0, precision="fp32", device="cpu"
+        max_steps=200,
+        batch_size=8,
+        bptt_length=32,
+        learning_rate=5e-3,
+        dropout=0.0,
+        precision="fp32",
+        device="cpu",
     )
     *_, finished = learn(corpus, ModelConfig(embedding_size=16, hidden_size=48), config)
     return finished.best.best
