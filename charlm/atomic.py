@@ -25,7 +25,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = _temporary(target)
     try:
         with _removed_on_error(temporary):
-            with open(temporary, "xb") as file:  # noqa: PTH123 – "x": never somebody else's
+            with temporary.open("xb") as file:  # never somebody else's
                 file.write(data)
                 file.flush()
                 if target.exists():

@@ -1,12 +1,10 @@
 """A file is replaced whole or not at all."""
 
-import io
 import os
 import stat
 
 import pytest
 
-from charlm import atomic
 from charlm.atomic import check_writable, write_atomically
 from charlm.errors import CheckpointError
 
@@ -45,23 +43,23 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, operation, m
         raise OSError(28, "No space left on device")
 
     if operation == "write":
-        monkeypatch.setattr(atomic, "open", full_disk, raising=False)
+        monkeypatch.setattr(type(saved), "open", full_disk)
     elif operation == "fsync":
         monkeypatch.setattr(os, "fsync", fail)
     else:
         monkeypatch.setattr(type(saved), "replace", fail)
     with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
         write_atomically(saved, b"new")
+    monkeypatch.undo()
 
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
 
 
 def full_disk(path, mode):
-    """Open a file on which nothing can be written."""
-    file = io.open(path, mode)  # noqa: UP020 – the built-in one is replaced
-    file.close()
-    raise OSError(28, "No space left on device")
+    """Make a file, on which nothing can be written."""
+    with open(path, mode):
+        raise OSError(28, "No space left on device")
 
 
 def test_an_unwritable_place_is_found_before_anything_is_done(tmp_path):

@@ -1,7 +1,7 @@
 """`charlm eval`: let a model judge."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,14 +73,8 @@ def eval_command(
         if direction == "both":
             figures = _pseudo_figures(judge, (text for text, _ in read))
         else:
-            adaptive = None
-            if dynamic:
-                from charlm.training.adaptation import check_dynamic
-
-                judge.runtime(direction)  # which says if there is none of that direction
-                adaptive = checkpoint.one_way(direction or checkpoint.config.directions[0])
-                check_dynamic(adaptive)
-            figures = _figures(judge, read, direction, adaptive)
+            adapted = _adapted(checkpoint, judge, direction) if dynamic else None
+            figures = _figures(judge, read, direction, adapted)
     if json:
         write_json(figures)
         return
@@ -94,11 +88,11 @@ def _figures(
     judge: "Model",
     texts: Iterable[tuple[str, str]],
     direction: OneWay | None,
-    adaptive: "Checkpoint | None",
+    adapted: Callable[[str, str], float] | None,
 ) -> dict[str, float | None]:
     """Return the figures of texts with names, read in one direction.
 
-    With an adaptive model there are those of dynamic evaluation, too.
+    With a way to score a text with a name by an adapted model there are those figures, too.
     """
     from charlm.inference.scoring import Score
 
@@ -106,10 +100,8 @@ def _figures(
     for text, name in texts:
         static = judge.score(text, direction=direction, name=name)
         score += static
-        if adaptive is not None:
-            from charlm.training.adaptation import dynamic_nats
-
-            dynamic += replace(static, nats=dynamic_nats(adaptive, text, name=name))
+        if adapted is not None:
+            dynamic += replace(static, nats=adapted(text, name))
     if score.characters == 0:
         raise CorpusError(NOTHING_TO_SCORE)
     figures = {
@@ -122,13 +114,30 @@ def _figures(
         "bits_per_character": score.bits_per_character,
         "bits_per_byte": score.bits_per_byte,
     }
-    if adaptive is not None:
+    if adapted is not None:
         figures |= {
             "dynamic_nats": dynamic.nats,
             "dynamic_nats_per_token": dynamic.nats_per_token,
             "dynamic_bits_per_character": dynamic.bits_per_character,
         }
     return figures
+
+
+def _adapted(
+    checkpoint: "Checkpoint", judge: "Model", direction: OneWay | None
+) -> Callable[[str, str], float]:
+    """Return what scores a text with a name by a model that learns from it.
+
+    Raises:
+        ConfigError: If the model cannot be read in that direction, or not learn.
+    """
+    from charlm.training.adaptation import check_dynamic, dynamic_nats
+    from charlm.training.hardware import prepare
+
+    one_way = checkpoint.one_way(judge.runtime(direction).config.directions[0])
+    check_dynamic(one_way)
+    prepare(None)
+    return lambda text, name: dynamic_nats(one_way, text, name=name)
 
 
 def _pseudo_figures(judge: "Model", texts: Iterable[str]) -> dict[str, float | None]:

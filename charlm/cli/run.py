@@ -11,7 +11,7 @@ import typer
 from charlm.cli.metrics import Metrics
 from charlm.cli.signals import stop_signals
 from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig, TrainingConfig
-from charlm.errors import TrainingError
+from charlm.errors import CheckpointError, TrainingError
 from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
@@ -24,12 +24,98 @@ if TYPE_CHECKING:
     from charlm.training.plan import Plan
 
 
-def encode(
+def run(
+    texts: list[str],
+    held_out: list[str],
+    corpus_config: CorpusConfig,
+    model: ModelConfig,
+    config: TrainingConfig,
+    *,
+    embeddings: Path | None,
+    start: "Checkpoint | None",
+    may_resize: bool,
+    output: Path,
+    overwrite: bool,
+    metrics: Path | None,
+    quiet: bool,
+) -> None:
+    """Read, plan, learn and save; exit with 128 and the signal's number if one ended it.
+
+    Args:
+        texts: Names of files and directories to learn from; - is stdin.
+        held_out: Names of those to validate on; none hold out a part of `texts`.
+        corpus_config: How texts become ids.
+        model: Size of the network.
+        config: How to learn.
+        embeddings: A file of word vectors to start from.
+        start: A model to go on from.
+        may_resize: Whether the plan may choose another number of units.
+        output: Where to save.
+        overwrite: Whether a model there may be replaced.
+        metrics: A file of JSON Lines to append to.
+        quiet: Whether to say nothing but errors.
+    """
+    _check_output(output, texts, overwrite=overwrite)
+    from charlm.corpus.reading import open_documents
+    from charlm.display import TrainingDisplay, show_note
+
+    # A long text is read while it is learnt from, so stdin's copy must live as long as that.
+    with open_documents(texts) as documents, open_documents(held_out) as validation:
+        corpus = _encode(
+            documents, validation, corpus_config, start, note=_silent if quiet else show_note
+        )
+        with (
+            TrainingDisplay(quiet=quiet) as display,
+            Metrics(metrics) as log,
+            stop_signals() as stop,
+        ):
+            display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
+            vectors = None
+            if embeddings is not None:
+                vectors = _read_embeddings(embeddings, corpus, display)
+                model = replace(model, embedding_size=vectors.vectors.shape[1])
+            from charlm.training.hardware import prepare
+            from charlm.training.loop import train
+            from charlm.training.plan import make_plan
+
+            prepare(config.threads)
+            plan = make_plan(corpus, model, config, may_resize=may_resize)
+            if stop.is_wanted():
+                display.note("stopped before training began; nothing is saved")
+            else:
+                display.planned(plan)
+                events = train(
+                    corpus, plan, embeddings=vectors, start=start, should_stop=stop.is_wanted
+                )
+                _follow(events, plan, display, log, output)
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+def _check_output(output: Path, texts: list[str], *, overwrite: bool) -> None:
+    """Find out now, not after an hour, that the model cannot be saved where it should be."""
+    from charlm.atomic import check_writable
+
+    if any(Path(name).exists() and output.exists() and output.samefile(name) for name in texts):
+        raise CheckpointError(f"{output} is the text to learn from", hint="choose another --output")
+    if output.is_file() and not overwrite:
+        raise CheckpointError(
+            f"there is a model at {output} already",
+            hint="replace it with --overwrite, or name another file with --output",
+        )
+    check_writable(output)
+
+
+def _encode(
     texts: list["Document"],
     validation_texts: list["Document"],
     config: CorpusConfig,
+    start: "Checkpoint | None",
     *,
-    start: "Checkpoint | None" = None,
     note: Callable[[str], None],
 ) -> "Corpus":
     """Return the corpus; `note` is told what a user may want to know of it."""
@@ -56,45 +142,6 @@ def _spelled_share(corpus: "Corpus") -> float:
     counts, pieces = corpus.train.token_counts, corpus.tokenizer.pieces
     spelled = sum(int(n) for n, piece in zip(counts, pieces, strict=False) if type(piece) is int)
     return spelled / max(1, int(counts.sum()))
-
-
-def run(
-    corpus: "Corpus",
-    model: ModelConfig,
-    config: TrainingConfig,
-    *,
-    embeddings: Path | None,
-    start: "Checkpoint | None" = None,
-    may_resize: bool,
-    output: Path,
-    metrics: Path | None,
-    quiet: bool,
-) -> None:
-    """Plan, learn and save; exit with 128 and the signal's number if one ended it."""
-    from charlm.display import TrainingDisplay
-
-    with TrainingDisplay(quiet=quiet) as display, Metrics(metrics) as log, stop_signals() as stop:
-        display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
-        vectors = None
-        if embeddings is not None:
-            vectors = _read_embeddings(embeddings, corpus, display)
-            model = replace(model, embedding_size=vectors.vectors.shape[1])
-        from charlm.training.hardware import prepare
-        from charlm.training.loop import train
-        from charlm.training.plan import make_plan
-
-        prepare(config.threads)
-        plan = make_plan(corpus, model, config, may_resize=may_resize)
-        if stop.is_wanted():
-            display.note("stopped before training began; nothing is saved")
-        else:
-            display.planned(plan)
-            events = train(
-                corpus, plan, embeddings=vectors, start=start, should_stop=stop.is_wanted
-            )
-            _follow(events, plan, display, log, output)
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
 
 
 def _follow(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm.cli.options import parse_duration
-from charlm.cli.run import encode, run
+from charlm.cli.run import run
 from charlm.cli.start import load_start
 from charlm.config import (
     DEFAULT_LEARNING_RATE,
@@ -29,7 +29,7 @@ from charlm.config import (
     TokenizerKind,
     TrainingConfig,
 )
-from charlm.errors import CheckpointError, ConfigError
+from charlm.errors import ConfigError
 
 TEXT, BUDGET, MODEL, LEARNING = "Text", "Budget", "Model", "Learning"
 MACHINE = "Machine and output"
@@ -326,41 +326,17 @@ def train_command(
         threads=threads,
         rng_seed=rng_seed,
     )
-    _check_output(output, corpus, overwrite=overwrite)
-    from charlm.corpus.reading import open_documents
-    from charlm.display import show_note
-
-    held_out = [validation] if validation else []
-    # A long text is read while it is learnt from, so stdin's copy must live as long as that.
-    with open_documents(corpus) as texts, open_documents(held_out) as validation_texts:
-        note = _silent if quiet else show_note
-        encoded = encode(texts, validation_texts, corpus_config, start=begun, note=note)
-        run(
-            encoded,
-            model,
-            config,
-            embeddings=embeddings,
-            start=begun,
-            may_resize=hidden_size is None and begun is None,
-            output=output,
-            metrics=metrics,
-            quiet=quiet,
-        )
-
-
-def _silent(text: str) -> None:
-    del text
-
-
-def _check_output(output: Path, corpus: list[str], *, overwrite: bool) -> None:
-    """Find out now, not after an hour, that the model cannot be saved where it should be."""
-    from charlm.atomic import check_writable
-
-    if any(Path(name).exists() and output.exists() and output.samefile(name) for name in corpus):
-        raise CheckpointError(f"{output} is the text to learn from", hint="choose another --output")
-    if output.is_file() and not overwrite:
-        raise CheckpointError(
-            f"there is a model at {output} already",
-            hint="replace it with --overwrite, or name another file with --output",
-        )
-    check_writable(output)
+    run(
+        corpus,
+        [validation] if validation else [],
+        corpus_config,
+        model,
+        config,
+        embeddings=embeddings,
+        start=begun,
+        may_resize=hidden_size is None and begun is None,
+        output=output,
+        overwrite=overwrite,
+        metrics=metrics,
+        quiet=quiet,
+    )

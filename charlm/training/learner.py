@@ -232,7 +232,7 @@ class _Reader:
         )
 
     def _carried_state(self, inputs: Tensor) -> RecurrentState | None:
-        """Return the state of streams that read on; it is nothing where a segment starts."""
+        """Return the state of streams that read on; it is nothing where a boundary is read."""
         if self._state is None:
             return None
         reads_on = (inputs[:, 0] != self._boundary_id).float()[None, :, None]

@@ -126,9 +126,9 @@ class _Run:
 
     def take_step(self) -> None:
         """Learn from the next window."""
-        with self.pace.of_step(self.step) as share:
-            self._learning_rate = self._plan.config.peak_learning_rate * share
-            self.losses.append(self._learner.step(self.step, self._learning_rate))
+        peak = self._plan.config.peak_learning_rate
+        self._learning_rate = peak * self.pace.share(self.step)
+        self.losses.append(self._learner.step(self.step, self._learning_rate))
         self.step += 1
 
     @contextmanager
@@ -178,6 +178,7 @@ class _Run:
                 )
         now = self.pace.seconds
         elapsed, self._reported = now - self._reported, now
+        self.pace.took(len(values), elapsed)
         nats = sum(values) / len(values)
         plan = self._plan
         characters_per_step = plan.tokens_per_step * plan.characters / plan.tokens

@@ -10,7 +10,7 @@ from charlm.training.schedule import Schedule
 
 VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
 STEPS_OF_PACE = 50  # that tell how fast it goes
-MOST_STALL = 5  # times the usual seconds of a step
+MOST_STALL = 2  # times the usual seconds of a step
 # Where the machine turns out so much slower or faster that, when the number of steps is fixed
 # already, only these shares of what is left would fit, the run is fitted to its time anew.
 SLOWER, FASTER = 0.9, 1.25
@@ -59,16 +59,17 @@ class Pace:
             steps = round(step * self._allowed / self.seconds)
         return max(step, min(steps, self._plan.most_steps))
 
-    @contextmanager
-    def of_step(self, step: int) -> Iterator[float]:
-        """Measure what step `step`, from 0, takes; yield the share of the learning rate for it."""
-        if step > 0 and math.isfinite(self._allowed):
+    def share(self, step: int) -> float:
+        """Return the share of the peak learning rate for `step`, from 0."""
+        if math.isfinite(self._allowed):
             self._fit(step)
-        before = time.perf_counter()
-        yield self.schedule.share(step)
-        # One step that stalls says little of those to come.
-        seconds = min(time.perf_counter() - before, MOST_STALL * self._a_step)
-        self._a_step += (seconds - self._a_step) / STEPS_OF_PACE
+        return self.schedule.share(step)
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Note what some steps took, once the device has finished them."""
+        # Some that stall say little of those to come.
+        a_step = min(seconds / steps, MOST_STALL * self._a_step)
+        self._a_step += (a_step - self._a_step) * min(1.0, steps / STEPS_OF_PACE)
 
     @contextmanager
     def of_validation(self) -> Iterator[None]:
@@ -93,6 +94,6 @@ class Pace:
 
     def _affordable(self, step: int, steps: int) -> float:
         """Return how many steps fit into the time left, with the validations until `steps`."""
-        by_growth = math.log(steps / step) / math.log(VALIDATION_GROWTH)
+        by_growth = math.log(steps / max(1, step)) / math.log(VALIDATION_GROWTH)
         validations = 1 + min(by_growth, (steps - step) / self._plan.validation_interval)
         return (self._allowed - self.seconds - validations * self._a_validation) / self._a_step

@@ -53,7 +53,9 @@ class Speed:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A run, decided: the same plan on the same text gives the same weights.
+    """A run, decided but for the steps that its time allows.
+
+    Where steps or epochs end it, the same plan on the same text gives the same weights.
 
     Attributes:
         model: Size of the network.

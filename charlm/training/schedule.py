@@ -26,7 +26,7 @@ class Schedule:
         self._most_steps = most_steps
         self.steps: int | None = None
         self._start, self._top = 0.0, 1.0  # the line falls from this share at this step
-        if not is_timed or most_steps == 1:
+        if not is_timed:
             self._fix(most_steps)
 
     def share(self, step: int) -> float:

@@ -18,6 +18,7 @@ from charlm.training.network import LanguageModel
 from charlm.training.plan import make_plan
 
 NEW = "a tug at the ragged tarp, and the rags went up. " * 12
+DECAY_OF_TEST = 0.1  # large enough to be seen
 TEXTS = {"text": NEW, "lines": NEW.replace(". ", ".\n"), "pairs": "cat\twent\n\tmat\nthe dog\t\n"}
 
 
@@ -52,9 +53,25 @@ def test_a_segment_is_scored_before_it_is_learnt_from(verse_checkpoint):
     )
 
 
-def test_one_step_is_what_the_equations_say(random_checkpoint):
-    """w' = w − η g, then w'' = w' + λ (w₀ − w'), with g the gradient of the first segment."""
-    checkpoint = rated(random_checkpoint(" adeghnprtuw"), 0.5)
+def test_one_step_is_what_the_equations_say(random_checkpoint, monkeypatch):
+    """w' = w − η g, then w'' = w' + λ (w₀ − w'), with g the gradient of the first segment.
+
+    Each row has its own η, and a λ that is the smaller the larger η is, DECAY in the mean.
+    """
+    checkpoint = random_checkpoint(" adeghnprtuw")
+    monkeypatch.setattr(adaptation, "DECAY", DECAY_OF_TEST)
+    generator = np.random.default_rng(1)
+    rates = {
+        name: generator.uniform(0.1, 2.0, len(array)).astype(np.float32)
+        for name, array in checkpoint.arrays.items()
+    }
+    checkpoint = replace(checkpoint, dynamic_rates=rates)
+    # A number for each weight: its row's.
+    each = {
+        name: np.broadcast_to(rates[name].reshape(-1, *[1] * (array.ndim - 1)), array.shape)
+        for name, array in checkpoint.arrays.items()
+    }
+    inverse = np.concatenate([1 / rate.ravel() for rate in each.values()]).mean()
     tokenizer, config = checkpoint.tokenizer, checkpoint.config
     ids = torch.from_numpy(tokenizer.encode(NEW[: SEGMENT + 7]).astype(np.int64))
     inputs = torch.cat([torch.tensor([tokenizer.boundary_id]), ids[:-1]])[None]
@@ -64,10 +81,11 @@ def test_one_step_is_what_the_equations_say(random_checkpoint):
     first = cross_entropy(network.output(features[0]), ids[:SEGMENT], reduction="sum")
     (first / SEGMENT).backward()
     moved = {
-        name: (tensor - (1 - adaptation.DECAY) * 0.5 * tensor.grad).detach().numpy()
+        name: tensor.detach().numpy()
+        - (1 - DECAY_OF_TEST / each[name] / inverse) * each[name] * tensor.grad.numpy()
         for name, tensor in network.tensors().items()
     }
-    network.load_arrays(moved)
+    network.load_arrays({name: array.astype(np.float32) for name, array in moved.items()})
     state = [tuple(vector.detach() for vector in layer) for layer in state]
     features, _ = network.read(inputs[:, SEGMENT:], state)
     second = cross_entropy(network.output(features[0]), ids[SEGMENT:], reduction="sum")
