@@ -1,6 +1,7 @@
 """Train configurations at equal budgets, one process at a time, and print what each has learnt.
 
-A configuration is a name and flags of `charlm train`:
+A configuration is a name and flags of `charlm train`; without any, the default takes its turn with
+some fixed ones:
 
     python benchmarks/learn.py book.txt --configuration "small: --hidden-size 256 --dropout 0"
 
@@ -34,6 +35,16 @@ import charlm
 from charlm.inference.scoring import nats_of_items
 
 WINDOW = 256  # characters
+# charlm's own choice, and what people choose without it: the sizes and settings that char-rnn and
+# its heirs begin with, at charlm's learning rate and at a lower one.
+CONFIGURATIONS = (
+    "default:",
+    "two of 128: --num-layers 2 --hidden-size 128 --batch-size 50 --bptt-length 50 --dropout 0",
+    "256: --hidden-size 256 --dropout 0",
+    "512: --hidden-size 512 --dropout 0",
+    "512, slower: --hidden-size 512 --dropout 0 --learning-rate 4e-3",
+    "512, dropout 0.3: --hidden-size 512 --dropout 0.3",
+)
 HEADER = (
     "text", "budget", "configuration", "nats", "from … to", "bits", "cold windows", "epochs",
     "characters/s", "wall time", "peak memory",
@@ -55,7 +66,8 @@ class Result:
 def main() -> None:
     """Run everything asked for and print a table."""
     options = _options()
-    runs = [(name, flags, False) for name, flags in map(_named, options.configuration)]
+    configurations = options.configuration or CONFIGURATIONS
+    runs = [(name, flags, False) for name, flags in map(_named, configurations)]
     runs += [(name, command, True) for name, command in map(_named, options.peer)]
     if len({name for name, _, _ in runs}) < len(runs):
         raise SystemExit("every configuration and peer needs a name of its own")
@@ -163,7 +175,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("texts", nargs="+", type=Path, metavar="TEXT")
     parser.add_argument("--budget", nargs="+", type=float, default=[10, 60], metavar="SECONDS")
     parser.add_argument("--rng-seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
-    parser.add_argument("--configuration", action="append", default=[], metavar="NAME:FLAGS")
+    parser.add_argument("--configuration", action="append", metavar="NAME:FLAGS")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME:COMMAND")
     parser.add_argument("--peer-score", default=r"([0-9.]+)", metavar="REGEX")
     return parser.parse_args()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
@@ -21,7 +22,7 @@ from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
-from charlm.training.optimization import build_optimizer
+from charlm.training.optimization import build_optimizer, set_learning_rate
 
 LONGEST_VALIDATION_WINDOW = 64  # tokens; the features of longer ones fill memory
 
@@ -101,15 +102,23 @@ class Learner:
         """
         torch.manual_seed(_mixed(self._config.rng_seed, step))
         generator = np.random.default_rng([self._config.rng_seed, step])
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.zero_grad(set_to_none=True)
         losses = [reader.loss(step, self._loss, generator) for reader in self._readers]
         loss = torch.stack(losses).sum()
         torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._config.max_gradient_norm)
+        norm = self._clip()
         self._optimizer.step()
         return loss.detach() / len(losses), norm
+
+    def _clip(self) -> Tensor:
+        """Return the norm of the gradient, a scalar, and shorten it if it is too long."""
+        norm = get_total_norm([t.grad for t in self._trained if t.grad is not None])
+        longest = self._config.max_gradient_norm
+        # To look at the number costs nothing on a processor and would hold up another device.
+        if norm.device.type != "cpu" or norm > longest:
+            clip_grads_with_norm_(self._trained, longest, norm)
+        return norm
 
     def validate(self) -> float:
         """Return the score of the validation text, in nats, summed over all tokens.

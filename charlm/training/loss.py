@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from charlm.training.network import Output
 
-HEAD, TAIL = 2048, 1024  # frequent outputs that are always there, and rare ones that are drawn
+HEAD, TAIL = 1024, 512  # frequent outputs that are always there, and rare ones that are drawn
 LARGEST_SOFTMAX = 2 * (HEAD + TAIL)  # outputs; beyond it the softmax is sampled
 
 

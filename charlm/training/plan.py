@@ -23,13 +23,13 @@ from charlm.wording import count, quantity
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 8, 200  # steps
-MEASURED_SHARE = 0.015  # of the time budget
+MEASURED_SHARE = 0.005  # of the time budget
 MEASURED_WINDOWS = 8  # of validation
 # Of the time budget; the rest is for dynamic evaluation's rates, and for a machine that slows down.
 PLANNED_SHARE = 0.94
 # A validation token costs about a fourth of a training token, so that validation takes at most
-# about a sixteenth of the time.
-TRAINED_PER_VALIDATED = 4
+# about one part in 32 of the time.
+TRAINED_PER_VALIDATED = 8
 PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
 # Dropout by how often a text is read, from so many times on. A text that is read once or twice is
 # not learnt by heart, and dropout costs; one that is read ten times is.

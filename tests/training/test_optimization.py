@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from charlm.config import TrainingConfig
-from charlm.training.optimization import build_optimizer
+from charlm.config import ModelConfig, TrainingConfig
+from charlm.training.network import LanguageModel
+from charlm.training.optimization import build_optimizer, set_learning_rate
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
@@ -27,7 +28,32 @@ def test_every_optimizer_goes_downhill(name):
 def test_weight_decay_falls_on_matrices_only():
     optimizer = build_optimizer(torch.nn.Linear(3, 1), TrainingConfig(weight_decay=0.5))
 
-    assert [
-        (group["weight_decay"], [tensor.dim() for tensor in group["params"]])
+    assert {
+        (group["weight_decay"], tensor.dim())
         for group in optimizer.param_groups
-    ] == [(0.5, [2]), (0.0, [1])]
+        for tensor in group["params"]
+    } == {(0.5, 2), (0.0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "tie_weights", "fast"),
+    [
+        ("adamw", False, ["output.weight"]),
+        ("adamw", True, []),
+        ("sgd", False, []),
+    ],
+)
+def test_an_output_matrix_of_its_own_learns_twice_as_fast(name, tie_weights, fast):
+    config = ModelConfig(embedding_size=3, hidden_size=4, tie_weights=tie_weights)
+    network = LanguageModel(config, 5)
+    optimizer = build_optimizer(network, TrainingConfig(optimizer=name))
+    set_learning_rate(optimizer, 0.01)
+    rates = {
+        id(tensor): group["lr"] for group in optimizer.param_groups for tensor in group["params"]
+    }
+    trained = {name: t for name, t in network.named_parameters() if t.requires_grad}
+
+    assert len(rates) == len(trained)
+    assert {name: rates[id(t)] for name, t in trained.items()} == {
+        name: 0.02 if name in fast else 0.01 for name in trained
+    }

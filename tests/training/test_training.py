@@ -62,7 +62,7 @@ def test_events_come_in_order_and_the_last_is_the_end(corpus_of):
 
     assert [event.step for event in events if isinstance(event, Progress)] == [*range(10, 101, 10)]
     validated = [event.step for event in events if isinstance(event, Validation)]
-    assert validated[:3] == [5, 10, 15]  # four times as much text as is validated
+    assert validated[:3] == [10, 20, 30]  # eight times as much text as is validated
     assert all(after - before >= before // 10 for before, after in pairwise(validated[:-1]))
     assert validated[-1] == 100
     assert [type(event) for event in events[-2:]] == [Validation, Finished]
@@ -239,7 +239,7 @@ def test_a_run_that_is_stopped_at_once_has_a_model_all_the_same(corpus_of):
     assert Model(finished.best.best).generate(length=5, rng_seed=0)
 
 
-@pytest.mark.parametrize(("before", "after"), [(0.002, 0.03), (0.03, 0.002)])
+@pytest.mark.parametrize(("before", "after"), [(0.002, 0.05), (0.05, 0.002)])
 def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
     corpus_of, monkeypatch, before, after
 ):
@@ -247,7 +247,7 @@ def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
     step = Learner.step
 
     def at_two_paces(self, number, rate):
-        time.sleep(before if number < 100 else after)
+        time.sleep(before if number < 60 else after)
         return step(self, number, rate)
 
     monkeypatch.setattr(Learner, "step", at_two_paces)
