@@ -1,7 +1,7 @@
 """Train configurations at equal budgets, one process at a time, and print what each has learnt.
 
-A configuration is a name and flags of `charlm train`; without any, the default takes its turn with
-some fixed ones:
+A configuration is a name and flags of `charlm train`; without any, and without a peer, the default
+takes its turn with some fixed ones:
 
     python benchmarks/learn.py book.txt --configuration "small: --hidden-size 256 --dropout 0"
 
@@ -35,8 +35,7 @@ import charlm
 from charlm.inference.scoring import nats_of_items
 
 WINDOW = 256  # characters
-# charlm's own choice, and what people choose without it: the sizes and settings that char-rnn and
-# its heirs begin with, at charlm's learning rate and at a lower one.
+# charlm's own choice, char-rnn's default size, and plain sizes with one setting changed.
 CONFIGURATIONS = (
     "default:",
     "two of 128: --num-layers 2 --hidden-size 128 --batch-size 50 --bptt-length 50 --dropout 0",
@@ -66,7 +65,7 @@ class Result:
 def main() -> None:
     """Run everything asked for and print a table."""
     options = _options()
-    configurations = options.configuration or CONFIGURATIONS
+    configurations = options.configuration or (() if options.peer else CONFIGURATIONS)
     runs = [(name, flags, False) for name, flags in map(_named, configurations)]
     runs += [(name, command, True) for name, command in map(_named, options.peer)]
     if len({name for name, _, _ in runs}) < len(runs):

@@ -42,15 +42,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(saved, operation, m
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    if operation == "write":
-        monkeypatch.setattr(type(saved), "open", full_disk)
-    elif operation == "fsync":
-        monkeypatch.setattr(os, "fsync", fail)
-    else:
-        monkeypatch.setattr(type(saved), "replace", fail)
-    with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
-        write_atomically(saved, b"new")
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        if operation == "write":
+            patched.setattr(type(saved), "open", full_disk)
+        elif operation == "fsync":
+            patched.setattr(os, "fsync", fail)
+        else:
+            patched.setattr(type(saved), "replace", fail)
+        with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
+            write_atomically(saved, b"new")
 
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]

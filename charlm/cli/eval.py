@@ -73,8 +73,8 @@ def eval_command(
         if direction == "both":
             figures = _pseudo_figures(judge, (text for text, _ in read))
         else:
-            adapted = _adapted(checkpoint, judge, direction) if dynamic else None
-            figures = _figures(judge, read, direction, adapted)
+            dynamic_nats_of = _adapted(checkpoint, judge, direction) if dynamic else None
+            figures = _figures(judge, read, direction, dynamic_nats_of)
     if json:
         write_json(figures)
         return
@@ -88,11 +88,11 @@ def _figures(
     judge: "Model",
     texts: Iterable[tuple[str, str]],
     direction: OneWay | None,
-    adapted: Callable[[str, str], float] | None,
+    dynamic_nats_of: Callable[[str, str], float] | None,
 ) -> dict[str, float | None]:
     """Return the figures of texts with names, read in one direction.
 
-    With a way to score a text with a name by an adapted model there are those figures, too.
+    Where `dynamic_nats_of` a text and its name is given, those of dynamic evaluation follow.
     """
     from charlm.inference.scoring import Score
 
@@ -100,8 +100,8 @@ def _figures(
     for text, name in texts:
         static = judge.score(text, direction=direction, name=name)
         score += static
-        if adapted is not None:
-            dynamic += replace(static, nats=adapted(text, name))
+        if dynamic_nats_of is not None:
+            dynamic += replace(static, nats=dynamic_nats_of(text, name))
     if score.characters == 0:
         raise CorpusError(NOTHING_TO_SCORE)
     figures = {
@@ -114,7 +114,7 @@ def _figures(
         "bits_per_character": score.bits_per_character,
         "bits_per_byte": score.bits_per_byte,
     }
-    if adapted is not None:
+    if dynamic_nats_of is not None:
         figures |= {
             "dynamic_nats": dynamic.nats,
             "dynamic_nats_per_token": dynamic.nats_per_token,
@@ -134,9 +134,10 @@ def _adapted(
     from charlm.training.adaptation import check_dynamic, dynamic_nats
     from charlm.training.hardware import prepare
 
-    one_way = checkpoint.one_way(judge.runtime(direction).config.directions[0])
+    judge.runtime(direction)  # which says if there is none of that direction
+    one_way = checkpoint.one_way(direction or checkpoint.config.directions[0])
     check_dynamic(one_way)
-    prepare(None)
+    prepare(None)  # as for training: denormal numbers cost a hundred times as much
     return lambda text, name: dynamic_nats(one_way, text, name=name)
 
 

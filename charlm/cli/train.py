@@ -209,7 +209,7 @@ def train_command(
     learning_rate: Annotated[
         float | None,
         _option(
-            "Peak step size, after warm-up.",
+            "Peak step size, after warm-up; of an untied output matrix, with adamw, twice that.",
             LEARNING,
             show_default=f"{_rates}; a quarter for --cell rnn with tanh, 1.5 times for "
             f"LSTM and GRU of {SMALLEST_FITTED_SIZE} units or less",

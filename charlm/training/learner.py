@@ -115,7 +115,8 @@ class Learner:
         """Return the norm of the gradient, a scalar, and shorten it if it is too long."""
         norm = get_total_norm([t.grad for t in self._trained if t.grad is not None])
         longest = self._config.max_gradient_norm
-        # To look at the number costs nothing on a processor and would hold up another device.
+        # To scale by 1 would be a pass over every gradient for nothing. To look first costs nothing
+        # on a processor, and would make another device wait.
         if norm.device.type != "cpu" or norm > longest:
             clip_grads_with_norm_(self._trained, longest, norm)
         return norm

@@ -134,6 +134,8 @@ class _Run:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Take what is done inside for a validation, which is not learning."""
+        if self.losses:
+            self.losses[-1][0].item()  # wait for the device, whose steps are no validation
         before = self.pace.seconds
         with self.pace.of_validation():
             yield

@@ -12,6 +12,11 @@ HEAD, TAIL = 1024, 512  # frequent outputs that are always there, and rare ones 
 LARGEST_SOFTMAX = 2 * (HEAD + TAIL)  # outputs; beyond it the softmax is sampled
 
 
+def most_outputs(vocab_size: int, targets: int) -> int:
+    """Return how many logits a step of so many targets computes for each, at most."""
+    return vocab_size if vocab_size <= LARGEST_SOFTMAX else min(vocab_size, HEAD + TAIL + targets)
+
+
 class Loss:
     """Mean −ln p of targets, in nats.
 

@@ -5,9 +5,9 @@ from torch import nn
 
 from charlm.config import TrainingConfig
 
-# An output matrix of its own learns faster than what feeds it: in the median of
-# three random seeds, 1,600 steps of tiny shakespeare come to 1.462 nats with 1, 1.457 with 2, 1.464
-# with 4.
+# An output matrix of its own learns, and decays, faster than what feeds it. In the median of three
+# random seeds, 1,600 steps of tiny shakespeare come to 1.462 nats with 1, 1.457 with 2, 1.464 with
+# 4, all from an input product of unit variance.
 OUTPUT_RATE = 2.0  # times the learning rate, with AdamW
 
 
@@ -17,9 +17,7 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
         {
             "params": [tensor],
             "weight_decay": config.matrix_decay if tensor.dim() > 1 else 0.0,
-            "times": OUTPUT_RATE
-            if name.endswith("output.weight") and config.optimizer == "adamw"
-            else 1.0,
+            "rate_factor": _rate_factor(name, config),
         }
         for name, tensor in network.named_parameters()
         if tensor.requires_grad
@@ -42,4 +40,10 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.O
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Let an optimizer that `build_optimizer` returned learn at `rate` from now on."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["times"]
+        group["lr"] = rate * group["rate_factor"]
+
+
+def _rate_factor(name: str, config: TrainingConfig) -> float:
+    """Return what multiplies the learning rate of a parameter."""
+    is_output = name.endswith("output.weight")
+    return OUTPUT_RATE if is_output and config.optimizer == "adamw" else 1.0

@@ -10,7 +10,6 @@ from charlm.training.schedule import Schedule
 
 VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
 STEPS_OF_PACE = 50  # that tell how fast it goes
-MOST_STALL = 2  # times the usual seconds of a step
 # Where the machine turns out so much slower or faster that, when the number of steps is fixed
 # already, only these shares of what is left would fit, the run is fitted to its time anew.
 SLOWER, FASTER = 0.9, 1.25
@@ -61,15 +60,14 @@ class Pace:
 
     def share(self, step: int) -> float:
         """Return the share of the peak learning rate for `step`, from 0."""
-        if math.isfinite(self._allowed):
+        # Nothing is known yet of a run's first step, but that it may be the only one.
+        if math.isfinite(self._allowed) and (step > 0 or self._plan.most_steps == 1):
             self._fit(step)
         return self.schedule.share(step)
 
     def took(self, steps: int, seconds: float) -> None:
         """Note what some steps took, once the device has finished them."""
-        # Some that stall say little of those to come.
-        a_step = min(seconds / steps, MOST_STALL * self._a_step)
-        self._a_step += (a_step - self._a_step) * min(1.0, steps / STEPS_OF_PACE)
+        self._a_step += (seconds / steps - self._a_step) * min(1.0, steps / STEPS_OF_PACE)
 
     @contextmanager
     def of_validation(self) -> Iterator[None]:
@@ -94,6 +92,6 @@ class Pace:
 
     def _affordable(self, step: int, steps: int) -> float:
         """Return how many steps fit into the time left, with the validations until `steps`."""
-        by_growth = math.log(steps / max(1, step)) / math.log(VALIDATION_GROWTH)
+        by_growth = math.log(steps / step) / math.log(VALIDATION_GROWTH)
         validations = 1 + min(by_growth, (steps - step) / self._plan.validation_interval)
         return (self._allowed - self.seconds - validations * self._a_validation) / self._a_step

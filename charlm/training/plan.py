@@ -18,7 +18,7 @@ from charlm.corpus.encoding import Corpus
 from charlm.parameters import parameter_count
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
-from charlm.training.loss import LARGEST_SOFTMAX
+from charlm.training.loss import most_outputs
 from charlm.wording import count, quantity
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
@@ -205,14 +205,14 @@ def _measure(learner: Learner, most_seconds: float) -> Speed:
         learner.step(len(steps), 0.0)[0].item()
         steps.append(time.perf_counter() - before)
         enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
-        if enough or (len(steps) > 1 and sum(steps) > 4 * most_seconds):  # each takes seconds
+        if enough or (len(steps) > 1 and sum(steps) > max(1.0, 4 * most_seconds)):  # slow ones
             break
     windows: list[float] = []
     before = time.perf_counter()
     for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
         windows.append(time.perf_counter() - before)
         before = time.perf_counter()
-        if sum(windows) > most_seconds:
+        if len(windows) > 1 and sum(windows) > most_seconds:
             break
     return Speed(
         step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
@@ -255,7 +255,8 @@ def _fitting_rate(config: TrainingConfig, model: ModelConfig) -> float:
 def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
     """Estimate the peak of the process in bytes: PyTorch, weights and moments, activations."""
     weights = 4 * parameter_count(model, vocab_size)
-    logits = min(vocab_size, LARGEST_SOFTMAX)
+    positions = config.batch_size * config.bptt_length
+    logits = most_outputs(vocab_size, positions)
     per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
-    activations = 4 * config.batch_size * config.bptt_length * per_token * len(model.directions)
+    activations = 4 * positions * per_token * len(model.directions)
     return PYTORCH_MEMORY + 5 * weights + activations

@@ -1,7 +1,6 @@
 """Training learns, repeats itself, keeps the best and stops when it should."""
 
 import math
-import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -237,29 +236,6 @@ def test_a_run_that_is_stopped_at_once_has_a_model_all_the_same(corpus_of):
 
     assert finished.step == 0
     assert Model(finished.best.best).generate(length=5, rng_seed=0)
-
-
-@pytest.mark.parametrize(("before", "after"), [(0.002, 0.05), (0.05, 0.002)])
-def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
-    corpus_of, monkeypatch, before, after
-):
-    corpus = corpus_of(SENTENCE * 200)
-    step = Learner.step
-
-    def at_two_paces(self, number, rate):
-        time.sleep(before if number < 60 else after)
-        return step(self, number, rate)
-
-    monkeypatch.setattr(Learner, "step", at_two_paces)
-    monkeypatch.setattr(loop, "PATIENCE", math.inf)
-    *events, finished = run(corpus, settings(max_time=5))
-    reports = [event for event in events if isinstance(event, Progress)]
-    fixed = reports[-1].steps
-
-    assert finished.ending == "complete"
-    assert finished.step == reports[-1].step == fixed
-    assert any(abs(report.steps / fixed - 1) > 0.2 for report in reports)
-    assert reports[-1].learning_rate < 0.1 * 12e-3
 
 
 def test_a_run_of_known_steps_does_not_mind_the_time_that_it_might_have(corpus_of):

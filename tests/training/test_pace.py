@@ -1,0 +1,81 @@
+"""A timed run fills its time, and its rate falls to nothing, however fast the machine is."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from charlm.config import ModelConfig, TrainingConfig
+from charlm.training import pace
+from charlm.training.pace import Pace
+from charlm.training.plan import Speed, make_plan
+
+SECONDS, REPORT = 100.0, 10
+
+
+@pytest.fixture
+def plan(corpus_of):
+    """Return a plan of 100 seconds in steps that are thought to take 0.05."""
+    corpus = corpus_of("my dog has fleas, and 7 cats know about it." * 20)
+    model = ModelConfig(embedding_size=4, hidden_size=4)
+    return replace(
+        make_plan(corpus, model, TrainingConfig(batch_size=2, bptt_length=8, max_steps=10)),
+        seconds=SECONDS,
+        most_steps=1_000_000,
+        steps=2_000,
+        speed=Speed(step=0.05, validation=0.0),
+        validation_interval=1_000_000,
+    )
+
+
+def run(plan, monkeypatch, seconds_of):
+    """Return the steps, the seconds and the last share of a run on a clock that is simulated."""
+    now = 0.0
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: now))
+    clock = Pace(plan)
+    step, shares, reported = 0, [], 0.0
+    while clock.schedule.steps is None or step < clock.schedule.steps:
+        assert not clock.is_late
+        shares.append(clock.share(step))
+        now += seconds_of(step, now)
+        step += 1
+        if step % REPORT == 0:
+            clock.took(REPORT, now - reported)
+            reported = now
+    return step, now, shares
+
+
+def test_a_steady_run_takes_the_steps_that_its_time_holds(plan, monkeypatch):
+    steps, seconds, shares = run(plan, monkeypatch, lambda step, now: 0.02)
+
+    assert steps == pytest.approx(5_000, rel=0.02)
+    assert seconds == pytest.approx(SECONDS, rel=0.02)
+    assert shares[steps // 5] == 1
+    assert shares[-1] < 0.001
+
+
+@pytest.mark.parametrize("change", [10, 30, 60, 90])  # seconds
+@pytest.mark.parametrize("factor", [0.2, 0.5, 2, 5])
+def test_a_run_whose_pace_changes_fills_its_time_and_its_rate_falls_to_nothing(
+    plan, monkeypatch, change, factor
+):
+    _, seconds, shares = run(
+        plan, monkeypatch, lambda step, now: 0.05 if now < change else 0.05 * factor
+    )
+
+    assert 0.95 * SECONDS < seconds < 1.05 * SECONDS
+    assert shares[-1] < 0.02
+
+
+def test_a_stall_shortens_a_run_by_little_more_than_itself(plan, monkeypatch):
+    steps, seconds, _ = run(plan, monkeypatch, lambda step, now: 5.05 if step == 1_000 else 0.05)
+
+    assert steps == pytest.approx(1_900, rel=0.03)
+    assert seconds < 1.02 * SECONDS
+
+
+def test_a_run_in_which_validation_takes_all_the_time_is_no_single_step(plan, monkeypatch):
+    slow = replace(plan, speed=Speed(step=0.05, validation=2 * SECONDS))
+    steps, *_ = run(slow, monkeypatch, lambda step, now: 0.05)
+
+    assert steps > 1
