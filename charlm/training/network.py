@@ -152,9 +152,9 @@ class LanguageModel(nn.Module):
         """Draw the initial weights from torch's global generator.
 
         The output bias is the log of the unigram distribution: with zeros, the first hundreds of
-        steps go into pushing down the bytes that never occur. What an LSTM or a tanh network gets
-        from its embedding has a variance of 1, whatever the sizes: tied embeddings, which are
-        short, would hardly be heard. A GRU gains nothing from it (benchmarks/README.md).
+        steps go into pushing down the bytes that never occur. What the gates of an LSTM get
+        from the embedding has a variance of 1, whatever the sizes: tied embeddings, which are
+        short, would hardly be heard. Other cells do not gain from it alike (benchmarks/README.md).
 
         Args:
             token_counts: How often each id occurs in the training text, the boundary last, shape
@@ -180,7 +180,7 @@ class LanguageModel(nn.Module):
                             nn.init.eye_(gate)
                         case "uniform":
                             nn.init.uniform_(gate, -(hidden**-0.5), hidden**-0.5)
-                if layer == 0 and self.config.cell != "gru" and self.config.nonlinearity == "tanh":
+                if layer == 0 and self.config.cell == "lstm":
                     length = self.embedding.weight.square().sum(dim=1).mean().sqrt()
                     tensors["recurrent.0.weight_ih"].normal_(std=1 / float(length))
                 bias = tensors[f"recurrent.{layer}.bias"].zero_()

@@ -90,10 +90,9 @@ def test_uniform_matrices_lie_within_one_over_the_root_of_the_size():
     assert 0.8 * 5**-0.5 < np.abs(gates).max() <= 5**-0.5
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
 @pytest.mark.parametrize("tie_weights", [False, True])
-def test_what_comes_from_the_embedding_starts_with_a_variance_of_one(cell, tie_weights):
-    config = ModelConfig(embedding_size=32, hidden_size=200, tie_weights=tie_weights, cell=cell)
+def test_what_gates_get_from_the_embedding_starts_with_a_variance_of_one(tie_weights):
+    config = ModelConfig(embedding_size=32, hidden_size=200, tie_weights=tie_weights)
     network = LanguageModel(config, 300)
     network.initialise(np.arange(301))
     arrays = network.to_arrays()
