@@ -25,14 +25,15 @@ DEFAULT_MODEL_PATH = "model.safetensors"
 DEFAULT_MAX_TIME = 300.0  # seconds
 LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
-WORD_BPTT_LENGTH = 32  # words; in a minute of tiny shakespeare 2.12 bits per character, 64: 2.17
+DEFAULT_BPTT_LENGTH = 64  # tokens
+SHORT_BPTT_LENGTH = 32  # of words, and of a run that has little time
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
 SMALLEST_FITTED_SIZE = 256  # units of a network that has little time
 DEFAULT_LENGTH = 500  # characters
 
 DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
-    "adamw": 8e-3,
-    "adam": 8e-3,
+    "adamw": 1.5e-2,
+    "adam": 1.5e-2,
     "sgd": 2.0,
     "rmsprop": 5e-3,
 }
@@ -107,6 +108,8 @@ class ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
         _require_choice("residual", self.residual, (False, True))
+        if self.residual and self.num_layers == 1:
+            raise ConfigError("residual connections are between layers; there is one layer")
         _require_choice("direction", self.direction, get_args(Direction))
         _require_choice("tie-weights", self.tie_weights, (False, True))
         _require_choice("form", self.form, get_args(Form))
@@ -175,11 +178,11 @@ class ModelConfig:
 class TrainingConfig:
     """How a network is trained; stored in every checkpoint's provenance."""
 
-    batch_size: int = 16  # parallel streams
-    bptt_length: int = 64  # tokens
+    batch_size: int = 32  # parallel streams
+    bptt_length: int | None = None  # tokens; None lets the plan choose
     optimizer: OptimizerName = "adamw"
-    learning_rate: float | None = None  # peak; None takes the optimizer's own default
-    weight_decay: float | None = None  # on matrices only; None as for the learning rate
+    learning_rate: float | None = None  # peak; None lets the plan choose
+    weight_decay: float | None = None  # on matrices only; None takes the optimizer's default
     momentum: float = 0.9  # of sgd
     max_gradient_norm: float = 1.0
     # Of recurrent matrices; None takes the identity for ReLU, else orthogonal ones.
@@ -197,7 +200,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _require_whole("batch-size", self.batch_size, 1, LARGEST_SIZE)
-        _require_whole("bptt-length", self.bptt_length, 1, LARGEST_SIZE)
+        if self.bptt_length is not None:
+            _require_whole("bptt-length", self.bptt_length, 1, LARGEST_SIZE)
         _require_choice("optimizer", self.optimizer, tuple(DEFAULT_LEARNING_RATE))
         _require_choice("precision", self.precision, ("auto", "fp32", "bf16"))
         _require_choice("device", self.device, ("auto", "cpu", "cuda", "mps"))
@@ -216,6 +220,35 @@ class TrainingConfig:
         if self.threads is not None:
             _require_whole("threads", self.threads, 1, 1 << 12)
         _require_whole("rng-seed", self.rng_seed, 0, (1 << 63) - 1)
+
+    @classmethod
+    def for_model(
+        cls,
+        model: ModelConfig,
+        tokenizer: TokenizerKind,
+        *,
+        bptt_length: int | None = None,
+        forget_bias: float | None = None,
+        **more: Any,
+    ) -> "TrainingConfig":
+        """Return the config whose unnamed settings suit a network and its tokens.
+
+        Raises:
+            ConfigError: If a setting has no meaning for the network.
+        """
+        if bptt_length is None and tokenizer == "word":
+            # In a minute of tiny shakespeare 2.12 bits per character; with 64 2.17.
+            bptt_length = SHORT_BPTT_LENGTH
+        if forget_bias is None:
+            forget_bias = cls.forget_bias
+        elif model.cell != "lstm":
+            raise ConfigError(f"forget-bias is for --cell lstm, not for {model.cell}")
+        return cls(bptt_length=bptt_length, forget_bias=forget_bias, **more)
+
+    @property
+    def window_length(self) -> int:
+        """The tokens that a step reads of each stream: as given, or the default."""
+        return self.bptt_length or DEFAULT_BPTT_LENGTH
 
     @property
     def peak_learning_rate(self) -> float:

@@ -68,3 +68,9 @@ def _one_way(config: ModelConfig, vocab_size: int) -> list[Parameter]:
 def parameter_count(config: ModelConfig, vocab_size: int) -> int:
     """Return the number of trained values of the network."""
     return sum(parameter.size for parameter in parameters(config, vocab_size))
+
+
+def recurrent_count(config: ModelConfig) -> int:
+    """Return the number of trained values of the recurrent layers that read in one direction."""
+    layers = (each for each in _one_way(config, 0) if each.name.startswith("recurrent."))
+    return sum(parameter.size for parameter in layers)

@@ -39,6 +39,8 @@ from charlm.errors import ConfigError
         (SamplingConfig, "top_p", 0.0, "top-p must be above 0 and at most 1, got 0"),
         (SamplingConfig, "top_k", -3, "top-k must be a whole number from 0"),
         (ModelConfig, "cell", "transformer", "cell must be one of lstm, gru, rnn"),
+        (ModelConfig, "residual", True, "residual connections are between layers; there is one"),
+        (TrainingConfig, "bptt_length", 0, "bptt-length must be a whole number from 1"),
         (ModelConfig, "nonlinearity", "relu", "nonlinearity is for --cell rnn, not for lstm"),
         (TrainingConfig, "momentum", 1.0, "momentum must be at least 0 and below 1"),
         (CorpusConfig, "form", "poems", "form must be one of text, lines, pairs"),
@@ -69,3 +71,21 @@ def test_large_vocabularies_have_a_larger_embedding_that_is_tied():
 def test_each_optimizer_has_a_learning_rate_of_its_own_unless_one_is_given():
     assert TrainingConfig(optimizer="sgd").peak_learning_rate == 2.0
     assert TrainingConfig(optimizer="sgd", learning_rate=0.5).peak_learning_rate == 0.5
+
+
+def test_words_are_read_in_short_windows_unless_others_are_given():
+    def window(kind, **given):
+        return TrainingConfig.for_model(ModelConfig(), kind, **given).bptt_length
+
+    assert window("word") == 32
+    assert window("char") is None  # for the plan to choose
+    assert window("word", bptt_length=5) == window("char", bptt_length=5) == 5
+
+
+def test_only_an_lstm_has_forget_gates():
+    gru = ModelConfig(cell="gru")
+
+    assert TrainingConfig.for_model(ModelConfig(), "char", forget_bias=2.0).forget_bias == 2.0
+    assert TrainingConfig.for_model(gru, "char").forget_bias == TrainingConfig.forget_bias
+    with pytest.raises(ConfigError, match="forget-bias is for --cell lstm, not for gru"):
+        TrainingConfig.for_model(gru, "char", forget_bias=2.0)

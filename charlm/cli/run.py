@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +24,34 @@ if TYPE_CHECKING:
     from charlm.training.plan import Plan
 
 
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where a run's results go.
+
+    Attributes:
+        output: The file of the best model.
+        overwrite: Whether a model there may be replaced.
+        metrics: A file of JSON Lines to append to.
+        quiet: Whether to say nothing but errors.
+    """
+
+    output: Path
+    overwrite: bool
+    metrics: Path | None
+    quiet: bool
+
+
 def run(
     texts: list[str],
     held_out: list[str],
     corpus_config: CorpusConfig,
     model: ModelConfig,
     config: TrainingConfig,
+    destination: Destination,
     *,
     embeddings: Path | None,
     start: "Checkpoint | None",
     may_resize: bool,
-    output: Path,
-    overwrite: bool,
-    metrics: Path | None,
-    quiet: bool,
 ) -> None:
     """Read, plan, learn and save; exit with 128 and the signal's number if one ended it.
 
@@ -47,15 +61,13 @@ def run(
         corpus_config: How texts become ids.
         model: Size of the network.
         config: How to learn.
+        destination: Where to save and to tell.
         embeddings: A file of word vectors to start from.
         start: A model to go on from.
         may_resize: Whether the plan may choose another number of units.
-        output: Where to save.
-        overwrite: Whether a model there may be replaced.
-        metrics: A file of JSON Lines to append to.
-        quiet: Whether to say nothing but errors.
     """
-    _check_output(output, texts, overwrite=overwrite)
+    output, quiet = destination.output, destination.quiet
+    _check_output(output, texts, overwrite=destination.overwrite)
     from charlm.corpus.reading import open_documents
     from charlm.display import TrainingDisplay, show_note
 
@@ -66,7 +78,7 @@ def run(
         )
         with (
             TrainingDisplay(quiet=quiet) as display,
-            Metrics(metrics) as log,
+            Metrics(destination.metrics) as log,
             stop_signals() as stop,
         ):
             display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds

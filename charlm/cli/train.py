@@ -6,16 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from charlm.cli.options import parse_duration
-from charlm.cli.run import run
+from charlm.cli.run import Destination, run
 from charlm.cli.start import load_start
 from charlm.config import (
+    DEFAULT_BPTT_LENGTH,
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
     DEFAULT_WEIGHT_DECAY,
     DEFAULT_WORDS,
     LARGE_EMBEDDING_SIZE,
+    SHORT_BPTT_LENGTH,
     SMALLEST_FITTED_SIZE,
-    WORD_BPTT_LENGTH,
     Cell,
     CorpusConfig,
     Device,
@@ -200,7 +201,7 @@ def train_command(
         _option(
             "Tokens that the gradient reaches back, at most.",
             LEARNING,
-            show_default=f"{TrainingConfig.bptt_length}; words: {WORD_BPTT_LENGTH}",
+            show_default=f"{DEFAULT_BPTT_LENGTH}; words, or little time: {SHORT_BPTT_LENGTH}",
         ),
     ] = None,
     optimizer: Annotated[
@@ -211,8 +212,8 @@ def train_command(
         _option(
             "Peak step size, after warm-up; of an untied output matrix, with adamw, twice that.",
             LEARNING,
-            show_default=f"{_rates}; a quarter for --cell rnn with tanh, 1.5 times for "
-            f"LSTM and GRU of {SMALLEST_FITTED_SIZE} units or less",
+            show_default=f"{_rates}; a quarter for --cell rnn with tanh; with adamw and adam less "
+            f"for fewer than {TrainingConfig.batch_size} streams",
         ),
     ] = None,
     weight_decay: Annotated[
@@ -278,10 +279,6 @@ def train_command(
     if begun is None:
         if embeddings is not None and embedding_size is not None:
             raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
-        if residual and num_layers == 1:
-            raise ConfigError("residual connections are between layers; there is one layer")
-        if forget_bias is not None and cell != "lstm":
-            raise ConfigError(f"forget-bias is for --cell lstm, not for {cell}")
         form: Form = "lines" if lines else "pairs" if pairs else "text"
         model = ModelConfig.for_tokenizer(
             tokenizer,
@@ -305,9 +302,9 @@ def train_command(
         document_separator=model.document_separator,
         validation_fraction=validation_fraction,
     )
-    if bptt_length is None:
-        bptt_length = WORD_BPTT_LENGTH if tokenizer == "word" else TrainingConfig.bptt_length
-    config = TrainingConfig(
+    config = TrainingConfig.for_model(
+        model,
+        tokenizer,
         batch_size=batch_size,
         bptt_length=bptt_length,
         optimizer=optimizer,
@@ -316,7 +313,7 @@ def train_command(
         momentum=momentum,
         max_gradient_norm=max_gradient_norm,
         initialisation=initialisation,
-        forget_bias=TrainingConfig.forget_bias if forget_bias is None else forget_bias,
+        forget_bias=forget_bias,
         dropout=dropout,
         max_time=max_time,
         max_epochs=max_epochs,
@@ -332,11 +329,8 @@ def train_command(
         corpus_config,
         model,
         config,
+        Destination(output=output, overwrite=overwrite, metrics=metrics, quiet=quiet),
         embeddings=embeddings,
         start=begun,
         may_resize=hidden_size is None and begun is None,
-        output=output,
-        overwrite=overwrite,
-        metrics=metrics,
-        quiet=quiet,
     )

@@ -32,11 +32,11 @@ DECAY = 1e-3  # share of the way back to the trained weights in a segment, in th
 SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
 
 # How far a weight moves when its gradient is as large as in training. A long run tries them on the
-# beginning of the held-out text; a segment costs about a fifth of a training step, so that takes
-# 4 % of the time, the gradients another one.
+# beginning of the held-out text; a segment costs about as much as 256 tokens in training, so that
+# takes 2 % of the time, the gradients another one.
 RATES = (1e-4, 2e-4, 4e-4)
 USUAL_RATE = 2e-4
-STEPS_PER_SEGMENT = 16
+TOKENS_PER_SEGMENT = 1 << 14  # in training
 FEWEST_SEGMENTS, MOST_SEGMENTS = 50, 250  # to try a rate on
 STEPS_PER_GRADIENT, MOST_GRADIENTS = 100, 50
 
@@ -107,7 +107,8 @@ def with_dynamic_rates(
         steps_read = range(max(1, min(steps // STEPS_PER_GRADIENT, MOST_GRADIENTS)))
         windows = (layout.window(step) for step in steps_read if not should_stop())
         sizes = _gradient_sizes(one_way, windows, device)
-        tried = min(steps // STEPS_PER_SEGMENT // len(RATES), MOST_SEGMENTS)
+        affordable = steps * layout.tokens_per_step / TOKENS_PER_SEGMENT
+        tried = min(int(affordable / len(RATES)), MOST_SEGMENTS)
         rate = USUAL_RATE
         if tried >= FEWEST_SEGMENTS and not should_stop():
             rate = _best_rate(one_way, read.validation, sizes, tried, device)

@@ -35,14 +35,14 @@ def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
             corpus.train,
             boundary_id,
             batch_size=config.batch_size,
-            bptt_length=config.bptt_length,
+            bptt_length=config.window_length,
             rng_seed=config.rng_seed,
         )
     return Batches(
         corpus.train,
         corpus.config.form,
         boundary_id,
-        positions=config.batch_size * config.bptt_length,
+        positions=config.batch_size * config.window_length,
         rng_seed=config.rng_seed,
     )
 

@@ -38,7 +38,7 @@ class Loss:
     def __call__(
         self, output: Output, features: Tensor, targets: Tensor, generator: np.random.Generator
     ) -> Tensor:
-        """Return the mean over all targets, a scalar.
+        """Return the mean over all targets, a scalar; of none 0.
 
         Args:
             output: Features → logits.
@@ -46,6 +46,8 @@ class Loss:
             targets: Ids, shape (N,).
             generator: Where the sample comes from.
         """
+        if len(targets) == 0:  # pairs whose sources fill the batch
+            return features.sum() * 0.0
         if not self.is_sampled:
             return cross_entropy(output(features).float(), targets)
         chosen, offsets = self.draw(targets.cpu().numpy(), generator)

@@ -6,8 +6,8 @@ from torch import nn
 from charlm.config import TrainingConfig
 
 # An output matrix of its own learns, and decays, faster than what feeds it. In the median of three
-# random seeds, 1,600 steps of tiny shakespeare come to 1.462 nats with 1, 1.457 with 2, 1.464 with
-# 4, all from an input product of unit variance.
+# random seeds, 1,600 steps of tiny shakespeare (16 streams, learning rate 8e-3) come to 1.462 nats
+# with 1, to 1.457 with 2, to 1.464 with 4.
 OUTPUT_RATE = 2.0  # times the learning rate, with AdamW
 
 

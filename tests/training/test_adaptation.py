@@ -132,7 +132,7 @@ def test_training_ends_with_a_rate_for_every_row(learnt, direction):
 
 def test_the_rate_that_scores_the_held_out_text_best_is_taken(learnt, monkeypatch):
     """Too small a rate learns nothing, too large a one destroys; the one between is known."""
-    monkeypatch.setattr(adaptation, "STEPS_PER_SEGMENT", 0.1)
+    monkeypatch.setattr(adaptation, "TOKENS_PER_SEGMENT", 6)
     found = []
     for rates in ((1e-3,), (1e-9, 1e-3, 1e3)):
         monkeypatch.setattr(adaptation, "RATES", rates)

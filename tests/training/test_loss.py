@@ -46,6 +46,15 @@ def test_a_small_vocabulary_is_taken_whole(output):
     )
 
 
+def test_a_window_without_targets_teaches_nothing(output):
+    features = torch.randn(0, 6, requires_grad=True)
+    loss = Loss(COUNTS[:-1])(output, features, torch.arange(0), np.random.default_rng(0))
+    loss.backward()
+
+    assert loss.item() == 0
+    assert features.grad.shape == (0, 6)
+
+
 def test_where_nothing_is_left_to_draw_the_loss_is_exact(output, small, monkeypatch):
     monkeypatch.setattr(room, "TAIL", OUTPUTS)
     features, targets = torch.randn(20, 6), torch.arange(0, 500, 25)

@@ -7,8 +7,9 @@ import pytest
 
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.training import pace
+from charlm.training.outlook import Speed
 from charlm.training.pace import Pace
-from charlm.training.plan import Speed, make_plan
+from charlm.training.plan import make_plan
 
 SECONDS, REPORT = 100.0, 10
 

@@ -13,11 +13,12 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus import streams
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
-from charlm.training import loop, pace
+from charlm.training import loop, outlook, pace
 from charlm.training.events import Finished, Progress, Validation
 from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.loss import Loss
+from charlm.training.outlook import Speed
 from charlm.training.plan import make_plan
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
@@ -134,9 +135,10 @@ def test_whichever_budget_ends_first_counts(corpus_of):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "dropout"), [(1, 0.0), (3.9, 0.0), (4.1, 0.2), (9.9, 0.2), (14, 0.3), (100, 0.5)]
+    ("epochs", "dropout"), [(11, 0.0), (12, 0.2), (85, 0.2), (86, 0.3), (850, 0.3), (855, 0.5)]
 )
 def test_the_oftener_a_text_is_read_the_more_dropout_it_takes(corpus_of, epochs, dropout):
+    """4 · 24 · (8 + 24 + 1) weights for 9,001 tokens are 0.352; thresholds are 4, 30 and 300."""
     corpus = corpus_of("x" * 10_000)
     free = settings(max_epochs=epochs, dropout=None)
     plan = make_plan(corpus, SMALL, free)
@@ -144,17 +146,18 @@ def test_the_oftener_a_text_is_read_the_more_dropout_it_takes(corpus_of, epochs,
 
     assert plan.config.dropout == dropout
     assert plan.reasons[0] == (
-        f"dropout {dropout:g} for a text that is read {plan.epochs:.2g} times"
+        f"dropout {dropout:g} for a text that is read {plan.epochs:.2g} times by 3.17 k recurrent "
+        "weights"
     )
     assert given.config.dropout == 0.1
     assert given.reasons == plan.reasons[1:]
 
 
 @pytest.mark.parametrize(
-    ("steps", "size"), [(976, 256), (977, 384), (1660, 384), (1661, 512), (10**6, 512)]
+    ("steps", "size"), [(634, 256), (635, 384), (1953, 384), (1954, 512), (10**6, 512)]
 )
 def test_the_longer_a_run_the_larger_its_network(corpus_of, steps, size):
-    """1,024 tokens a step make 1,000,000 in 976.6 steps, 1,700,000 in 1,660.2."""
+    """2,048 tokens a step make 1,300,000 in 634.8 steps, 4,000,000 in 1,953.1."""
     corpus = corpus_of("x" * 100_000)
     config = TrainingConfig(max_steps=steps)
     plan = make_plan(corpus, ModelConfig(), config, may_resize=True)
@@ -174,25 +177,47 @@ def test_time_does_not_read_a_text_more_than_forty_times(corpus_of):
 
 
 @pytest.mark.parametrize(
-    ("network", "optimizer", "rate"),
+    ("network", "streams", "optimizer", "rate"),
     [
-        ({"hidden_size": 512}, "adamw", 8e-3),
-        ({"hidden_size": 256}, "adamw", 12e-3),
-        ({"hidden_size": 256, "cell": "gru"}, "adam", 12e-3),
-        ({"hidden_size": 256}, "sgd", 2.0),
-        ({"hidden_size": 256, "cell": "rnn"}, "adamw", 2e-3),
-        ({"hidden_size": 256, "cell": "rnn", "nonlinearity": "relu"}, "adamw", 8e-3),
+        ({}, 32, "adamw", 15e-3),
+        ({}, 128, "adamw", 15e-3),
+        ({}, 8, "adamw", 7.5e-3),
+        ({"cell": "gru"}, 2, "adam", 3.75e-3),
+        ({}, 8, "sgd", 2.0),
+        ({"cell": "rnn"}, 32, "adamw", 3.75e-3),
+        ({"cell": "rnn", "nonlinearity": "relu"}, 32, "adamw", 15e-3),
     ],
 )
-def test_the_learning_rate_suits_the_network(corpus_of, network, optimizer, rate):
-    corpus, config = corpus_of("x" * 1000), settings(max_steps=1, optimizer=optimizer)
+def test_the_learning_rate_suits_network_and_batch(corpus_of, network, streams, optimizer, rate):
+    corpus = corpus_of("x" * 5000)
+    config = settings(max_steps=1, batch_size=streams, optimizer=optimizer)
     free, given = (
         make_plan(corpus, ModelConfig(**network), replace(config, learning_rate=given))
         for given in (None, 0.1)
     )
 
     assert free.config.peak_learning_rate == pytest.approx(rate)
+    is_told = any(
+        reason.startswith(f"learning rate {rate:g} for {streams} ") for reason in free.reasons
+    )
+    assert is_told == (rate != config.peak_learning_rate)
     assert given.config.peak_learning_rate == 0.1
+
+
+def test_a_short_run_reads_short_windows(corpus_of, monkeypatch):
+    """At 0.1 s a step of 2,048 tokens, 10 s hold 0.2 million less planning, 110 s 2.1 million."""
+    monkeypatch.setattr(outlook, "_measure", lambda *_: Speed(step=0.1, validation=0.0))
+    corpus = corpus_of("x" * 100_000)
+
+    def window(**given):
+        return make_plan(corpus, SMALL, TrainingConfig(**given)).config.bptt_length
+
+    short = make_plan(corpus, SMALL, TrainingConfig(max_time=10))
+    assert (short.config.bptt_length, short.tokens_per_step) == (32, 32 * 32)
+    assert "windows of 32 tokens for a short run" in short.reasons
+    assert window(max_time=110) == 64
+    assert window(max_time=10, bptt_length=48) == 48
+    assert window(max_steps=10) == window(max_steps=10, max_time=10) == 64
 
 
 def test_without_a_budget_there_are_five_minutes(corpus_of):
@@ -336,7 +361,7 @@ def test_provenance_tells_where_a_model_comes_from(corpus_of):
     assert provenance["corpus"][0]["characters"] == len(SENTENCE) * 20
     assert provenance["steps"] == finished.best.step
     assert provenance["validation"]["bits_per_character"] == finished.best.bits_per_character
-    assert provenance["training"]["learning_rate"] == 12e-3
+    assert provenance["training"]["learning_rate"] == 5.3e-3  # 15e-3 · √(4 / 32)
 
 
 def test_the_random_numbers_of_a_step_come_from_the_step(corpus_of):

@@ -1,0 +1,117 @@
+"""What steps a network would take here: their number, and their speed, which is measured."""
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from charlm.config import ModelConfig, TrainingConfig
+from charlm.corpus.encoding import Corpus
+from charlm.training.hardware import choose_device, choose_precision
+from charlm.training.learner import Learner, lay_out
+
+SLOW_STEPS = 3  # the first steps allocate and choose kernels
+FEWEST_MEASURED, MOST_MEASURED = 4, 200  # steps
+MEASURED_SHARE = 0.005  # of the time budget
+MEASURED_WINDOWS = 8  # of validation
+# Of the time budget; the rest is for dynamic evaluation's rates, and for a machine that slows down.
+PLANNED_SHARE = 0.96
+MOST_EPOCHS = 40.0  # unless they are said; after so many a text is learnt by heart, come what may
+# A network that reads fewer tokens takes more and shorter steps. 256 units come with windows of 64
+# and of 32 to 1.880 and 1.819 in 3 seconds, to 1.597 and 1.584 in 10, to 1.478 and 1.472 in 26
+# (2.2 million tokens); 384 units with 48 and 32 to 1.458 and 1.464 in 40 (1.8 million).
+SHORT_RUN = 2_000_000
+LARGEST_DROPOUT = 0.5  # with which speed is measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Seconds that one step and one validation take."""
+
+    step: float
+    validation: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a network and its settings would come to."""
+
+    tokens_per_step: float
+    most_steps: int
+    steps: int
+    speed: Speed | None  # None without a time budget
+
+    @property
+    def tokens(self) -> float:
+        """How many the run would read."""
+        return self.steps * self.tokens_per_step
+
+    @property
+    def is_short(self) -> bool:
+        """Whether time ends the run, and soon."""
+        return self.steps < self.most_steps and self.tokens < SHORT_RUN
+
+
+class Machine:
+    """Where a run will be, and the clock of its planning."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._started = time.perf_counter()
+        self._max_time = config.max_time
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+
+    def outlook(self, corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Outlook:
+        """Return what steps a network would take; with a time budget, its speed is measured."""
+        tokens_per_step = lay_out(corpus, config).tokens_per_step
+        steps = most_steps = _most_steps(config, corpus.train.tokens / tokens_per_step)
+        speed = None
+        if self._max_time is not None:
+            probe = replace(config, dropout=LARGEST_DROPOUT)
+            learner = Learner(corpus, model, probe, device=self.device, precision=self.precision)
+            speed = _measure(learner, MEASURED_SHARE * self._max_time)
+            left = (self.seconds_left or 0.0) - speed.validation
+            steps = max(1, min(most_steps, int(left / speed.step)))
+        return Outlook(
+            tokens_per_step=tokens_per_step, most_steps=most_steps, steps=steps, speed=speed
+        )
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What is left of the time budget to learn in, though planning took long: a fourth."""
+        if self._max_time is None:
+            return None
+        whole = PLANNED_SHARE * self._max_time
+        return max(whole - (time.perf_counter() - self._started), whole / 4)
+
+
+def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
+    """Return the steps after which a run ends, however much time is left."""
+    if config.max_steps is not None and config.max_epochs is None:
+        return config.max_steps
+    epochs = MOST_EPOCHS if config.max_epochs is None else config.max_epochs
+    return min(max(1, round(epochs * steps_per_epoch)), config.max_steps or sys.maxsize)
+
+
+def _measure(learner: Learner, most_seconds: float) -> Speed:
+    """Take a few steps with a learning rate of nothing, and a little validation."""
+    steps: list[float] = []
+    while len(steps) < SLOW_STEPS + MOST_MEASURED:
+        before = time.perf_counter()
+        learner.step(len(steps), 0.0)[0].item()
+        steps.append(time.perf_counter() - before)
+        enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
+        if enough or (len(steps) > 1 and sum(steps) > max(1.0, 4 * most_seconds)):  # slow ones
+            break
+    windows: list[float] = []
+    before = time.perf_counter()
+    for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
+        windows.append(time.perf_counter() - before)
+        before = time.perf_counter()
+        if len(windows) > 1 and sum(windows) > most_seconds:
+            break
+    return Speed(
+        step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
+        validation=learner.validation_window_count * statistics.median(windows[1:] or windows),
+    )
