@@ -158,13 +158,23 @@ def test_the_oftener_a_text_is_read_the_more_dropout_it_takes(corpus_of, epochs,
 )
 def test_the_longer_a_run_the_larger_its_network(corpus_of, steps, size):
     """2,048 tokens a step make 1,300,000 in 634.8 steps, 4,000,000 in 1,953.1."""
-    corpus = corpus_of("x" * 100_000)
+    corpus = corpus_of("x" * 1_000_000)
     config = TrainingConfig(max_steps=steps)
     plan = make_plan(corpus, ModelConfig(), config, may_resize=True)
 
     assert plan.model.hidden_size == size
     assert plan.reasons[0].startswith(f"{size} units, where 512 would read ")
     assert make_plan(corpus, SMALL, config).model.hidden_size == 24
+
+
+@pytest.mark.parametrize(("steps", "size"), [(634, 256), (635, 512)])
+def test_a_short_text_takes_a_large_network_unless_there_is_little_time(corpus_of, steps, size):
+    """1.18 million weights and 14 epochs of 90,000 tokens make 190, where dropout is 0.3."""
+    plan = make_plan(
+        corpus_of("x" * 100_000), ModelConfig(), TrainingConfig(max_steps=steps), may_resize=True
+    )
+
+    assert plan.model.hidden_size == size
 
 
 def test_time_does_not_read_a_text_more_than_forty_times(corpus_of):
