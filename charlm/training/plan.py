@@ -36,7 +36,7 @@ PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measure
 SIZES = {0: SMALLEST_FITTED_SIZE, 1_300_000: 384, 4_000_000: 512}
 # Dropout by how often a text is read, times the recurrent weights that each of its tokens has to
 # teach, from so much on. What is read once or twice is not learnt by heart, and dropout costs (a
-# minute of Tang poems, 0.8, comes to 4.622 without, to 4.721 with 0.2); a small text that a large
+# minute of Tang poems, 0.8, comes to 4.632 without, to 4.721 with 0.2); a small text that a large
 # network reads ten times is. Five minutes of tiny shakespeare (12) come to 1.388 with 0.2, to 1.405
 # with 0.3; a minute of the ferry tales (60) wants 0.3, of the mountain inn (600) 0.5.
 DROPOUT = {0: 0.0, 4: 0.2, 30: 0.3, 300: 0.5}
@@ -126,6 +126,7 @@ def make_plan(
         config = replace(config, max_time=DEFAULT_MAX_TIME)
     tokens = corpus.train.tokens
     reasons: list[str] = []
+    config = _with_rate(config, model, reasons)
     fitting = max(1, min(config.batch_size, tokens // config.window_length))
     if fitting < config.batch_size:
         config = replace(config, batch_size=fitting)
@@ -143,7 +144,8 @@ def make_plan(
         config = replace(config, bptt_length=SHORT_BPTT_LENGTH)
         reasons.append(_of_short_steps(config, model))
         ahead = machine.outlook(corpus, model, config)
-    config = _fitted(config, model, corpus, ahead.tokens / tokens, reasons)
+    config = _with_dropout(config, model, tokens, ahead.tokens / tokens, reasons)
+    config = replace(config, bptt_length=config.window_length)
     return Plan(
         model=model,
         config=config,
@@ -167,26 +169,19 @@ def make_plan(
     )
 
 
-def _fitted(
-    config: TrainingConfig, model: ModelConfig, corpus: Corpus, epochs: float, reasons: list[str]
+def _with_dropout(
+    config: TrainingConfig, model: ModelConfig, tokens: int, epochs: float, reasons: list[str]
 ) -> TrainingConfig:
-    """Return the settings in which nothing is left open, and add why they are what they are."""
-    config = replace(config, bptt_length=config.window_length)
-    if config.dropout is None:
-        dropout = _fitting_dropout(model, corpus.train.tokens, epochs)
-        config = replace(config, dropout=dropout)
-        reasons.append(
-            f"dropout {dropout:g} for a text that is read {epochs:.2g} times by "
-            f"{quantity(recurrent_count(model))} recurrent weights"
-        )
-    if config.learning_rate is None:
-        rate = _fitting_rate(config, model)
-        if rate != config.peak_learning_rate:
-            kind = " of a simple network" if _is_simple(model) else ""
-            streams = count(config.batch_size, "stream")
-            reasons.append(f"learning rate {rate:g} for {streams}{kind}")
-        config = replace(config, learning_rate=rate)
-    return config
+    """Return the settings with a dropout, and add why it is what it is."""
+    if config.dropout is not None:
+        return config
+    dropout = _fitting_dropout(model, tokens, epochs)
+    times = f"{epochs:.2g}" if epochs < 99.5 else f"{epochs:.0f}"
+    reasons.append(
+        f"dropout {dropout:g} for a text that is read {times} times by "
+        f"{quantity(recurrent_count(model))} recurrent weights"
+    )
+    return replace(config, dropout=dropout)
 
 
 def _fitting_size(model: ModelConfig, tokens: int, read: float) -> int:
@@ -202,25 +197,27 @@ def _fitting_dropout(model: ModelConfig, tokens: int, epochs: float) -> float:
     return [share for least, share in DROPOUT.items() if least <= strain][-1]
 
 
-def _fitting_rate(config: TrainingConfig, model: ModelConfig) -> float:
-    """Return the peak learning rate for a network and a batch.
+def _with_rate(config: TrainingConfig, model: ModelConfig, reasons: list[str]) -> TrainingConfig:
+    """Return the settings with a peak learning rate, and add why it is not the default.
 
     The gradient of fewer streams is noisier, and Adam's step then has to be smaller by the square
     root of their share (Malladi et al. 2022, https://arxiv.org/abs/2205.10287): 16 streams come to
-    1.462 at 8e-3, to 1.458 at 1.1e-2. A simple RNN with tanh has no gate that would keep a large
-    step from its whole state: in a minute 1,000 units and 16 streams come to 3.00 bits at 8e-3, to
-    2.59 at 2e-3.
+    1.462 at 8e-3, to 1.458 at 1.1e-2. (Not so where few fill the whole text.) A simple RNN with
+    tanh has no gate that would keep a large step from its whole state: in a minute 1,000 units and
+    16 streams come to 3.00 bits at 8e-3, to 2.59 at 2e-3.
     """
+    if config.learning_rate is not None:
+        return config
     rate = config.peak_learning_rate
     if config.optimizer in ("adamw", "adam"):
         rate *= min(1.0, math.sqrt(config.batch_size / TrainingConfig.batch_size))
-    if _is_simple(model):
-        rate /= 4
-    return float(f"{rate:.3g}")  # as it is told, so that what is told gives the same run
-
-
-def _is_simple(model: ModelConfig) -> bool:
-    return model.cell == "rnn" and model.nonlinearity == "tanh"
+    is_simple = model.cell == "rnn" and model.nonlinearity == "tanh"
+    rate = float(f"{rate / 4 if is_simple else rate:.3g}")  # as it is told
+    if rate != config.peak_learning_rate:
+        streams = count(config.batch_size, "stream")
+        kind = " of a simple network" if is_simple else ""
+        reasons.append(f"learning rate {rate:g} for {streams}{kind}")
+    return replace(config, learning_rate=rate)
 
 
 def _of_short_steps(config: TrainingConfig, model: ModelConfig) -> str:
