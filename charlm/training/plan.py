@@ -42,9 +42,11 @@ SIZES = {0: SMALLEST_FITTED_SIZE, 1_300_000: 384, 4_000_000: 512}
 # with 0.3; a minute of the ferry tales (60) wants 0.3, of the mountain inn (600) 0.5.
 DROPOUT = {0: 0.0, 4: 0.2, 30: 0.3, 300: 0.5}
 # From this on it is the text that is short, not the time, and a larger network may learn more from
-# it. In minutes of the ferry tales 512 units with windows of 32 tokens come to 1.136, 1.139 and
-# 1.145 nats per character, 384 with 64 to 1.153, 1.155 and 1.159, but 512 with 64 to 1.159, too.
+# it, if it reads so many tokens. In a minute of the ferry tales (1.3 million) 512 units come to
+# 1.139 nats per character, 384 to 1.157, 256 to 1.158, all with windows of 32 tokens; in 42 seconds
+# (0.9 million) to 1.155, 1.152, 1.159.
 DROPOUT_OF_SHORT_TEXTS = 0.3
+FEWEST_TOKENS_OF_SHORT_TEXTS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ def _fitting_size(model: ModelConfig, tokens: int, read: float) -> int:
     """Return the units for a text of `tokens`, of which `model`, the largest, would read `read`."""
     size = [units for least, units in SIZES.items() if least <= read][-1]
     is_short_text = _fitting_dropout(model, tokens, read / tokens) >= DROPOUT_OF_SHORT_TEXTS
-    return model.hidden_size if is_short_text and size > SMALLEST_FITTED_SIZE else size
+    return model.hidden_size if is_short_text and read >= FEWEST_TOKENS_OF_SHORT_TEXTS else size
 
 
 def _fitting_dropout(model: ModelConfig, tokens: int, epochs: float) -> float:

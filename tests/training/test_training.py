@@ -167,9 +167,9 @@ def test_the_longer_a_run_the_larger_its_network(corpus_of, steps, size):
     assert make_plan(corpus, SMALL, config).model.hidden_size == 24
 
 
-@pytest.mark.parametrize(("steps", "size"), [(634, 256), (635, 512)])
+@pytest.mark.parametrize(("steps", "size"), [(488, 256), (489, 512)])
 def test_a_short_text_takes_a_large_network_unless_there_is_little_time(corpus_of, steps, size):
-    """1.18 million weights and 14 epochs of 90,000 tokens make 190, where dropout is 0.3."""
+    """A million tokens are 488.3 steps, 11 epochs; 1.18 million weights then want dropout 0.3."""
     plan = make_plan(
         corpus_of("x" * 100_000), ModelConfig(), TrainingConfig(max_steps=steps), may_resize=True
     )
@@ -215,7 +215,7 @@ def test_the_learning_rate_suits_network_and_batch(corpus_of, network, streams, 
 
 
 def test_a_short_run_reads_short_windows(corpus_of, monkeypatch):
-    """At 0.1 s a step of 2,048 tokens, 10 s hold 0.2 million less planning, 110 s 2.1 million."""
+    """At 0.1 s a step of 2,048 tokens, 10 s hold 0.2 million less planning, 130 s 2.5 million."""
     monkeypatch.setattr(outlook, "_measure", lambda *_: Speed(step=0.1, validation=0.0))
     corpus = corpus_of("x" * 100_000)
 
@@ -225,7 +225,7 @@ def test_a_short_run_reads_short_windows(corpus_of, monkeypatch):
     short = make_plan(corpus, SMALL, TrainingConfig(max_time=10))
     assert (short.config.bptt_length, short.tokens_per_step) == (32, 32 * 32)
     assert "windows of 32 tokens for a short run" in short.reasons
-    assert window(max_time=110) == 64
+    assert window(max_time=130) == 64
     assert window(max_time=10, bptt_length=48) == 48
     assert window(max_steps=10) == window(max_steps=10, max_time=10) == 64
 
