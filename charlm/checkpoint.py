@@ -14,9 +14,12 @@ A checkpoint is a plain safetensors file, so every tool that knows the format op
 * `tokenizer.model`, uint8, is a SentencePiece model where the tokenizer has one.
 * `dynamic_rate.` before each of these names, shape (rows,), float32: learning rates for dynamic
   evaluation, of all parameters or of none.
+* `fingerprint.{n}`, uint8, n = 0, 1, …, are Bloom filters of the training texts (`fingerprint.py`
+  says how they are made), which `fingerprints` in the metadata describes.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
-  `config`, `tokenizer`, `provenance`, and `sha256`, a hash of all of these and of every tensor's
-  name, shape and bytes. (One entry, because safetensors writes several in any order.)
+  `config`, `tokenizer`, `provenance`, `fingerprints`, and `sha256`, a hash of all of these and
+  of every tensor's name, shape and bytes. (One entry, because safetensors writes several in any
+  order.)
 * There is no pickle and no code, and nothing in the file names another file.
 
 Reading promises: nothing of the file is executed; nothing is allocated by a number that it
@@ -27,7 +30,7 @@ CheckpointError. What is not promised: that a stranger's weights are any good.
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ from charlm.atomic import write_atomically
 from charlm.config import ModelConfig, OneWay
 from charlm.errors import CheckpointError, ConfigError
 from charlm.filetypes import HEAD_SIZE, is_text, recognise
+from charlm.fingerprint import Fingerprint
 from charlm.parameters import BACKWARD, SHARED, parameters
 from charlm.tokenizers import Tokenizer
 
@@ -49,6 +53,7 @@ FORMAT = 1
 KEY = "charlm"
 RATE = "dynamic_rate."  # before the name of the parameter that it is for
 TOKENIZER_MODEL = "tokenizer.model"
+FINGERPRINT = "fingerprint."  # before its number
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -64,6 +69,8 @@ class Checkpoint:
         provenance: Where it comes from: corpus, training settings, steps, score. JSON.
         dynamic_rates: Learning rates for dynamic evaluation, by row of every parameter, float32,
             shape (rows,); or nothing.
+        fingerprints: Of each text that it has learnt from, one after another; files that were
+            written before there were any have none.
     """
 
     config: ModelConfig
@@ -71,6 +78,7 @@ class Checkpoint:
     arrays: Arrays
     provenance: Mapping[str, Any] = field(default_factory=dict)
     dynamic_rates: Arrays = field(default_factory=dict)
+    fingerprints: Sequence[Fingerprint] = ()
 
     @property
     def weights_sha256(self) -> str:
@@ -121,12 +129,15 @@ class Checkpoint:
             "config": self.config.to_json(),
             "tokenizer": self.tokenizer.to_json(),
             "provenance": dict(self.provenance),
+            "fingerprints": [each.to_json() for each in self.fingerprints],
         }
         arrays: dict[str, NDArray[Any]] = {
             name: np.ascontiguousarray(array) for name, array in self.arrays.items()
         } | {RATE + name: array for name, array in self.dynamic_rates.items()}
         if self.tokenizer.binary:
             arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
+        for number, fingerprint in enumerate(self.fingerprints):
+            arrays[f"{FINGERPRINT}{number}"] = fingerprint.bits
         facts["sha256"] = _digest(facts, arrays)
         write_atomically(path, to_safetensors(arrays, {KEY: _to_json(facts)}))
 
@@ -161,8 +172,9 @@ class Checkpoint:
                     hint="upgrade charlm",
                 )
             config = ModelConfig.from_json(facts.get("config"))
-            binary = _tokenizer_model(path, file)
+            binary = _bytes(path, file, TOKENIZER_MODEL).tobytes()
             tokenizer = tokenizers.from_json(facts.get("tokenizer"), binary)
+            fingerprints = _fingerprints(path, file, facts.get("fingerprints", []))
         except ConfigError as error:
             raise CheckpointError(f"{path} is damaged: {error.message}") from None
         provenance = facts.get("provenance")
@@ -175,7 +187,7 @@ class Checkpoint:
                 f"{path} is damaged: its contents do not match their SHA-256",
                 hint="copy it anew, or train again",
             )
-        arrays.pop(TOKENIZER_MODEL, None)
+        arrays = {name: each for name, each in arrays.items() if not _is_of_bytes(name)}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{path} holds weights that are not finite numbers")
         rates = {name: array for name, array in arrays.items() if name.startswith(RATE)}
@@ -189,6 +201,7 @@ class Checkpoint:
             arrays={name: array for name, array in arrays.items() if name not in rates},
             provenance=provenance,
             dynamic_rates={name.removeprefix(RATE): array for name, array in rates.items()},
+            fingerprints=fingerprints,
         )
 
 
@@ -213,7 +226,7 @@ def _refuse_what_is_no_checkpoint(path: Path) -> None:
 def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -> None:
     """Compare what the header claims with what the config implies, before any tensor is read."""
     wanted = {parameter.name: parameter.shape for parameter in parameters(config, vocab_size)}
-    names = set(file.keys()) - {TOKENIZER_MODEL}
+    names = {name for name in file.keys() if not _is_of_bytes(name)}
     if any(name.startswith(RATE) for name in names):
         wanted |= {RATE + name: shape[:1] for name, shape in wanted.items()}
     if names != set(wanted):
@@ -229,14 +242,32 @@ def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -
             )
 
 
-def _tokenizer_model(path: Path, file: Any) -> bytes:
-    """Return the SentencePiece model in the file; where there is none, nothing."""
-    if TOKENIZER_MODEL not in file.keys():
-        return b""
-    tensor = file.get_slice(TOKENIZER_MODEL)
+def _fingerprints(path: Path, file: Any, facts: object) -> tuple[Fingerprint, ...]:
+    """Return the fingerprints in the file."""
+    names = [name for name in file.keys() if name.startswith(FINGERPRINT)]
+    wanted = [f"{FINGERPRINT}{number}" for number in range(len(names))]
+    if not isinstance(facts, list) or len(facts) != len(names) or set(names) != set(wanted):
+        raise ConfigError("its fingerprints are not those that it describes")
+    return tuple(
+        Fingerprint.from_json(fact, _bytes(path, file, name))
+        for fact, name in zip(facts, wanted, strict=True)
+    )
+
+
+def _is_of_bytes(name: str) -> bool:
+    """Return whether a tensor holds no numbers of the network, but bytes of something else."""
+    return name == TOKENIZER_MODEL or name.startswith(FINGERPRINT)
+
+
+def _bytes(path: Path, file: Any, name: str) -> NDArray[np.uint8]:
+    """Return a tensor of bytes; where there is none, nothing."""
+    if name not in file.keys():
+        return np.empty(0, np.uint8)
+    tensor = file.get_slice(name)
     if tensor.get_dtype() != "U8" or len(tensor.get_shape()) != 1:
-        raise CheckpointError(f"{path} is damaged: {TOKENIZER_MODEL} is no sequence of bytes")
-    return bytes(file.get_tensor(TOKENIZER_MODEL))
+        raise CheckpointError(f"{path} is damaged: {name} is no sequence of bytes")
+    found: NDArray[np.uint8] = file.get_tensor(name)
+    return found
 
 
 def _digest(facts: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -1,13 +1,17 @@
 """How plans, progress and errors look: on stderr, drawn by rich, readable without colour."""
 
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.color import ColorSystem
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +24,20 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL = 10.0  # seconds between lines where nothing may be animated
 FRAMES_PER_SECOND = 4
+# From so many bits on; dark on light, so that it is read on any background.
+HEAT = {
+    0: Style(),
+    1: Style(color="black", bgcolor="#fff3b0"),
+    3: Style(color="black", bgcolor="#ffd166"),
+    6: Style(color="black", bgcolor="#f79d65"),
+    10: Style(color="white", bgcolor="#c1121f"),
+}
+COLOUR_SYSTEMS = {
+    "standard": ColorSystem.STANDARD,
+    "256": ColorSystem.EIGHT_BIT,
+    "truecolor": ColorSystem.TRUECOLOR,
+    "windows": ColorSystem.WINDOWS,
+}
 
 ENDINGS = {
     "complete": "done",
@@ -51,6 +69,31 @@ def show_error(error: CharlmError) -> None:
 def show_note(text: str) -> None:
     """Show one line that a user may want to know."""
     say(console(), Text.assemble(("note: ", "bold"), visible(text)))
+
+
+class SurprisalColours:
+    """Colours text for a terminal, each character by its surprisal."""
+
+    def __init__(self) -> None:
+        out = Console()
+        self._system = None if out.no_color else COLOUR_SYSTEMS.get(out.color_system or "")
+
+    def coloured(self, text: str, nats: Sequence[float]) -> str:
+        """Return text with the codes of its colours, given the −ln p of each character."""
+        return "".join(map(self._painted, text, nats))
+
+    def _painted(self, character: str, nats: float) -> str:
+        bits = nats / math.log(2)
+        style = [style for least, style in HEAT.items() if least <= bits or not least][-1]
+        if character.isspace() and character != " ":
+            return character  # a line end would colour the rest of the line
+        return style.render(character, color_system=self._system)
+
+    def explain(self) -> None:
+        """Tell on stderr which colour means how many bits."""
+        if self._system is not None:
+            parts = [(f" {least:g} ", style) for least, style in HEAT.items()]
+            say(console(), Text.assemble("bits a character, from: ", *parts))
 
 
 class TrainingDisplay:

@@ -1,12 +1,37 @@
 """Numbers and texts as people read them."""
 
+import json
+import re
+
 BARS = "▁▂▃▄▅▆▇█"
+# Control characters but for line ends and tabs, and those that turn the direction of writing.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def visible(text: str) -> str:
     """Return `text` on one line, with nothing in it that a terminal would obey."""
     line = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", "→")
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
+
+
+def harmless(text: str) -> str:
+    """Return `text` with a picture for each character that a terminal would obey.
+
+    Line ends and tabs stay as they are, and there are as many characters as before.
+    """
+    return _OBEYED.sub(_picture, text)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
+def escaped(text: str) -> str:
+    """Return `text` in quotation marks, as JSON has it, with escapes for what is not printed."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def sparkline(values: list[float]) -> str:

@@ -49,6 +49,34 @@ def random_checkpoint():
 
 
 @pytest.fixture
+def unigram_model():
+    """Build a model that says each of some tokens with a given probability, whatever came before.
+
+    A key is a character, a byte, or None for the end of an item.
+    """
+
+    def build(probabilities, *, form="text", fingerprints=()):
+        from charlm.inference.model import Model
+
+        characters = "".join(sorted(key for key in probabilities if isinstance(key, str)))
+        tokenizer = CharacterTokenizer(characters)
+        config = ModelConfig(embedding_size=2, hidden_size=2, form=form)
+        arrays = {
+            each.name: np.zeros(each.shape, np.float32)
+            for each in parameters(config, tokenizer.vocab_size)
+        }
+        arrays["output.bias"][:] = -1000
+        for key, probability in probabilities.items():
+            token = tokenizer.boundary_id if key is None else tokenizer.pieces.index(key)
+            arrays["output.bias"][token] = np.log(probability)
+        return Model(
+            Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays, fingerprints=fingerprints)
+        )
+
+    return build
+
+
+@pytest.fixture
 def corpus_of(tmp_path):
     """Encode a text as training would."""
 

@@ -14,7 +14,7 @@ PACKAGE = Path(charlm.__file__).parent
 # From the floor up; a room imports only from those below it. `training` may use `inference`.
 LAYERS = [
     ["errors", "wording", "filetypes"],
-    ["config", "atomic"],
+    ["config", "atomic", "fingerprint"],
     ["tokenizers", "parameters"],
     ["corpus", "checkpoint"],
     ["inference"],

@@ -40,3 +40,39 @@ def test_cold_windows_are_scored_each_from_nothing(random_checkpoint, direction,
     one_by_one = model.score(text[:256]).nats + model.score(text[256:]).nats
 
     assert learn.cold_windows(model, text) == pytest.approx(one_by_one / 400, rel=1e-6)
+
+
+def test_speaking_is_measured_beside_pytorch_and_a_peer(verse_model_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(LEARN.parent)
+    speak = importlib.import_module("speak")
+    for name, value in (("ROUNDS", 1), ("STREAM_LENGTH", 40), ("MANY_LENGTH", 5)):
+        monkeypatch.setattr(speak, name, value)
+    monkeypatch.setattr(
+        sys, "argv", ["speak.py", str(verse_model_path), "--peer", "peer: echo text"]
+    )
+    speak.main()
+    rows = dict(
+        line.split(" | ", 1) for line in capsys.readouterr().out.splitlines() if " | " in line
+    )
+
+    assert float(rows["peer"].split(" | ")[0]) >= 0
+    assert float(rows["charlm, 2,000 characters"].split(" | ")[1]) == 1.0
+    assert {"one stream", "the same by torch.nn.LSTM", "64 streams"} <= rows.keys()
+
+
+def test_the_peer_in_pytorch_has_the_same_weights(verse_checkpoint, monkeypatch):
+    """Its loop draws from what the model says: of the verse, mostly the same next characters."""
+    import torch
+
+    monkeypatch.syspath_prepend(LEARN.parent)
+    speak = importlib.import_module("speak")
+    seen = []
+    monkeypatch.setattr(
+        torch, "softmax", lambda logits, dim: seen.append(logits.clone()) or logits.softmax(dim)
+    )
+    monkeypatch.setattr(torch, "multinomial", lambda p, _: p.argmax(-1, keepdim=True))
+    speak._pytorch(verse_checkpoint)(30)
+    text = Model(verse_checkpoint).generate(length=30, temperature=0)
+    pieces = verse_checkpoint.tokenizer.pieces
+
+    assert "".join(pieces[int(logits.argmax())] for logits in seen) == text

@@ -20,6 +20,7 @@ from charlm import tokenizers
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
+from charlm.fingerprint import Fingerprint
 from charlm.parameters import parameters
 
 
@@ -55,6 +56,23 @@ def test_what_was_saved_is_loaded(random_checkpoint, path):
     assert loaded.tokenizer.pieces == saved.tokenizer.pieces
     assert loaded.arrays.keys() == saved.arrays.keys()
     assert all((loaded.arrays[name] == saved.arrays[name]).all() for name in saved.arrays)
+
+
+def test_fingerprints_travel_in_the_file(random_checkpoint, path):
+    known = Fingerprint.of_lines([["Anna", "Bob"]], 2), Fingerprint.of_texts([["long " * 20]], 100)
+    replace(random_checkpoint(), fingerprints=known).save(path)
+    lines, passages = Checkpoint.load(path).fingerprints
+
+    assert [lines.holds(name) for name in ("Anna", "Bob", "Eve")] == [True, True, False]
+    assert passages.holds("long " * 12) and not passages.holds("short " * 12)
+
+
+def test_a_fingerprint_that_is_none_is_damage(random_checkpoint, path):
+    known = replace(Fingerprint.of_lines([["Anna"]], 1), hashes=0)
+    replace(random_checkpoint(), fingerprints=[known]).save(path)
+
+    with pytest.raises(CheckpointError, match="is damaged: its fingerprint"):
+        Checkpoint.load(path)
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
@@ -201,6 +219,13 @@ MUTATIONS = {
     "another vocabulary": with_fact("tokenizer", {"kind": "byte"}),
     "a provenance that is a list": with_fact("provenance", []),
     "another provenance": with_fact("provenance", {"steps": 1}),
+    "a fingerprint that is not there": with_fact(
+        "fingerprints", [{"kind": "lines", "entries": 1, "stride": 1, "hashes": 1}]
+    ),
+    "fingerprints that are a number": with_fact("fingerprints", 1),
+    "a tensor that poses as a fingerprint": edited(
+        lambda header: header.update({"fingerprint.0": header.pop("output.bias")})
+    ),
     "a hash of something else": with_fact("sha256", hashlib.sha256(b"").hexdigest()),
     "no hash": facts_edited(lambda facts: facts.pop("sha256")),
     "a tensor too few": edited(lambda header: header.pop("output.bias")),

@@ -37,7 +37,7 @@ from charlm.errors import ConfigError
         (TrainingConfig, "max_steps", 0, "max-steps must be a whole number from 1"),
         (SamplingConfig, "temperature", -1.0, "temperature must be at least 0, got -1"),
         (SamplingConfig, "top_p", 0.0, "top-p must be above 0 and at most 1, got 0"),
-        (SamplingConfig, "top_k", -3, "top-k must be a whole number from 0"),
+        (SamplingConfig, "top_k", -3, "top-k must be a whole number of at least 0"),
         (ModelConfig, "cell", "transformer", "cell must be one of lstm, gru, rnn"),
         (ModelConfig, "residual", True, "residual connections are between layers; there is one"),
         (TrainingConfig, "bptt_length", 0, "bptt-length must be a whole number from 1"),

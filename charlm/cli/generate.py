@@ -1,104 +1,88 @@
 """`charlm generate`: let a model speak."""
 
-import contextlib
 import secrets
 import sys
-from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from charlm.cli.options import ModelOption, model_path
-from charlm.cli.output import write
-from charlm.config import DEFAULT_LENGTH, SamplingConfig
-from charlm.errors import CharlmError, ConfigError
-
-MOST_SHOWN = 20  # characters
-
-SeedOption = Annotated[
-    str,
-    typer.Option(
-        "--seed",
-        "--prompt",
-        metavar="TEXT",
-        help="The text to continue, echoed first; - reads it from stdin, less one final newline.",
-    ),
-]
-SeedFileOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Take every line of this file, or of stdin for -, as a seed text, one after another; "
-        "an empty one starts from nothing.",
-        show_default=False,
-    ),
-]
-EndingOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="The text to lead up to, echoed last, an empty one being the end of a text; together "
-        "with a seed text, write what goes between. Needs a model trained with --direction "
-        "backward or both, and comes in one piece.",
-        show_default=False,
-    ),
-]
-LengthOption = Annotated[
-    int,
-    typer.Option(
-        "--length",
-        "-n",
-        help="Characters to generate, seed and ending not included: exactly so many, but lines and "
-        "answers may end before.",
-    ),
-]
-TemperatureOption = Annotated[
-    float,
-    typer.Option(
-        "--temperature",
-        "--temp",
-        help="Divide logits by this before sampling; 0 always takes the likeliest token.",
-    ),
-]
-TopKOption = Annotated[
-    int, typer.Option(help="Sample among so many of the likeliest tokens; 0 is off.")
-]
-TopPOption = Annotated[
-    float,
-    typer.Option(
-        help="Sample among the fewest likeliest tokens that reach this probability; 1 is off."
-    ),
-]
-CountOption = Annotated[
-    int,
-    typer.Option(
-        help="Texts to generate for each seed text: lines one a line, others set apart by an "
-        "empty line."
-    ),
-]
-RngSeedOption = Annotated[
-    int | None,
-    typer.Option(
-        "--rng-seed",
-        help="Seed of the random generator: the same one gives the same text.",
-        show_default="a new one each time",
-    ),
-]
+from charlm.cli.generate_options import (
+    AllowCharsOption,
+    BestOfOption,
+    CountOption,
+    EndingOption,
+    ForbidCharsOption,
+    InteractiveOption,
+    JsonlOption,
+    KeepStopOption,
+    LengthOption,
+    LinesOption,
+    MatchOption,
+    MaxWidthOption,
+    MinPOption,
+    MixOption,
+    ModelsOption,
+    NoEchoOption,
+    NoRepeatNgramOption,
+    NovelOption,
+    RepetitionPenaltyOption,
+    RepetitionWindowOption,
+    RngSeedOption,
+    SeedFileOption,
+    SeedOption,
+    SentencesOption,
+    ShowProbabilitiesOption,
+    StopOption,
+    TemperatureOption,
+    TopChoicesOption,
+    TopKOption,
+    TopPOption,
+    TriesOption,
+    TypicalPOption,
+    UniqueOption,
+    UntilOption,
+    WordsOption,
+)
+from charlm.cli.options import character_set, unescaped
+from charlm.cli.output import is_terminal
+from charlm.cli.seeds import check_unicode, noting_unlisted, seed_lots, seed_text
+from charlm.config import DEFAULT_LENGTH, SamplingConfig, Selection, Speech, configs_of
+from charlm.errors import ConfigError
 
 
 def generate_command(
-    model: ModelOption = None,
+    model: ModelsOption = None,
+    mix: MixOption = None,
     seed: SeedOption = "",
     seed_file: SeedFileOption = None,
     ending: EndingOption = None,
-    length: LengthOption = DEFAULT_LENGTH,
+    rng_seed: RngSeedOption = None,
+    length: LengthOption = None,
+    words: WordsOption = None,
+    lines: LinesOption = None,
+    sentences: SentencesOption = None,
+    stop: StopOption = None,
+    keep_stop: KeepStopOption = False,
+    until: UntilOption = None,
+    allow_chars: AllowCharsOption = None,
+    forbid_chars: ForbidCharsOption = SamplingConfig.forbid_chars,
+    max_width: MaxWidthOption = None,
+    no_repeat_ngram: NoRepeatNgramOption = SamplingConfig.no_repeat_ngram,
+    repetition_penalty: RepetitionPenaltyOption = SamplingConfig.repetition_penalty,
+    repetition_window: RepetitionWindowOption = SamplingConfig.repetition_window,
     temperature: TemperatureOption = SamplingConfig.temperature,
     top_k: TopKOption = SamplingConfig.top_k,
     top_p: TopPOption = SamplingConfig.top_p,
-    count: CountOption = 1,
-    rng_seed: RngSeedOption = None,
+    min_p: MinPOption = SamplingConfig.min_p,
+    typical_p: TypicalPOption = SamplingConfig.typical_p,
+    count: CountOption = Selection.count,
+    best_of: BestOfOption = Selection.best_of,
+    match: MatchOption = None,
+    unique: UniqueOption = False,
+    novel: NovelOption = False,
+    tries: TriesOption = Selection.tries,
+    jsonl: JsonlOption = False,
+    no_echo: NoEchoOption = False,
+    show_probabilities: ShowProbabilitiesOption = False,
+    top_choices: TopChoicesOption = None,
+    interactive: InteractiveOption = False,
 ) -> None:
     """Write text that continues a seed text, as it is made.
 
@@ -106,105 +90,106 @@ def generate_command(
 
     Example: charlm generate --seed "This is" -n 300 --temperature 0.7
     """
-    for name, value, least in (("length", length, 0), ("count", count, 1)):
-        if value < least:
-            raise ConfigError(f"{name} must be at least {least}, got {value}")
+    if length is not None and length < -1:
+        raise ConfigError(f"length must be at least 0, or -1 to go on for ever, got {length}")
     if rng_seed is not None and rng_seed < 0:
         raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
+    if top_choices is not None and top_choices < 1:
+        raise ConfigError(f"top-choices must be at least 1, got {top_choices}")
     if seed and seed_file is not None:
         raise ConfigError("--seed and --seed-file exclude one another")
-    if ending is not None:
-        _check_unicode(ending, "the ending")
-    SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)  # before the model loads
-    seeds = [_seed_text(seed)] if seed_file is None else _seed_lines(seed_file)
-    from charlm.inference.model import load  # NumPy, which --help does not need
+    if keep_stop and not stop:
+        raise ConfigError("--keep-stop needs a --stop")
+    for name, text in (
+        ("the ending", ending),
+        ("the set of --allow-chars", allow_chars),
+        ("the set of --forbid-chars", forbid_chars),
+    ):
+        check_unicode(text or "", name)
+    speech = Speech(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        repetition_penalty=repetition_penalty,
+        repetition_window=repetition_window,
+        no_repeat_ngram=no_repeat_ngram,
+        allow_chars=None if allow_chars is None else character_set(allow_chars),
+        forbid_chars=character_set(forbid_chars),
+        max_width=max_width,
+        words=words,
+        lines=lines,
+        sentences=sentences,
+        stop=tuple(map(unescaped, stop or ())),
+        keep_stop=keep_stop,
+        until=until,
+    )
+    if length is not None:
+        speech["length"] = None if length == -1 else length
+    limits = configs_of(speech)[1]  # before the model loads
+    selection = Selection(
+        count=count, best_of=best_of, match=match, unique=unique, novel=novel, tries=tries
+    )
+    is_one = seed_file is None and selection == Selection(tries=tries) and not jsonl
+    if length == -1 and not is_one:
+        raise ConfigError(
+            "a text without end is one text, from one seed text, as plain text",
+            hint="give a --length, or leave out what asks for more",
+        )
+    if interactive and (seed or seed_file or ending is not None or top_choices or not is_one):
+        raise ConfigError("--interactive asks for seed texts, and answers each with one text")
+    if interactive and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise ConfigError("--interactive needs a terminal", hint="in a pipe use --seed-file -")
+    if top_choices is not None and (ending is not None or selection != Selection()):
+        raise ConfigError("--top-choices tells next tokens, and writes no text to choose or end")
+    only_seed = seed_text(seed) if seed_file is None else ""
 
-    speaker = load(model_path(model))
+    from charlm.cli import speech as show  # NumPy, which --help does not need
+
+    speaker = show.load(model or [], mix)
     form = speaker.config.form
-    rng_seed = secrets.randbits(63) if rng_seed is None else rng_seed
-    is_one = count == 1 and seed_file is None
-    unlisted: set[str] = set()
-    for item, text in enumerate(text for text in seeds for _ in range(count)):
-        pieces = speaker.stream(
-            text,
-            ending=ending,
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            rng_seed=(rng_seed, item),
+    if lines is not None and form != "text":
+        raise ConfigError(
+            f"--lines counts line ends, which a model of {form} never writes",
+            hint=f"--count {lines} writes so many texts, one a line",
         )
-        _warn_of_unlisted(speaker.tokenizer.unlisted(text + (ending or "")), unlisted)
-        if form == "text" and item > 0:
-            write("\n")  # an empty line between texts
-        last = "" if form == "pairs" else text
-        write(last)
-        for piece in chain(pieces, [ending or ""]):
-            write(piece)
-            last = piece or last
-        # A single text ends where it ends, but the shell's prompt must not stand in it.
-        if form != "text" or not is_one or (sys.stdout.isatty() and not last.endswith("\n")):
-            write("\n")
-
-
-def _seed_text(given: str) -> str:
-    """Return the seed text, which must be valid Unicode to be echoed as it is."""
-    if given == "-":
-        if sys.stdin.isatty():
-            raise ConfigError("--seed - reads stdin, which is a terminal")
-        text = _decoded(sys.stdin.buffer.read(), "the seed text on stdin")
-        return _without_line_end(text)
-    _check_unicode(given, "the seed text")
-    if given.isdecimal():
-        typer.echo(
-            "note: --seed is the text to continue; the random generator's is --rng-seed", err=True
+    leads_up = ending is not None or speaker.config.direction == "backward"
+    if leads_up and (
+        selection != Selection(count=count, tries=tries) or jsonl or show_probabilities
+    ):
+        raise ConfigError(
+            "a text that leads up to an ending can be counted, but neither chosen, told as JSON "
+            "nor coloured"
         )
-    return given
-
-
-def _check_unicode(given: str, name: str) -> None:
-    """Raise CharlmError for a text that cannot be echoed as it is."""
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise CharlmError(f"{name} is not UTF-8") from None
-
-
-def _seed_lines(name: str) -> Iterator[str]:
-    """Yield the lines of a file or of stdin, without their ends, each as soon as it is there."""
-    if name == "-" and sys.stdin.isatty():
-        raise ConfigError("--seed-file - reads stdin, which is a terminal")
-    try:
-        with contextlib.ExitStack() as stack:
-            file = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
-            for number, line in enumerate(file, start=1):
-                yield _without_line_end(_decoded(line, f"{name}, line {number:,},"))
-    except OSError as error:
-        raise CharlmError(f"{name} cannot be read: {error.strerror}") from None
-
-
-def _without_line_end(text: str) -> str:
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-def _decoded(data: bytes, name: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CharlmError(
-            f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start:,}"
-        ) from None
-
-
-def _warn_of_unlisted(characters: str, known: set[str]) -> None:
-    """Say in one line, and once in a run, which characters the model's vocabulary lacks."""
-    if characters and not known:
-        shown = " ".join(
-            character if character.isprintable() else f"U+{ord(character):04X}"
-            for character in characters[:MOST_SHOWN]
-        )
-        more = " and more" if len(characters) > MOST_SHOWN else ""
-        typer.echo(
-            f"note: not in the model's vocabulary, so spelled out in bytes: {shown}{more}", err=True
-        )
-    known.update(characters)
+    if seed_file is not None and form == "text" and not leads_up:
+        # One line each, so a text ends where its line does.
+        if lines is not None and lines > 1 and not jsonl:
+            raise ConfigError(
+                "--seed-file completes lines, so --lines can only be 1",
+                hint="--jsonl holds texts of several lines",
+            )
+        if limits.is_length_alone and length is None:
+            speech["length"] = DEFAULT_LENGTH
+        speech["lines"] = lines or 1
+    lots = [[only_seed]] if seed_file is None else seed_lots(seed_file, form)
+    lots = noting_unlisted(lots, speaker.tokenizer, ending or "")
+    out = show.Output(
+        form=form,
+        rng_seed=secrets.randbits(63) if rng_seed is None else rng_seed,
+        is_echoed=not no_echo,
+        is_coloured=show_probabilities,
+        is_jsonl=jsonl,
+        is_of_lines=form != "text" or speech["lines"] == 1,
+        is_of_seed_lines=seed_file is not None,
+    )
+    if interactive:
+        show.converse(speaker, out, speech)
+    elif top_choices is not None:
+        show.choices(speaker, out, lots, top_choices)
+    elif leads_up:
+        show.endings(speaker, out, lots, ending, count, speech)
+    elif is_one:
+        show.one(speaker, out, lots, speech)
+    else:
+        show.texts(speaker, out, lots, selection, speech)

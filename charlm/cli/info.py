@@ -75,6 +75,15 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
         ],
         "parameter_count": sum(p.size for p in listed),
         "weights_sha256": checkpoint.weights_sha256,
+        "fingerprints": [
+            {
+                **each.to_json(),
+                "bytes": len(each.bits),
+                "always_found": each.always_found,
+                "false_positives": each.false_positives,
+            }
+            for each in checkpoint.fingerprints
+        ],
         "provenance": dict(checkpoint.provenance),
     }
 
@@ -97,6 +106,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
         raise CheckpointError(f"{facts['model']} has a provenance of an unknown form") from None
     for name, value in origin:
         yield f"{name:11} {visible(value)}"
+    yield from map(_fingerprint, facts["fingerprints"])
     yield f"weights     sha256 {facts['weights_sha256']}"
     yield ""
     sizes = (
@@ -111,6 +121,17 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, shape, size, formula in rows:
         yield f"{name:{widths[0]}}  {shape:{widths[1]}}  {size:>{widths[2]}}  {formula}".rstrip()
+
+
+def _fingerprint(facts: dict[str, Any]) -> str:
+    """Return what a model knows of its training text, and how surely."""
+    known = f"{facts['entries']:,} {facts['kind']}"
+    if facts["kind"] == "passages":
+        known += f", so that {facts['always_found']} characters in a row are always known"
+    return (
+        f"fingerprint {known}; {facts['bytes']:,} bytes, "
+        f"wrong of {facts['false_positives']:.1g} of all others"
+    )
 
 
 def _cell(facts: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from charlm.config import DEFAULT_MODEL_PATH
+from charlm.errors import ConfigError
 
 MODEL_VARIABLE = "CHARLM_MODEL"
 
@@ -42,3 +43,23 @@ def parse_duration(text: str) -> float:
         raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return 3600 * hours + 60 * minutes + seconds
+
+
+def unescaped(text: str) -> str:
+    r"""Return a text in which \n, \r and \t became what they stand for."""
+    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
+
+
+def character_set(text: str) -> str:
+    r"""Return the characters of a set: a-z is a range, \n, \r, \t as in `unescaped`, \- a hyphen.
+
+    Raises:
+        ConfigError: If a range ends before it begins.
+    """
+    found: list[str] = []
+    for first, last in re.findall(r"(\\.|.)(?:-(\\.|.))?", text, re.DOTALL):
+        low, high = (unescaped(unit)[-1] for unit in (first, last or first))
+        if high < low:
+            raise ConfigError(f"the range {low}-{high} ends before it begins")
+        found += map(chr, range(ord(low), ord(high) + 1))
+    return "".join(character for character in found if not "\ud800" <= character <= "\udfff")

@@ -4,12 +4,18 @@ import json
 import os
 import re
 import sys
+from typing import TextIO
 
 import typer
 
 from charlm.errors import CharlmError
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether stdin or stdout, which may be closed, is a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def write(text: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charlm.cli.options import parse_duration
+from charlm.cli.options import parse_duration, unescaped
 from charlm.cli.run import Destination, run
 from charlm.cli.start import load_start
 from charlm.config import (
@@ -40,11 +40,6 @@ _rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.it
 
 def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
-
-
-def _unescaped(text: str) -> str:
-    r"""Return a text in which \n, \r and \t became what they stand for."""
-    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 CorpusArgument = Annotated[
@@ -93,7 +88,7 @@ def train_command(
             "Stands between documents in a file and belongs to none; \\n, \\r and \\t are line "
             "end, carriage return and tab.",
             TEXT,
-            parser=_unescaped,
+            parser=unescaped,
             metavar="TEXT",
         ),
     ] = None,

@@ -14,6 +14,7 @@ from charlm.corpus.items import BOUNDARIES, BREAKS, encode_items, lines_of
 from charlm.corpus.parts import Extent, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
 from charlm.errors import CorpusError
+from charlm.fingerprint import Fingerprint
 from charlm.tokenizers import Tokenizer
 from charlm.wording import count
 
@@ -32,6 +33,7 @@ class Corpus:
     facts: tuple[DocumentFacts, ...]  # of the documents that were named as the corpus
     # Lines, pairs, or documents between separators, those that are held out included.
     items: int = 0
+    fingerprint: Fingerprint | None = None  # of all that was named, what is held out included
 
     def mirrored(self) -> "Corpus":
         """Return the same texts, each from its end to its beginning."""
@@ -67,7 +69,17 @@ def encode_corpus(
     corpus = encode(documents, facts, config, validation, tokenizer)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
-    return corpus
+    return replace(corpus, fingerprint=_fingerprint(documents, corpus))
+
+
+def _fingerprint(documents: Sequence[Document], corpus: Corpus) -> Fingerprint:
+    if corpus.config.form != "text":
+        is_pairs = corpus.config.form == "pairs"
+        lots = (lines for lines, _ in lines_of(documents, 0.0, is_pairs=is_pairs))
+        return Fingerprint.of_lines(lots, corpus.items)
+    extents = map(_extent, documents, corpus.facts)
+    texts = (each.document.read_text(each.start, each.stop) for each in extents)
+    return Fingerprint.of_texts(texts, sum(each.characters for each in corpus.facts))
 
 
 def _encode_running_text(

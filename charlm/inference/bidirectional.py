@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.corpus.layout import BURN_IN, Passages, segments
-from charlm.inference.runtime import Floats, Runtime
+from charlm.inference.runtime import Floats, Network
 from charlm.inference.scoring import (
     Surprisal,
     batched_rows,
@@ -42,7 +42,7 @@ class PseudoScore(Surprisal):
 
 
 def pseudo_score(
-    forward: Runtime, backward: Runtime, tokenizer: Tokenizer, text: str
+    forward: Network, backward: Network, tokenizer: Tokenizer, text: str
 ) -> PseudoScore:
     """Return the pseudo-likelihood of `text`, of each document or line for itself.
 
@@ -86,7 +86,7 @@ def _segments(start: int, stop: int) -> NDArray[np.int64]:
     return np.concatenate([cut, np.minimum(cut[-1:] + BURN_IN, stop)])
 
 
-def _features(runtime: Runtime, passages: Passages) -> list[tuple[Floats, NDArray[np.int64]]]:
+def _features(runtime: Network, passages: Passages) -> list[tuple[Floats, NDArray[np.int64]]]:
     """Return of each passage the features before its targets, shape (N, H), and these, (N,)."""
     parts: list[list[tuple[Floats, NDArray[np.int64]]]] = [[] for _ in passages.begin]
     for chosen in passages.batches():

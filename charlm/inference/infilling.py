@@ -2,16 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from charlm.config import SamplingConfig
-from charlm.inference.generation import check_item, generate, lead_up
-from charlm.inference.runtime import Runtime
+from charlm.inference.generation import whole
+from charlm.inference.rows import Continuation, LeadUp, RngSeed, Voice, check_item
+from charlm.inference.runtime import Network
 from charlm.inference.sampling import draw, next_token_probabilities
 from charlm.inference.scoring import nats_of_items
-from charlm.tokenizers import Tokenizer
 
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lead up to the ending
 DRAWN_CHARACTERS = 2000  # in each direction, about
@@ -21,17 +20,7 @@ CONTEXT = 512  # characters of seed and ending that are read; what is farther of
 OVERLAPS = 8, 6, 4, 3, 2, 1, 0
 
 
-def fill(
-    forward: Runtime,
-    backward: Runtime,
-    tokenizer: Tokenizer,
-    *,
-    seed: str,
-    ending: str,
-    length: int,
-    config: SamplingConfig,
-    generator: np.random.Generator,
-) -> str:
+def fill(voice: Voice, backward: Network, *, seed: str, ending: str, rng_seed: RngSeed) -> str:
     """Return text that goes between `seed` and `ending`.
 
     The forward network goes on from the seed some times, the backward network leads up to the
@@ -40,25 +29,25 @@ def fill(
     both networks'.
 
     Args:
-        forward: Reads from the beginning.
-        backward: Reads from the end.
-        tokenizer: The tokenizer of both.
+        voice: Reads from the beginning. Of its limits only the length counts: exactly so many
+            characters of a running text, at most of a line.
+        backward: Reads from the end, with the same tokenizer.
         seed: What stands before; not repeated.
         ending: What stands after; not repeated.
-        length: Characters to generate: exactly so many of a running text, at most of a line.
-        config: Temperature and truncation.
-        generator: Where the random numbers come from; the same state gives the same text.
+        rng_seed: Where the random numbers come from.
 
     Raises:
         ConfigError: If the seed or the ending holds what ends an item.
     """
+    forward, tokenizer, length = voice.network, voice.tokenizer, voice.limits.length or 0
     for text, name in ((seed, "seed text"), (ending, "ending")):
         check_item(text, forward.config.form, name)
     seed, ending = seed[-CONTEXT:], ending[:CONTEXT]
-    how: dict[str, Any] = {"length": length, "config": config, "generator": generator}
     draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
-    fronts = ["".join(generate(forward, tokenizer, seed=seed, **how)) for _ in range(draws)]
-    backs = [lead_up(backward, tokenizer, ending=ending, **how) for _ in range(draws)]
+    seeds = [(*rng_seed, number) for number in range(2 * draws + 1)]
+    from_end = replace(voice, network=backward)
+    fronts = whole(voice, [Continuation(voice, seed, each) for each in seeds[:draws]])
+    backs = whole(from_end, [LeadUp(from_end, ending, each) for each in seeds[draws:-1]])
     is_exact = forward.config.form == "text"
     found: dict[str, None] = {}  # in order, each once
     for overlap in OVERLAPS:
@@ -77,7 +66,8 @@ def fill(
     candidates = list(found)
     texts = [seed + text + ending for text in candidates]
     nats = nats_of_items(forward, tokenizer, texts) + nats_of_items(backward, tokenizer, texts)
-    return candidates[draw(next_token_probabilities(-nats / 2, config), generator)]
+    probabilities = next_token_probabilities(-nats / 2, voice.sampling)
+    return candidates[int(draw(probabilities[None], np.random.default_rng(seeds[-1]).random(1))[0])]
 
 
 def _joins(

@@ -12,7 +12,7 @@ from charlm.config import ModelConfig
 from charlm.corpus.ids import count_predictions
 from charlm.corpus.items import check_pairs, ids_of_lines, scored_text, split_lines
 from charlm.corpus.layout import MOST_LOGITS, Passages
-from charlm.inference.runtime import Floats, Runtime
+from charlm.inference.runtime import Floats, Network
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
 
@@ -83,7 +83,7 @@ class Score(Surprisal):
 
 
 def score_text(
-    runtime: Runtime, tokenizer: Tokenizer, text: str, *, name: str = "the text"
+    runtime: Network, tokenizer: Tokenizer, text: str, *, name: str = "the text"
 ) -> Score:
     """Return the score of `text`, in the form that the model was trained on.
 
@@ -110,7 +110,7 @@ def score_text(
     )
 
 
-def nats_of_items(runtime: Runtime, tokenizer: Tokenizer, items: Sequence[str]) -> Nats:
+def nats_of_items(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> Nats:
     """Return −ln p of each text or line, shape (items,), each read from nothing."""
     ids = ids_of_items(items, tokenizer, runtime.config)
     bounds = np.flatnonzero(ids == tokenizer.boundary_id)
@@ -119,7 +119,7 @@ def nats_of_items(runtime: Runtime, tokenizer: Tokenizer, items: Sequence[str]) 
     return nats[::-1] if runtime.config.direction == "backward" else nats
 
 
-def score_passages(runtime: Runtime, passages: Passages) -> Nats:
+def score_passages(runtime: Network, passages: Passages) -> Nats:
     """Return −ln p of what is scored in each passage, in nats, shape (passages,)."""
     result = np.zeros(len(passages.begin))
     for chosen in passages.batches():
@@ -130,7 +130,7 @@ def score_passages(runtime: Runtime, passages: Passages) -> Nats:
 
 
 def read_passages(
-    runtime: Runtime, batch: Passages
+    runtime: Network, batch: Passages
 ) -> Iterator[tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]:
     """Yield what predicts the targets that count, as many at once as logits may be held.
 

@@ -96,18 +96,21 @@ class StreamDecoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._pieces = tokenizer.pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._is_spelling = False
 
     def push(self, token: int) -> str:
         """Return the text that is complete now that `token` has come."""
         piece = self._pieces[token]
         if isinstance(piece, int):
+            self._is_spelling = True
             return self._decoder.decode(bytes([piece]))
-        return self.finish() + piece
+        return self.finish() + piece if self._is_spelling else piece
 
     def finish(self) -> str:
         """Return what is still held back, and start anew."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
+        self._is_spelling = False
         return rest
 
 

@@ -43,6 +43,17 @@ def test_text_goes_between_a_seed_and_an_ending(charlm, trained):
     assert "the cat sat on the mat" in result.stdout.decode()
 
 
+def test_seed_lines_and_an_ending_have_something_between(charlm, trained):
+    result = charlm(
+        "generate", "-m", "both", "--seed-file", "-", "--ending", " home.", "-n", 9, cwd=trained,
+        stdin=b"where did\nthe dog\n",
+    )  # fmt: skip
+    first, second = result.stdout.decode().split("\n\nthe dog")
+
+    assert first.startswith("where did") and first.endswith(" home.")
+    assert (len(first), len(second)) == (9 + 9 + 6, 9 + 6 + 1)
+
+
 def test_both_directions_are_scored_and_the_pseudo_likelihood_has_its_own_name(charlm, trained):
     def scored(*arguments):
         result = charlm(

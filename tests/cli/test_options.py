@@ -3,7 +3,8 @@
 import pytest
 import typer
 
-from charlm.cli.options import parse_duration
+from charlm.cli.options import character_set, parse_duration
+from charlm.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,27 @@ def test_durations(text, seconds):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(typer.BadParameter, match="is no duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "characters"),
+    [
+        ("abc", "abc"),
+        ("a-dx", "abcdx"),
+        ("a-c0-2", "abc012"),
+        ("-a", "-a"),
+        ("a-", "a-"),
+        (r"a\-c", "a-c"),
+        (r"\n\t\\", "\n\t\\"),
+        ("\\", "\\"),
+        ("à-ã 客", "àáâã 客"),
+        ("", ""),
+    ],
+)
+def test_sets_of_characters_are_those_of_tr(text, characters):
+    assert character_set(text) == characters
+
+
+def test_a_range_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ConfigError, match="the range z-a ends before it begins"):
+        character_set("xz-a")

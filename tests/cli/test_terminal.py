@@ -114,3 +114,57 @@ def test_a_terminal_is_not_waited_for(terminal, arguments):
 
     assert status == 2
     assert "terminal" in rest
+
+
+def test_a_terminal_gets_pictures_of_what_it_would_obey(terminal, charlm, verse_model_path):
+    arguments = ("generate", "-m", verse_model_path, "--seed", "a\x1b[31mb\u202ec", "-n", 3)
+    seen, status = ended(terminal(*arguments))
+    passed = charlm(*arguments).stdout.decode()
+
+    assert status == 0
+    assert "a\u241b[31mb\ufffdc" in seen
+    assert "\x1b" not in seen.replace("note: ", "")
+    assert passed.startswith("a\x1b[31mb\u202ec")
+
+
+def test_surprising_characters_are_coloured(terminal, verse_model_path):
+    arguments = ("generate", "-m", verse_model_path, "--show-probabilities", "--temperature", 3)
+    coloured, _ = ended(terminal(*arguments, "-n", 300, "--rng-seed", 1, COLORTERM="truecolor"))
+    plain, _ = ended(terminal(*arguments, "-n", 300, "--rng-seed", 1, NO_COLOR="1"))
+
+    assert "48;2;193;18;31m" in coloured  # of 10 bits and more
+    assert "bits a character, from:" in coloured
+    assert "\x1b" not in plain and "bits a character" not in plain
+    text = re.sub(r"\x1b\[[0-9;]*m", "", coloured).partition("\r\nbits a")[0]
+    assert text.strip() == plain.strip()
+
+
+def test_a_conversation_goes_on_until_ctrl_d(terminal, verse_model_path):
+    child = terminal(
+        "generate", "-m", verse_model_path, "--interactive", "--temperature", 0, "--lines", 1
+    )
+    child.expect("> ")
+    child.sendline("where did the dog")
+    child.expect("where did the dog go[?] the dog went home.")
+    child.expect("> ")
+    child.sendline("the cat went")
+    child.expect("the cat went to the caf")
+    child.expect("> ")
+    child.sendintr()
+    child.expect("> ")
+    child.sendeof()
+    _, status = ended(child)
+
+    assert status == 0
+
+
+def test_a_text_without_end_in_a_conversation_ends_with_ctrl_c(terminal, verse_model_path):
+    child = terminal("generate", "-m", verse_model_path, "-i", "-n", -1)
+    child.expect("> ")
+    child.sendline("the")
+    child.expect("the [a-z ]{10}")
+    child.sendintr()
+    child.expect("> ")
+    child.sendeof()
+
+    assert ended(child)[1] == 0

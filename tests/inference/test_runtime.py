@@ -80,12 +80,26 @@ def test_many_streams_are_as_many_single_ones(random_checkpoint):
         assert together[:, stream] == pytest.approx(alone[:, 0], abs=1e-5)
 
 
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_to_predict_is_to_step_and_ask_for_logits(random_checkpoint, size):
+    checkpoint = random_checkpoint(**size)
+    ids = random_ids(checkpoint, 30, 3)
+    runtime = Runtime(checkpoint.config, checkpoint.arrays)
+    state, predicted = runtime.zero_state(3), []
+    for row in ids:
+        logits, state = runtime.predict(row, state)
+        predicted.append(logits)
+
+    assert np.array(predicted) == pytest.approx(stepwise(checkpoint, ids), abs=1e-5)
+
+
 def test_a_step_leaves_the_state_that_it_was_given(random_checkpoint):
     checkpoint = random_checkpoint()
     runtime = Runtime(checkpoint.config, checkpoint.arrays)
     _, state = runtime.step(np.array([3]), runtime.zero_state(1))
-    kept = [(hidden.copy(), cell.copy()) for hidden, cell in state]
+    kept = [tuple(array.copy() for array in layer) for layer in state]
     runtime.step(np.array([4]), state)
+    runtime.predict(np.array([4]), state)
 
     assert all(
         (a == b).all()

@@ -68,13 +68,18 @@ def test_extreme_temperatures_end_in_a_distribution(temperature):
     temperature=st.floats(0, 100),
     top_k=st.integers(0, 50),
     top_p=st.floats(0.001, 1),
+    min_p=st.floats(0, 1),
+    typical_p=st.floats(0.001, 1),
 )
-def test_probabilities_sum_to_one(logits, temperature, top_k, top_p):
-    found = probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+def test_probabilities_sum_to_one(logits, temperature, top_k, top_p, min_p, typical_p):
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    found = probabilities(logits, **settings)
+    typical = probabilities(logits, **settings, typical_p=typical_p)
 
-    assert (found >= 0).all()
-    assert found.sum() == pytest.approx(1)
+    assert (found >= 0).all() and (typical >= 0).all()
+    assert [found.sum(), typical.sum()] == pytest.approx([1, 1])
     assert found[int(np.argmax(np.asarray(logits, np.float32)))] > 0
+    assert not typical[found == 0].any()
 
 
 def test_the_likeliest_is_kept_however_close_the_next():
@@ -83,21 +88,65 @@ def test_the_likeliest_is_kept_however_close_the_next():
     assert found.tolist() == [0.0, 1.0]
 
 
-def test_frequencies_match_the_probabilities():
-    generator = np.random.default_rng(0)
-    wanted = np.array([0.5, 0.0, 0.25, 0.25])
-    count = 10_000
-    drawn = np.bincount([draw(wanted, generator) for _ in range(count)], minlength=4)
-    expected = wanted[wanted > 0] * count
-    chi_square = (((drawn[wanted > 0] - expected) ** 2) / expected).sum()
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({}, [0.5, 0.25, 0.125, 0.125]),
+        # Squared and divided by their sum: 16, 4, 1 and 1 of 22. Of these 0.24 × 16 keeps two.
+        ({"temperature": 0.5, "min_p": 0.24}, [16 / 20, 4 / 20, 0, 0]),
+        ({"top_k": 3}, [4 / 7, 2 / 7, 1 / 7, 0]),
+        ({"top_p": 0.6}, [2 / 3, 1 / 3, 0, 0]),
+        ({"typical_p": 0.7}, [2 / 3, 1 / 3, 0, 0]),
+    ],
+)
+def test_frequencies_match_the_probabilities(settings, wanted):
+    found = probabilities(**settings)
+    count = 20_000
+    uniforms = np.random.default_rng(0).random(count)
+    drawn = np.bincount(draw(np.tile(found, (count, 1)), uniforms), minlength=4)
+    expected = np.array(wanted) * count
+    said = expected > 0
+    chi_square = ((drawn[said] - expected[said]) ** 2 / expected[said]).sum()
 
-    assert drawn[1] == 0
-    assert chi_square < 13.8  # one in a thousand at two degrees of freedom
+    assert found == pytest.approx(wanted)
+    assert not drawn[~said].any()
+    assert chi_square < 16.3  # one in a thousand at three degrees of freedom
+
+
+@pytest.mark.parametrize(("min_p", "kept"), [(0.0, 4), (0.24, 4), (0.26, 2), (0.49, 2), (1.0, 1)])
+def test_min_p_is_a_share_of_the_likeliest(min_p, kept):
+    assert np.count_nonzero(probabilities(min_p=min_p)) == kept
+
+
+@pytest.mark.parametrize(
+    ("typical_p", "kept"), [(0.2, [1]), (0.3, [0, 1]), (0.7, [0, 1]), (0.8, [0, 1, 2])]
+)
+def test_typical_p_begins_with_what_is_as_surprising_as_expected(typical_p, kept):
+    """The entropy is 1.75 bits; the surprisals 1, 2, 3 and 3 are 0.75, 0.25, 1.25 from it."""
+    assert np.flatnonzero(probabilities(typical_p=typical_p)).tolist() == kept
+
+
+def test_what_may_not_be_said_has_no_probability():
+    logits = [0.0, -np.inf, 0.0]
+
+    for settings in ({}, {"top_k": 3}, {"typical_p": 0.9}, {"min_p": 0.1}, {"temperature": 1e30}):
+        assert probabilities(logits, **settings) == pytest.approx([0.5, 0, 0.5])
+
+
+def test_rows_do_not_know_of_one_another():
+    logits = np.random.default_rng(0).normal(size=(5, 9)).astype(np.float32)
+    config = SamplingConfig(temperature=0.9, top_k=7, top_p=0.95, min_p=0.02, typical_p=0.9)
+    together = next_token_probabilities(logits, config)
+
+    assert together == pytest.approx(
+        np.array([next_token_probabilities(row, config) for row in logits])
+    )
+    assert together.sum(axis=-1) == pytest.approx(np.ones(5))
 
 
 def test_the_last_token_of_all_can_be_drawn_but_none_beyond():
-    class Almost:
-        def random(self):
-            return np.nextafter(1.0, 0.0)
+    almost_one = np.nextafter(1.0, 0.0)
+    given = np.array([[0.3, 0.7, 0.0], [0.0, 1.0, 0.0]])
 
-    assert draw(np.array([0.3, 0.7, 0.0]), Almost()) == 1
+    assert draw(given, np.array([almost_one, almost_one])).tolist() == [1, 1]
+    assert draw(given, np.array([0.0, 0.0])).tolist() == [0, 1]

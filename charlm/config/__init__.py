@@ -1,0 +1,79 @@
+"""Every setting and its default: frozen, validated dataclasses that need neither torch nor NumPy.
+
+A default stands here and nowhere else; the commands' flags and help read it from these classes.
+"""
+
+from charlm.config.corpus import (
+    DEFAULT_WORDS,
+    LARGE_VOCABULARIES,
+    CorpusConfig,
+    Form,
+    TokenizerKind,
+)
+from charlm.config.model import (
+    LARGE_EMBEDDING_SIZE,
+    SMALLEST_FITTED_SIZE,
+    Cell,
+    Direction,
+    ModelConfig,
+    Nonlinearity,
+    OneWay,
+)
+from charlm.config.sampling import (
+    DEFAULT_LENGTH,
+    LENGTH_BESIDE_OTHERS,
+    Limits,
+    SamplingConfig,
+    Selection,
+    Speech,
+    configs_of,
+    require_pattern,
+)
+from charlm.config.training import (
+    DEFAULT_BPTT_LENGTH,
+    DEFAULT_LEARNING_RATE,
+    DEFAULT_MAX_TIME,
+    DEFAULT_WEIGHT_DECAY,
+    SHORT_BPTT_LENGTH,
+    Device,
+    Initialisation,
+    OptimizerName,
+    Precision,
+    TrainingConfig,
+)
+
+DEFAULT_MODEL_PATH = "model.safetensors"
+
+__all__ = [
+    "DEFAULT_BPTT_LENGTH",
+    "DEFAULT_LEARNING_RATE",
+    "DEFAULT_LENGTH",
+    "DEFAULT_MAX_TIME",
+    "DEFAULT_MODEL_PATH",
+    "DEFAULT_WEIGHT_DECAY",
+    "DEFAULT_WORDS",
+    "LARGE_EMBEDDING_SIZE",
+    "LARGE_VOCABULARIES",
+    "LENGTH_BESIDE_OTHERS",
+    "SHORT_BPTT_LENGTH",
+    "SMALLEST_FITTED_SIZE",
+    "Cell",
+    "CorpusConfig",
+    "Device",
+    "Direction",
+    "Form",
+    "Initialisation",
+    "Limits",
+    "ModelConfig",
+    "Nonlinearity",
+    "OneWay",
+    "OptimizerName",
+    "Precision",
+    "SamplingConfig",
+    "Selection",
+    "Speech",
+    "TokenizerKind",
+    "TrainingConfig",
+    "configs_of",
+    "require_pattern",
+]

@@ -1,0 +1,46 @@
+"""What every setting is checked by; a message names the setting as its flag is called."""
+
+import math
+
+from charlm.errors import ConfigError
+
+# What a file may claim is bounded before anything is computed from it (law 8: a file is data).
+LARGEST_SIZE = 1 << 20
+
+
+def require_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
+    """Raise ConfigError unless `value` is a whole number within the given bounds."""
+    if type(value) is int and smallest <= value and (largest is None or value <= largest):
+        return
+    bounds = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
+    raise ConfigError(f"{name} must be a whole number {bounds}, got {value!r}")
+
+
+def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise ConfigError unless `value` is one of the choices."""
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+
+
+def require(
+    name: str,
+    value: float | None,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Raise ConfigError unless `value` is None or a finite number within the given bounds."""
+    if value is None:
+        return
+    rules = [
+        ("above", above, above is None or value > above),
+        ("at least", at_least, at_least is None or value >= at_least),
+        ("below", below, below is None or value < below),
+        ("at most", at_most, at_most is None or value <= at_most),
+    ]
+    if not math.isfinite(value) or not all(holds for _, _, holds in rules):
+        rule = " and ".join(f"{word} {bound:g}" for word, bound, _ in rules if bound is not None)
+        finite = "" if math.isfinite(value) else "finite and "
+        raise ConfigError(f"{name} must be {finite}{rule}, got {value:g}")

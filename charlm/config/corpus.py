@@ -1,0 +1,42 @@
+"""How texts become what is learnt from."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from charlm.config.checks import LARGEST_SIZE, require, require_choice, require_whole
+from charlm.errors import ConfigError
+
+TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
+Form = Literal["text", "lines", "pairs"]
+
+LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
+DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """How texts become what is learnt from, and which part of them is held out."""
+
+    tokenizer: TokenizerKind = "char"
+    vocab_size: int | None = None  # words or subwords beside the bytes; None lets these choose
+    # One running text; lines that are items of their own; or lines of a source, a tab and a target.
+    form: Form = "text"
+    document_separator: str | None = None  # stands between documents and is no part of them
+    validation_fraction: float = 0.1
+    max_validation_characters: int = 500_000
+
+    def __post_init__(self) -> None:
+        require_choice("tokenizer", self.tokenizer, get_args(TokenizerKind))
+        require_choice("form", self.form, get_args(Form))
+        require("validation-fraction", self.validation_fraction, above=0, below=1)
+        if self.vocab_size is not None:
+            require_whole("vocab-size", self.vocab_size, 1, LARGEST_SIZE)
+            if self.tokenizer not in LARGE_VOCABULARIES:
+                raise ConfigError(
+                    f"vocab-size has no meaning for the {self.tokenizer} tokenizer",
+                    hint=f"it is for --tokenizer {', '.join(LARGE_VOCABULARIES)}",
+                )
+        if self.document_separator == "":
+            raise ConfigError("document-separator must not be empty")
+        if self.document_separator is not None and self.form != "text":
+            raise ConfigError(f"document-separator is for running text, not for {self.form}")

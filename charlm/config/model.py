@@ -1,0 +1,112 @@
+"""The network's size."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
+from charlm.config.corpus import LARGE_VOCABULARIES, Form, TokenizerKind
+from charlm.errors import ConfigError
+
+Cell = Literal["lstm", "gru", "rnn"]
+Nonlinearity = Literal["tanh", "relu"]
+OneWay = Literal["forward", "backward"]
+Direction = Literal["forward", "backward", "both"]
+
+LARGE_EMBEDDING_SIZE = 256  # of words and subwords
+SMALLEST_FITTED_SIZE = 256  # units of a network that has little time
+LARGEST_NUM_LAYERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network's size, and what its ids stand for; stored in every checkpoint.
+
+    With `tie_weights` the output matrix is the embedding (Press & Wolf 2017,
+    https://arxiv.org/abs/1608.05859), behind a projection where their sizes differ.
+    """
+
+    embedding_size: int = 64
+    hidden_size: int = 512  # units per layer
+    num_layers: int = 1
+    cell: Cell = "lstm"
+    nonlinearity: Nonlinearity = "tanh"  # of the simple RNN; the others have their own
+    residual: bool = False  # a layer's output is added to its input, from the second layer on
+    # Backward reads a text from its end; both are two networks with one embedding.
+    direction: Direction = "forward"
+    tie_weights: bool = False
+    form: Form = "text"
+    document_separator: str | None = None
+
+    def __post_init__(self) -> None:
+        require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
+        require_whole("hidden-size", self.hidden_size, 1, LARGEST_SIZE)
+        require_whole("num-layers", self.num_layers, 1, LARGEST_NUM_LAYERS)
+        require_choice("cell", self.cell, get_args(Cell))
+        require_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
+        require_choice("residual", self.residual, (False, True))
+        if self.residual and self.num_layers == 1:
+            raise ConfigError("residual connections are between layers; there is one layer")
+        require_choice("direction", self.direction, get_args(Direction))
+        require_choice("tie-weights", self.tie_weights, (False, True))
+        require_choice("form", self.form, get_args(Form))
+        if self.form == "pairs" and self.direction != "forward":
+            raise ConfigError(
+                f"pairs are read forward, not {self.direction}",
+                hint="to learn the way from target to source, swap the columns",
+            )
+        if not isinstance(self.document_separator, str | None):
+            raise ConfigError("document-separator must be a text")
+
+    @classmethod
+    def for_tokenizer(
+        cls,
+        kind: TokenizerKind,
+        *,
+        embedding_size: int | None = None,
+        tie_weights: bool | None = None,
+        **more: Any,
+    ) -> "ModelConfig":
+        """Return the config whose unnamed settings suit a tokenizer.
+
+        The larger the vocabulary, the more the embedding has to tell apart, and the more a
+        second matrix of its size costs.
+        """
+        is_large = kind in LARGE_VOCABULARIES
+        if embedding_size is None:
+            embedding_size = LARGE_EMBEDDING_SIZE if is_large else cls.embedding_size
+        if tie_weights is None:
+            tie_weights = is_large
+        return cls(embedding_size=embedding_size, tie_weights=tie_weights, **more)
+
+    @property
+    def directions(self) -> tuple[OneWay, ...]:
+        """The direction of each network."""
+        return ("forward", "backward") if self.direction == "both" else (self.direction,)
+
+    @property
+    def predicts_boundary(self) -> bool:
+        """Whether the end of an item is predicted, as one more token."""
+        return self.form != "text"
+
+    def outputs(self, vocab_size: int) -> int:
+        """Return the number of tokens that are predicted."""
+        return vocab_size + self.predicts_boundary
+
+    @classmethod
+    def from_json(cls, value: object) -> "ModelConfig":
+        """Return the config that `to_json` wrote, trusting nothing in `value`.
+
+        Raises:
+            ConfigError: If a key is unknown or its value out of range. One that is not there
+                has its default, which is what files meant that were written before it.
+        """
+        names = set(cls.__dataclass_fields__)
+        if not isinstance(value, dict) or not {"hidden_size"} <= set(value) <= names:
+            raise ConfigError(f"a model config must hold: {', '.join(sorted(names))}")
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as a JSON object."""
+        return asdict(self)

@@ -1,0 +1,128 @@
+"""How a network is trained."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from charlm.config.checks import LARGEST_SIZE, require, require_choice, require_whole
+from charlm.config.corpus import TokenizerKind
+from charlm.config.model import ModelConfig
+from charlm.errors import ConfigError
+
+Precision = Literal["auto", "fp32", "bf16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+Initialisation = Literal["orthogonal", "identity", "uniform"]
+
+DEFAULT_MAX_TIME = 300.0  # seconds
+DEFAULT_BPTT_LENGTH = 64  # tokens
+SHORT_BPTT_LENGTH = 32  # of words, and of a run that has little time
+
+DEFAULT_LEARNING_RATE: dict[OptimizerName, float] = {
+    "adamw": 1.5e-2,
+    "adam": 1.5e-2,
+    "sgd": 2.0,
+    "rmsprop": 5e-3,
+}
+
+DEFAULT_WEIGHT_DECAY: dict[OptimizerName, float] = {
+    "adamw": 0.1,  # apart from the gradient; the others add it to the gradient, where it harms
+    "adam": 0.0,
+    "sgd": 0.0,
+    "rmsprop": 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a network is trained; stored in every checkpoint's provenance."""
+
+    batch_size: int = 32  # parallel streams
+    bptt_length: int | None = None  # tokens; None lets the plan choose
+    optimizer: OptimizerName = "adamw"
+    learning_rate: float | None = None  # peak; None lets the plan choose
+    weight_decay: float | None = None  # on matrices only; None takes the optimizer's default
+    momentum: float = 0.9  # of sgd
+    max_gradient_norm: float = 1.0
+    # Of recurrent matrices; None takes the identity for ReLU, else orthogonal ones.
+    initialisation: Initialisation | None = None
+    forget_bias: float = 1.0  # of an LSTM, at the start
+    # On the embedding, between layers and before the output; None lets the plan choose.
+    dropout: float | None = None
+    max_time: float | None = None  # seconds of training, validation included
+    max_epochs: float | None = None
+    max_steps: int | None = None
+    precision: Precision = "auto"
+    device: Device = "auto"
+    threads: int | None = None  # None leaves the choice to torch
+    rng_seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_whole("batch-size", self.batch_size, 1, LARGEST_SIZE)
+        if self.bptt_length is not None:
+            require_whole("bptt-length", self.bptt_length, 1, LARGEST_SIZE)
+        require_choice("optimizer", self.optimizer, tuple(DEFAULT_LEARNING_RATE))
+        require_choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        require_choice("device", self.device, ("auto", "cpu", "cuda", "mps"))
+        require("learning-rate", self.learning_rate, above=0)
+        require("weight-decay", self.weight_decay, at_least=0)
+        require("momentum", self.momentum, at_least=0, below=1)
+        require("max-gradient-norm", self.max_gradient_norm, above=0)
+        if self.initialisation is not None:
+            require_choice("initialisation", self.initialisation, get_args(Initialisation))
+        require("forget-bias", self.forget_bias, at_least=-100, at_most=100)
+        require("dropout", self.dropout, at_least=0, below=1)
+        require("max-time", self.max_time, above=0)
+        require("max-epochs", self.max_epochs, above=0)
+        if self.max_steps is not None:
+            require_whole("max-steps", self.max_steps, 1, 1 << 40)
+        if self.threads is not None:
+            require_whole("threads", self.threads, 1, 1 << 12)
+        require_whole("rng-seed", self.rng_seed, 0, (1 << 63) - 1)
+
+    @classmethod
+    def for_model(
+        cls,
+        model: ModelConfig,
+        tokenizer: TokenizerKind,
+        *,
+        bptt_length: int | None = None,
+        forget_bias: float | None = None,
+        **more: Any,
+    ) -> "TrainingConfig":
+        """Return the config whose unnamed settings suit a network and its tokens.
+
+        Raises:
+            ConfigError: If a setting has no meaning for the network.
+        """
+        if bptt_length is None and tokenizer == "word":
+            # In a minute of tiny shakespeare 2.12 bits per character; with 64 2.17.
+            bptt_length = SHORT_BPTT_LENGTH
+        if forget_bias is None:
+            forget_bias = cls.forget_bias
+        elif model.cell != "lstm":
+            raise ConfigError(f"forget-bias is for --cell lstm, not for {model.cell}")
+        return cls(bptt_length=bptt_length, forget_bias=forget_bias, **more)
+
+    @property
+    def window_length(self) -> int:
+        """The tokens that a step reads of each stream: as given, or the default."""
+        return self.bptt_length or DEFAULT_BPTT_LENGTH
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate after warm-up: the given one, or the optimizer's default."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return DEFAULT_LEARNING_RATE[self.optimizer]
+
+    @property
+    def matrix_decay(self) -> float:
+        """The weight decay on matrices: the given one, or the optimizer's default."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return DEFAULT_WEIGHT_DECAY[self.optimizer]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as a JSON object, with the optimizer's defaults filled in."""
+        chosen = {"learning_rate": self.peak_learning_rate, "weight_decay": self.matrix_decay}
+        return {**asdict(self), **chosen}

@@ -1,0 +1,88 @@
+"""What a fingerprint says of texts that are in it, and of texts that are not."""
+
+import numpy as np
+import pytest
+
+from charlm.errors import ConfigError
+from charlm.fingerprint import LARGEST_FILTER, Fingerprint
+
+
+def words(count, seed):
+    generator = np.random.default_rng(seed)
+    return ["".join(map(chr, row)) for row in generator.integers(97, 123, (count, 12))]
+
+
+def test_every_line_is_found_and_hardly_any_other():
+    known, others = words(20_000, 0), words(20_000, 1)
+    fingerprint = Fingerprint.of_lines([known[:7], known[7:]], len(known))
+
+    assert all(map(fingerprint.holds, known))
+    assert sum(map(fingerprint.holds, others)) <= 1  # one in a million is wanted
+    assert fingerprint.false_positives == pytest.approx(1e-6, rel=0.3)
+    assert len(fingerprint.bits) == pytest.approx(3.6 * 20_000, rel=0.01)
+
+
+def test_a_filter_does_not_grow_beyond_its_bound(monkeypatch):
+    monkeypatch.setattr("charlm.fingerprint.LARGEST_FILTER", 2_000)
+    known = words(4_000, 0)
+    fingerprint = Fingerprint.of_lines([known], len(known))
+
+    assert all(map(fingerprint.holds, known))
+    assert len(fingerprint.bits) == 2_000
+    found = sum(map(fingerprint.holds, words(4_000, 1))) / 4_000
+    assert found == pytest.approx(fingerprint.false_positives, abs=0.02)
+    assert 0.1 < found < 0.2  # 0.6185 to the power of 4 bits an entry is 0.146
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 40, 10_000])
+def test_long_passages_are_found_wherever_they_stand(chunk):
+    text = "".join(words(60, 0))
+    chunks = [text[place : place + chunk] for place in range(0, len(text), chunk)]
+    fingerprint = Fingerprint.of_texts([chunks], len(text))
+
+    assert fingerprint.always_found == 47
+    for start in range(len(text) - 47):
+        assert fingerprint.holds("X" + text[start : start + 47] + "Y")
+    assert not fingerprint.holds(text[:31]) and fingerprint.holds(text[:32])
+    assert not fingerprint.holds("".join(words(60, 1)))
+
+
+def test_texts_do_not_run_into_one_another():
+    first, second = "".join(words(5, 0)), "".join(words(5, 1))
+    fingerprint = Fingerprint.of_texts([[first], [second]], len(first + second))
+
+    assert fingerprint.holds(first) and fingerprint.holds(second)
+    assert not fingerprint.holds(first[-16:] + second[:16])
+
+
+def test_of_long_texts_passages_are_farther_apart():
+    assert Fingerprint.of_texts([["a" * 100]], 50_000_000).always_found == 32 + 50 - 1
+
+
+def test_what_is_written_is_read_again():
+    known = words(50, 0)
+    fingerprint = Fingerprint.of_lines([known], len(known))
+    again = Fingerprint.from_json(fingerprint.to_json(), fingerprint.bits)
+
+    assert all(map(again.holds, known)) and not again.holds("x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "words"}, {"hashes": 0}, {"hashes": 1 << 40}, {"stride": 0}, {"entries": "many"},
+        {"more": 1},
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused(change):
+    good = Fingerprint.of_lines([["a"]], 1)
+    with pytest.raises(ConfigError, match="fingerprint"):
+        Fingerprint.from_json({**good.to_json(), **change}, good.bits)
+    for bits in (np.empty(0, np.uint8), np.zeros(LARGEST_FILTER + 1, np.uint8)):
+        with pytest.raises(ConfigError, match="fingerprint"):
+            Fingerprint.from_json(good.to_json(), bits)
+
+
+def test_an_empty_text_has_one():
+    assert not Fingerprint.of_lines([], 0).holds("")
+    assert not Fingerprint.of_texts([["short"]], 5).holds("short")
