@@ -128,10 +128,8 @@ def _fingerprint(facts: dict[str, Any]) -> str:
     known = f"{facts['entries']:,} {facts['kind']}"
     if facts["kind"] == "passages":
         known += f", so that {facts['always_found']} characters in a row are always known"
-    return (
-        f"fingerprint {known}; {facts['bytes']:,} bytes, "
-        f"wrong of {facts['false_positives']:.1g} of all others"
-    )
+    others = f", and {facts['false_positives']:.1g} of all others"
+    return f"fingerprint {known}{others}; {facts['bytes']:,} bytes"
 
 
 def _cell(facts: dict[str, Any]) -> str:

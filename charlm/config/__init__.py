@@ -4,6 +4,7 @@ A default stands here and nowhere else; the commands' flags and help read it fro
 """
 
 from charlm.config.corpus import (
+    BREAKS,
     DEFAULT_WORDS,
     LARGE_VOCABULARIES,
     CorpusConfig,
@@ -45,6 +46,7 @@ from charlm.config.training import (
 DEFAULT_MODEL_PATH = "model.safetensors"
 
 __all__ = [
+    "BREAKS",
     "DEFAULT_BPTT_LENGTH",
     "DEFAULT_LEARNING_RATE",
     "DEFAULT_LENGTH",

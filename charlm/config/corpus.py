@@ -9,6 +9,8 @@ from charlm.errors import ConfigError
 TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
 Form = Literal["text", "lines", "pairs"]
 
+# What ends an item or a source: never in a token but spelled, so that byte 10 is the end of a line.
+BREAKS: dict[Form, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
 LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 

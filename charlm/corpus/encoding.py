@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from charlm import tokenizers
-from charlm.config import CorpusConfig
+from charlm.config import BREAKS, CorpusConfig
 from charlm.corpus.ids import EncodedText, RunningText, encode_parts
-from charlm.corpus.items import BOUNDARIES, BREAKS, encode_items, lines_of
+from charlm.corpus.items import BOUNDARIES, encode_items, lines_of
 from charlm.corpus.parts import Extent, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
 from charlm.errors import CorpusError

@@ -11,14 +11,12 @@ from itertools import chain
 
 import numpy as np
 
-from charlm.config import Form
+from charlm.config import BREAKS, Form
 from charlm.corpus.ids import EncodedText, IdFile
 from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
 
-# Never in a token but spelled, so that byte 10 is the end of a line, and 9 that of a source.
-BREAKS: dict[Form, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
 TRAINING_HINT = "cut -f1,2 keeps two columns; --lines takes lines as they are"
 
 BOUNDARIES: dict[Form, int] = {"lines": 1, "pairs": 2}  # in the ids of an item

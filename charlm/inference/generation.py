@@ -7,9 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from charlm.inference.rows import Row, Voice
-from charlm.inference.runtime import Floats, State
+from charlm.inference.runtime import Floats, State, log_softmax
 from charlm.inference.sampling import draw_next_tokens
-from charlm.inference.scoring import negative_log_softmax
 
 MOST_SIDE_BY_SIDE = 64
 
@@ -72,9 +71,9 @@ def _say(voice: Voice, rows: list[AnyRow], logits: Floats) -> Iterator[tuple[Any
             return
         logits, unchanged = logits[can_go_on], unchanged[can_go_on]
     tokens = draw_next_tokens(logits, voice.sampling, np.array([row.uniform() for row in rows]))
-    nats = (
-        negative_log_softmax(unchanged, tokens).tolist() if voice.is_scored else [0.0] * len(rows)
-    )
+    nats = [0.0] * len(rows)
+    if voice.is_scored:
+        nats = (-log_softmax(unchanged)[np.arange(len(rows)), tokens]).tolist()
     for row, token, its_nats in zip(rows, tokens.tolist(), nats, strict=True):
         shown = row.take(token, its_nats)
         if shown or row.reason is not None:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -22,17 +22,18 @@ from charlm.config import (
 )
 from charlm.config.checks import require
 from charlm.errors import ConfigError
-from charlm.inference.bidirectional import PseudoScore, pseudo_score
 from charlm.inference.generation import speak, whole
-from charlm.inference.infilling import fill
 from charlm.inference.mixture import Mixture
 from charlm.inference.rows import Continuation, LeadUp, RngSeed, Voice
 from charlm.inference.runtime import Network, Runtime
 from charlm.inference.sampling import next_token_probabilities
-from charlm.inference.scoring import Score, score_text
 from charlm.inference.selection import Text, Texts
 from charlm.inference.stopping import Reason
 from charlm.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from charlm.inference.bidirectional import PseudoScore
+    from charlm.inference.scoring import Score
 
 RandomSeed = int | tuple[int, ...] | None
 EVERY_TEXT = Selection()
@@ -149,6 +150,8 @@ class Model:
         if not seed:
             from_end = self._voice("backward", "an ending", sampling, limits)
             return iter(whole(from_end, [LeadUp(from_end, ending, numbers)]))
+        from charlm.inference.infilling import fill
+
         self._require("both", "a seed text with an ending")
         voice = self._voice("forward", "a seed text", sampling, limits)
         backward = self.runtime("backward")
@@ -251,7 +254,9 @@ class Model:
         order = np.argsort(-probabilities, kind="stable").tolist()
         return [(pieces[token], float(probabilities[token])) for token in order]
 
-    def score(self, text: str, *, direction: OneWay | None = None, name: str = "the text") -> Score:
+    def score(
+        self, text: str, *, direction: OneWay | None = None, name: str = "the text"
+    ) -> "Score":
         """Return how much information `text` is under the model, read from nothing.
 
         A model of lines or pairs reads each line from nothing, and predicts its end.
@@ -265,14 +270,18 @@ class Model:
             ConfigError: If the model lacks the direction.
             CorpusError: If the model is one of pairs and a line is none.
         """
+        from charlm.inference.scoring import score_text  # which speaking does not wait for
+
         return score_text(self.runtime(direction), self.tokenizer, text, name=name)
 
-    def pseudo_score(self, text: str) -> PseudoScore:
+    def pseudo_score(self, text: str) -> "PseudoScore":
         """Return how well each token of `text` is predicted from all others, on both sides.
 
         Raises:
             ConfigError: If the model is not one of both directions.
         """
+        from charlm.inference.bidirectional import pseudo_score
+
         self._require("both", "a pseudo-likelihood")
         networks = self.runtime("forward"), self.runtime("backward")
         return pseudo_score(*networks, self.tokenizer, text)

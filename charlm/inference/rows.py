@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import LARGE_VOCABULARIES, Form, Limits, SamplingConfig
-from charlm.corpus.items import BREAKS
+from charlm.config import BREAKS, LARGE_VOCABULARIES, Form, Limits, SamplingConfig
 from charlm.errors import ConfigError
 from charlm.inference.constraints import Rules, Said
 from charlm.inference.runtime import Floats, Network

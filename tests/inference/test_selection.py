@@ -2,13 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from charlm.config import Selection
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, Selection
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference import generation
 from charlm.inference.model import Model
+from charlm.parameters import parameters
+from charlm.tokenizers import WordTokenizer
 
 LETTERS = {"a": 0.5, "b": 0.25, "c": 0.25}
 
@@ -69,6 +73,33 @@ def test_nats_are_those_of_the_model_itself(unigram_model):
     assert text.nats == pytest.approx(bits * math.log(2), rel=1e-5)
     assert sum(text.character_nats) == pytest.approx(text.nats)
     assert len(text.character_nats) == 50
+
+
+def test_the_characters_of_a_token_share_its_nats():
+    """Every token of 259 costs as much; a word has three or four characters."""
+    tokenizer = WordTokenizer([" cat", " the", "dog"])
+    config = ModelConfig(embedding_size=2, hidden_size=2)
+    arrays = {
+        each.name: np.zeros(each.shape, np.float32)
+        for each in parameters(config, tokenizer.vocab_size)
+    }
+    model = Model(Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays))
+    [text] = texts(model, length=300, is_scored=True, allow_chars="acdeghot ")
+    shares = {round(nats / math.log(259), 6) for nats in text.character_nats}
+
+    assert shares == {1.0, round(1 / 3, 6), 0.25}
+    assert text.nats == pytest.approx(text.tokens * math.log(259), rel=1e-5)
+    assert text.nats - math.log(259) < sum(text.character_nats) < text.nats + 1e-3
+
+
+@pytest.mark.parametrize("rng_seed", range(6))
+def test_the_best_of_some_is_not_one_that_was_kept_meanwhile(unigram_model, rng_seed):
+    """The best is the empty line, which both find at once, while longer ones are being made."""
+    model = unigram_model({"a": 0.2, None: 0.8}, form="lines")
+    found = texts(model, count=2, best_of=20, unique=True, rng_seed=rng_seed)
+
+    assert [text.text for text in found][0] == ""
+    assert found[1].text.startswith("a")
 
 
 def test_unique_texts_differ_until_there_are_no_more(unigram_model):
