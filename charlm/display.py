@@ -72,11 +72,16 @@ def show_note(text: str) -> None:
 
 
 class SurprisalColours:
-    """Colours text for a terminal, each character by its surprisal."""
+    """Colours text for a terminal, each character by its surprisal.
+
+    Attributes:
+        are_there: Whether the terminal has colours, and may use them.
+    """
 
     def __init__(self) -> None:
         out = Console()
         self._system = None if out.no_color else COLOUR_SYSTEMS.get(out.color_system or "")
+        self.are_there = self._system is not None
 
     def coloured(self, text: str, nats: Sequence[float]) -> str:
         """Return text with the codes of its colours, given the −ln p of each character."""
@@ -91,9 +96,8 @@ class SurprisalColours:
 
     def explain(self) -> None:
         """Tell on stderr which colour means how many bits."""
-        if self._system is not None:
-            parts = [(f" {least:g} ", style) for least, style in HEAT.items()]
-            say(console(), Text.assemble("bits a character, from: ", *parts))
+        parts = [(f" {least:g} ", style) for least, style in HEAT.items()]
+        say(console(), Text.assemble("bits a character, from: ", *parts))
 
 
 class TrainingDisplay:

@@ -49,15 +49,13 @@ def random_checkpoint():
 
 
 @pytest.fixture
-def unigram_model():
+def unigram_checkpoint():
     """Build a model that says each of some tokens with a given probability, whatever came before.
 
     A key is a character, a byte, or None for the end of an item.
     """
 
     def build(probabilities, *, form="text", fingerprints=()):
-        from charlm.inference.model import Model
-
         characters = "".join(sorted(key for key in probabilities if isinstance(key, str)))
         tokenizer = CharacterTokenizer(characters)
         config = ModelConfig(embedding_size=2, hidden_size=2, form=form)
@@ -69,9 +67,21 @@ def unigram_model():
         for key, probability in probabilities.items():
             token = tokenizer.boundary_id if key is None else tokenizer.pieces.index(key)
             arrays["output.bias"][token] = np.log(probability)
-        return Model(
-            Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays, fingerprints=fingerprints)
+        return Checkpoint(
+            config=config, tokenizer=tokenizer, arrays=arrays, fingerprints=fingerprints
         )
+
+    return build
+
+
+@pytest.fixture
+def unigram_model(unigram_checkpoint):
+    """Build that model, loaded."""
+
+    def build(probabilities, **more):
+        from charlm.inference.model import Model
+
+        return Model(unigram_checkpoint(probabilities, **more))
 
     return build
 

@@ -96,8 +96,6 @@ def generate_command(
         raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
     if top_choices is not None and top_choices < 1:
         raise ConfigError(f"top-choices must be at least 1, got {top_choices}")
-    if seed and seed_file is not None:
-        raise ConfigError("--seed and --seed-file exclude one another")
     if keep_stop and not stop:
         raise ConfigError("--keep-stop needs a --stop")
     for name, text in (
@@ -131,21 +129,29 @@ def generate_command(
     selection = Selection(
         count=count, best_of=best_of, match=match, unique=unique, novel=novel, tries=tries
     )
-    is_one = seed_file is None and selection == Selection(tries=tries) and not jsonl
-    if length == -1 and not is_one:
-        raise ConfigError(
-            "a text without end is one text, from one seed text, as plain text",
-            hint="give a --length, or leave out what asks for more",
-        )
-    if interactive and (seed or seed_file or ending is not None or top_choices or not is_one):
-        raise ConfigError("--interactive asks for seed texts, and answers each with one text")
+    choosing = {
+        "--best-of": best_of > 1,
+        "--match": match is not None,
+        "--unique": unique,
+        "--novel": novel,
+        "--jsonl": jsonl,
+    }
+    many = {"--seed-file": seed_file is not None, "--count": count > 1, **choosing}
+    _refuse("--seed", {"--seed-file": bool(seed) and seed_file is not None})
+    if length == -1:
+        _refuse("-n -1", many)
+    if top_choices is not None:
+        others = {"--ending": ending is not None, **many}
+        _refuse("--top-choices", {**others, "--seed-file": False, "--jsonl": False})
+    if interactive:
+        others = {"--seed": bool(seed), "--ending": ending is not None}
+        _refuse("--interactive", {**others, "--top-choices": top_choices is not None, **many})
     if interactive and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise ConfigError("--interactive needs a terminal", hint="in a pipe use --seed-file -")
-    if top_choices is not None and (ending is not None or selection != Selection()):
-        raise ConfigError("--top-choices tells next tokens, and writes no text to choose or end")
     only_seed = seed_text(seed) if seed_file is None else ""
 
     from charlm.cli import speech as show  # NumPy, which --help does not need
+    from charlm.inference.rows import check_item
 
     speaker = show.load(model or [], mix)
     form = speaker.config.form
@@ -154,14 +160,10 @@ def generate_command(
             f"--lines counts line ends, which a model of {form} never writes",
             hint=f"--count {lines} writes so many texts, one a line",
         )
+    check_item(only_seed, form, "seed text")
     leads_up = ending is not None or speaker.config.direction == "backward"
-    if leads_up and (
-        selection != Selection(count=count, tries=tries) or jsonl or show_probabilities
-    ):
-        raise ConfigError(
-            "a text that leads up to an ending can be counted, but neither chosen, told as JSON "
-            "nor coloured"
-        )
+    if leads_up:
+        _refuse("an ending", {**choosing, "--show-probabilities": show_probabilities})
     if seed_file is not None and form == "text" and not leads_up:
         # One line each, so a text ends where its line does.
         if lines is not None and lines > 1 and not jsonl:
@@ -182,6 +184,7 @@ def generate_command(
         is_jsonl=jsonl,
         is_of_lines=form != "text" or speech["lines"] == 1,
         is_of_seed_lines=seed_file is not None,
+        is_length_a_surprise=length is None and not limits.is_length_alone,
     )
     if interactive:
         show.converse(speaker, out, speech)
@@ -189,7 +192,14 @@ def generate_command(
         show.choices(speaker, out, lots, top_choices)
     elif leads_up:
         show.endings(speaker, out, lots, ending, count, speech)
-    elif is_one:
+    elif not any(many.values()):
         show.one(speaker, out, lots, speech)
     else:
         show.texts(speaker, out, lots, selection, speech)
+
+
+def _refuse(option: str, others: dict[str, bool]) -> None:
+    """Raise ConfigError if one of the others was given, too."""
+    for other, is_given in others.items():
+        if is_given:
+            raise ConfigError(f"{option} and {other} exclude one another")

@@ -163,7 +163,13 @@ AllowCharsOption = Annotated[
     str | None, _saying("No character but these: a-z is a range, \\n a line end.", "SET")
 ]
 ForbidCharsOption = Annotated[str, _saying("None of these characters.", "SET")]
-MaxWidthOption = Annotated[int | None, _saying("No line of more characters, the seed's included.")]
+MaxWidthOption = Annotated[
+    int | None,
+    _saying(
+        "No line of more characters, the seed's included: it breaks off there. (--match '^.{1,9}$' "
+        "makes whole ones.)"
+    ),
+]
 
 CountOption = Annotated[
     int,
@@ -217,7 +223,7 @@ ShowProbabilitiesOption = Annotated[
     bool,
     typer.Option(
         "--show-probabilities",
-        help="On a terminal, colour each character by its surprisal.",
+        help="On a terminal with colours, colour each new character by its surprisal.",
         rich_help_panel=SHOWING,
     ),
 ]

@@ -10,7 +10,7 @@ from charlm.cli.memory import memory_facts, memory_lines
 from charlm.cli.options import JsonOption, ModelOption, model_path
 from charlm.cli.output import write, write_json
 from charlm.config import Direction
-from charlm.errors import CheckpointError
+from charlm.errors import CheckpointError, ConfigError
 from charlm.parameters import parameters
 from charlm.wording import count, visible
 
@@ -48,6 +48,8 @@ def info_command(
 
     Example: charlm info model.safetensors
     """
+    if path is not None and model is not None:
+        raise ConfigError("MODEL and --model exclude one another")
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
 
     path = model_path(path or model)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20  # characters
 LOT_SIZE = 1 << 16  # bytes
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def seed_text(given: str) -> str:
@@ -46,7 +47,10 @@ def seed_lots(name: str, form: Form) -> Iterator[list[str]]:
                 file = stack.enter_context(Path(name).open("rb"))
             number = 0
             begun: list[bytes] = []  # of a line
+            is_first = True
             while data := file.read1(LOT_SIZE):  # type: ignore[attr-defined]
+                data = data.removeprefix(BYTE_ORDER_MARK) if is_first else data
+                is_first = False
                 *lines, rest = data.split(b"\n")
                 if lines:
                     lines[0] = b"".join([*begun, lines[0]])

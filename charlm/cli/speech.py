@@ -52,6 +52,7 @@ class Output:
         is_jsonl: Whether texts are told as JSON.
         is_of_lines: Whether each text is one line, so that no empty line sets it apart.
         is_of_seed_lines: Whether each seed line has its line, even if no text could be made.
+        is_length_a_surprise: Whether something else than the length was to stop a text.
     """
 
     form: Form
@@ -61,6 +62,7 @@ class Output:
     is_jsonl: bool
     is_of_lines: bool
     is_of_seed_lines: bool
+    is_length_a_surprise: bool
 
     def show(self, text: str, nats: Sequence[float] = ()) -> None:
         """Write text: as it is to a pipe, but nothing that a terminal would obey to a terminal.
@@ -69,7 +71,7 @@ class Output:
             text: What to show.
             nats: −ln p of each of its characters, or nothing, for text that is not coloured.
         """
-        if is_terminal(sys.stdout):
+        if self._is_for_terminal:
             text = harmless(text)
             if self._colours is not None and nats:
                 text = self._colours.coloured(text, nats)
@@ -85,21 +87,28 @@ class Output:
             self.show("\n")
 
     def end(self, reason: Reason | None) -> None:
-        """Tell what the text itself does not: what its colours mean, that it could not go on."""
+        """Tell what a text itself does not: what its colours mean, why it ends where it does."""
         if self._colours is not None:
             self._colours.explain()
+        elif self.is_coloured:
+            _note("--show-probabilities needs a terminal with colours")
         if reason == "dead end":
-            from charlm.display import show_note
+            _note("a text ends where nothing that comes next may be said")
+        if reason == "length" and self.is_length_a_surprise:
+            _note("a text ends by its length: nothing came that was to stop it")
 
-            show_note("a text ends where nothing that comes next may be said")
+    @cached_property
+    def _is_for_terminal(self) -> bool:
+        return is_terminal(sys.stdout)
 
     @cached_property
     def _colours(self) -> "SurprisalColours | None":
-        if not self.is_coloured or not is_terminal(sys.stdout):
+        if not self.is_coloured or not self._is_for_terminal:
             return None
-        from charlm.display import SurprisalColours  # rich, which plain text does not wait for
+        from charlm.display import SurprisalColours
 
-        return SurprisalColours()
+        colours = SurprisalColours()
+        return colours if colours.are_there else None
 
 
 def one(model: Model, out: Output, lots: Lots, speech: Speech) -> None:
@@ -143,15 +152,13 @@ def texts(model: Model, out: Output, lots: Lots, selection: Selection, speech: S
             if not text.text.endswith("\n"):
                 out.show("\n")
             shown += 1
-            reason = "dead end" if "dead end" in (reason, text.reason) else None
+            reason = text.reason if text.reason in ("dead end", "length") else reason
         elif out.is_of_seed_lines:
             out.show("\n")
     out.end(reason)
     if missing:
-        from charlm.display import show_note
-
         tries = f"{selection.tries:,} tries" if selection.tries > 1 else "one try"
-        show_note(f"{counted(missing, 'text')} could not be made in {tries}")
+        _note(f"{counted(missing, 'text')} could not be made in {tries}")
         raise typer.Exit(1)
 
 
@@ -227,14 +234,21 @@ def _stream(
     model: Model, out: Output, seed: str, speech: Speech, *, number: int
 ) -> tuple[str, Reason | None]:
     """Show a text as it is made, and return its last piece and why it ended."""
+    pieces = model.pieces(
+        seed, rng_seed=(out.rng_seed, number), is_scored=out.is_coloured, **speech
+    )
     last, reason = out.echo(seed), None
     out.show(last)
-    for piece in model.pieces(
-        seed, rng_seed=(out.rng_seed, number), is_scored=out.is_coloured, **speech
-    ):
+    for piece in pieces:
         out.show(piece.text, piece.nats)
         last, reason = piece.text or last, piece.reason
     return last, reason
+
+
+def _note(text: str) -> None:
+    from charlm.display import show_note  # rich, which a plain text does not wait for
+
+    show_note(text)
 
 
 def _name(token: str | int | None) -> str:

@@ -159,6 +159,7 @@ class Continuation(Row):
             and tokenizer.kind in LARGE_VOCABULARIES
             and voice.rules.allows(" ")
         )
+        self._is_empty = form == "lines" and not seed  # such a line is none: nothing learns from it
         read = tokenizer.encode(seed.removesuffix(" ") if self._is_open else seed)
         boundary = tokenizer.boundary_id
         self._read(boundary, *read.tolist())
@@ -178,15 +179,18 @@ class Continuation(Row):
     @property
     def is_restricted(self) -> bool:
         """Whether there is anything that may not or should not come next."""
-        return self._is_wary or self._is_open
+        return self._is_wary or self._is_open or self._is_empty
 
     def restrict(self, logits: Floats) -> None:
         """Lower the logits of what may not or should not come next, shape (outputs,)."""
         super().restrict(logits)
+        if self._is_empty:
+            logits[list(self._voice.ends)] = -np.inf
         if self._is_open:
             logits[~self._voice.begins_with_space] = -np.inf
 
     def _show(self, token: int, nats: float) -> str:
+        self._is_empty = False
         text = self._decoder.push(token)
         if self._is_open:
             text, self._is_open = text.removeprefix(" "), False
@@ -266,8 +270,10 @@ def _uniforms(rng_seed: RngSeed | None) -> Iterator[float]:
 
 def check_item(text: str, form: Form, name: str) -> None:
     """Raise ConfigError if `text`, which messages call `name`, holds what ends an item."""
-    if set(text) & set(BREAKS[form]):
+    held = set(text) & set(BREAKS[form])
+    if held:
+        what = "a line end" if "\n" in held else "a tab"
         raise ConfigError(
-            f"the {name} {visible(text[:40])!r} holds a line end or a tab, "
+            f"the {name} {visible(text[:40])!r} holds {what}, "
             f"which no item of a model of {form} can hold"
         )

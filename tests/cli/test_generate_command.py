@@ -98,8 +98,10 @@ def test_the_model_is_found_by_flag_then_environment_then_here(
         (("--keep-stop",), "--keep-stop needs a --stop"),
         (("--allow-chars", "z-a"), "the range z-a ends before it begins"),
         (("--allow-chars", "a", "--forbid-chars", "a"), "no character is allowed"),
-        (("-n", "-1", "--count", "2"), "a text without end is one text"),
-        (("-n", "-1", "--jsonl"), "a text without end is one text"),
+        (("-n", "-1", "--count", "2"), "-n -1 and --count exclude one another"),
+        (("-n", "-1", "--jsonl"), "-n -1 and --jsonl exclude one another"),
+        (("--seed", "a", "--seed-file", "-"), "--seed and --seed-file exclude one another"),
+        (("-i", "--jsonl"), "--interactive and --jsonl exclude one another"),
         (("--interactive",), "--interactive needs a terminal"),
         (("--top-choices", "0"), "top-choices must be at least 1, got 0"),
         (("--mix", "0.5"), "--mix needs two models"),
@@ -352,7 +354,10 @@ def test_the_likeliest_next_tokens_are_a_table_or_json(generate):
 def test_probabilities_are_shown_in_colour_on_a_terminal_only(generate):
     how = ("--seed", "the", "-n", 30, "--rng-seed", 1)
 
-    assert generate(*how, "--show-probabilities").stdout == generate(*how).stdout
+    shown = generate(*how, "--show-probabilities")
+
+    assert shown.stdout == generate(*how).stdout
+    assert shown.stderr == b"note: --show-probabilities needs a terminal with colours\n"
 
 
 def test_a_line_end_can_be_written_as_an_option(generate):
@@ -371,6 +376,30 @@ def test_a_text_that_cannot_go_on_says_so(generate):
     assert told["stop"] == "dead end"
 
 
+def test_a_text_that_nothing_stops_but_its_length_says_so(generate):
+    endless = generate("--seed", "the", "--stop", "zebra")
+    short = generate("--seed", "the", "--stop", "zebra", "-n", 9)
+
+    assert len(endless.stdout.decode()) == 100_003
+    assert endless.stderr == b"note: a text ends by its length: nothing came that was to stop it\n"
+    assert short.stderr == b""
+
+
+def test_a_byte_order_mark_is_no_part_of_a_seed_line(generate):
+    result = generate("--seed-file", "-", "-n", 0, stdin=b"\xef\xbb\xbfthe\ncat\n")
+
+    assert result.stdout == b"the\ncat\n"
+
+
+def test_a_seed_that_is_none_is_told_before_anything_is_shown(charlm, unigram_checkpoint, tmp_path):
+    unigram_checkpoint({"a": 0.5, None: 0.5}, form="lines").save(tmp_path / "lines")
+    result = charlm("generate", "-m", "lines", "--seed", "a\nb")
+
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.startswith(b"error: the seed text")
+    assert b"holds a line end" in result.stderr
+
+
 def test_input_that_is_closed_is_one_line(charlm_path, verse_model_path):
     for option in ("--seed", "--seed-file"):
         result = subprocess.run(
@@ -384,10 +413,10 @@ def test_input_that_is_closed_is_one_line(charlm_path, verse_model_path):
 
 def test_options_that_a_mode_has_no_use_for_are_refused(generate):
     for arguments, message in (
-        (("--top-choices", 3, "--count", 2), b"--top-choices tells next tokens"),
+        (("--top-choices", 3, "--count", 2), b"--top-choices and --count exclude one another"),
         (("--seed-file", "-", "--lines", 2), b"--lines can only be 1"),
         (("-m", "b", "-m", "c"), b"one model speaks, or two are mixed; these are 3"),
-        (("--ending", "x", "--jsonl"), b"neither chosen, told as JSON nor coloured"),
+        (("--ending", "x", "--jsonl"), b"an ending and --jsonl exclude one another"),
         (("--ending", "x", "--words", 3), b"has a length and no other bounds"),
     ):
         result = generate(*arguments, stdin=b"a\n")

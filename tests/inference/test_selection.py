@@ -94,12 +94,12 @@ def test_the_characters_of_a_token_share_its_nats():
 
 @pytest.mark.parametrize("rng_seed", range(6))
 def test_the_best_of_some_is_not_one_that_was_kept_meanwhile(unigram_model, rng_seed):
-    """The best is the empty line, which both find at once, while longer ones are being made."""
+    """The best is the shortest line, which both find at once, while longer ones are being made."""
     model = unigram_model({"a": 0.2, None: 0.8}, form="lines")
     found = texts(model, count=2, best_of=20, unique=True, rng_seed=rng_seed)
 
-    assert [text.text for text in found][0] == ""
-    assert found[1].text.startswith("a")
+    assert found[0].text == "a"
+    assert found[1].text.startswith("aa")
 
 
 def test_unique_texts_differ_until_there_are_no_more(unigram_model):
@@ -154,6 +154,13 @@ def test_what_is_new_to_one_of_two_models_is_not_known(unigram_model):
 
     assert knowing.mixed(knowing).knows("", "a")
     assert not knowing.mixed(unigram_model(LETTERS, form="lines")).fingerprints
+
+
+def test_no_line_is_empty(unigram_model):
+    model = unigram_model({"a": 0.01, None: 0.99}, form="lines")
+
+    assert {text.text for text in texts(model, count=50)} == {"a"}
+    assert "" in {text.text for text in texts(model, ["x"], count=50)}
 
 
 def test_all_wishes_hold_at_once(unigram_model):
