@@ -183,7 +183,8 @@ class TrainingDisplay:
                 f"clipped in {finished.clipped_share:.0%} of the steps"
             )
         self._say(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
-        self._say(f"try: {generate}")
+        if not self._quiet:  # left whole, so that it can be copied from a narrow window
+            self._console.print(Text(visible(f"try: {generate}")), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Say something worth knowing."""

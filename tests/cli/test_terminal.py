@@ -62,6 +62,15 @@ def test_ctrl_c_keeps_the_best_model_and_the_cursor(terminal, verse_path, tmp_pa
     assert (tmp_path / "model.safetensors").exists()
 
 
+def test_what_to_try_next_can_be_copied_from_a_narrow_window(terminal, verse_path):
+    arguments = ("train", verse_path, *SMALL, "--max-steps", 5, "-o", "a-name.safetensors")
+    child = terminal(*arguments)
+    child.setwinsize(24, 40)
+    rest, _ = ended(child)
+
+    assert "charlm generate --length 300 --model a-name.safetensors" in rest
+
+
 def test_a_dumb_terminal_gets_plain_lines(terminal, verse_path):
     rest, status = ended(terminal("train", verse_path, *SMALL, "--max-steps", 20, TERM="dumb"))
 
