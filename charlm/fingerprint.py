@@ -131,6 +131,13 @@ class Fingerprint:
         raise ConfigError("its fingerprint of the training text is none")
 
 
+def joined(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> tuple[Fingerprint, ...]:
+    """Return what is known of all texts, each once; nothing if nothing is known of some."""
+    if not first or not second:
+        return ()
+    return (*first, *(each for each in second if not any(map(each.equals, first))))
+
+
 def _passages(chunks: Iterable[str], stride: int) -> Iterator[list[str]]:
     """Yield the passages of a text that begin at every `stride`-th character, a lot a chunk."""
     held, begin = "", 0  # the next passage begins there in what is held, or beyond it

@@ -1,13 +1,16 @@
 """Settings are checked where they stand."""
 
 import math
+from dataclasses import fields
 
 import pytest
 
 from charlm.config import (
     CorpusConfig,
+    Limits,
     ModelConfig,
     SamplingConfig,
+    Speech,
     TrainingConfig,
 )
 from charlm.errors import ConfigError
@@ -89,3 +92,9 @@ def test_only_an_lstm_has_forget_gates():
     assert TrainingConfig.for_model(gru, "char").forget_bias == TrainingConfig.forget_bias
     with pytest.raises(ConfigError, match="forget-bias is for --cell lstm, not for gru"):
         TrainingConfig.for_model(gru, "char", forget_bias=2.0)
+
+
+def test_speech_has_every_setting_of_sampling_and_limits():
+    settings = {each.name: each.type for each in (*fields(SamplingConfig), *fields(Limits))}
+
+    assert Speech.__annotations__ == settings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charlm.errors import ConfigError
-from charlm.fingerprint import LARGEST_FILTER, Fingerprint
+from charlm.fingerprint import LARGEST_FILTER, Fingerprint, joined
 
 
 def words(count, seed):
@@ -86,3 +86,12 @@ def test_what_is_none_is_refused(change):
 def test_an_empty_text_has_one():
     assert not Fingerprint.of_lines([], 0).holds("")
     assert not Fingerprint.of_texts([["short"]], 5).holds("short")
+
+
+def test_of_several_texts_all_are_known_or_none():
+    first, second = (Fingerprint.of_lines([[name]], 1) for name in ("Anna", "Bob"))
+    again = Fingerprint.of_lines([["Anna"]], 1)
+
+    assert joined([first], [second]) == (first, second)
+    assert joined([first], [again]) == (first,)
+    assert joined([], [first]) == joined([first], []) == ()

@@ -1,6 +1,8 @@
 """Seed texts from the command line, from files and from pipes."""
 
+import codecs
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20  # characters
 LOT_SIZE = 1 << 16  # bytes
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def seed_text(given: str) -> str:
@@ -48,8 +49,8 @@ def seed_lots(name: str, form: Form) -> Iterator[list[str]]:
             number = 0
             begun: list[bytes] = []  # of a line
             is_first = True
-            while data := file.read1(LOT_SIZE):  # type: ignore[attr-defined]
-                data = data.removeprefix(BYTE_ORDER_MARK) if is_first else data
+            while data := os.read(file.fileno(), LOT_SIZE):  # as much as is there
+                data = data.removeprefix(codecs.BOM_UTF8) if is_first else data
                 is_first = False
                 *lines, rest = data.split(b"\n")
                 if lines:

@@ -1,6 +1,7 @@
 """How texts are shown: as they are made, whole, as JSON, coloured, in conversation."""
 
 import contextlib
+import importlib
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -196,7 +197,7 @@ def choices(model: Model, out: Output, lots: Lots, number: int) -> None:
 def converse(model: Model, out: Output, speech: Speech) -> None:
     """Ask for seed texts on the terminal, and continue each; Ctrl-C ends a text, Ctrl-D all."""
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  gives input() its history and editing
+        importlib.import_module("readline")  # gives input() its history and editing
     model.runtime("forward")  # or there is nothing to ask for
     asked = noting_unlisted(_asked(out), model.tokenizer, "")
     for number, [seed] in enumerate(asked):

@@ -22,6 +22,7 @@ from charlm.config import (
 )
 from charlm.config.checks import require
 from charlm.errors import ConfigError
+from charlm.fingerprint import joined
 from charlm.inference.generation import speak, whole
 from charlm.inference.mixture import Mixture
 from charlm.inference.rows import Continuation, LeadUp, RngSeed, Voice
@@ -99,8 +100,7 @@ class Model:
         mixture = Mixture(self.runtime("forward"), other.runtime("forward"), share)
         mixed.config = mixture.config
         mixed._runtimes = {"forward": mixture}
-        both_know = self.fingerprints and other.fingerprints
-        mixed.fingerprints = (*self.fingerprints, *other.fingerprints) if both_know else ()
+        mixed.fingerprints = joined(self.fingerprints, other.fingerprints)
         return mixed
 
     def generate(

@@ -138,11 +138,11 @@ class Row(ABC):
 
 
 class Continuation(Row):
-    """A text that continues a seed text.
+    """A text that continues a seed text, which is read first and not repeated.
+
+    "" starts a text from nothing. To a model of pairs it is the source, and what comes the target.
 
     Attributes:
-        seed: Which is read first and not repeated; "" starts a text from nothing. To a model of
-            pairs it is the source, and what comes is the target.
         shown_nats: −ln p of each character that `take` has returned, not yet asked for; those of a
             token have equal parts. Kept if the voice is scored.
     """
@@ -151,7 +151,6 @@ class Continuation(Row):
         super().__init__(voice, rng_seed)
         form, tokenizer = voice.network.config.form, voice.tokenizer
         check_item(seed, form, "seed text")
-        self.seed = seed
         # A word has the space before it in its token, so a space at the end is left to the first.
         self._is_open = (
             seed.endswith(" ")

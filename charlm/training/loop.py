@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
-from charlm.fingerprint import Fingerprint
+from charlm.fingerprint import joined
 from charlm.inference.model import Model
 from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
@@ -114,7 +114,8 @@ class _Run:
         self._validations_since_best = 0
         self._corpus, self._plan, self._learner = corpus, plan, learner
         self._origin: dict[str, Any] = {}
-        self._fingerprints = _fingerprints(corpus, start)
+        own = () if corpus.fingerprint is None else (corpus.fingerprint,)
+        self._fingerprints = own if start is None else joined(start.fingerprints, own)
         if start is not None:
             self._origin = {
                 "from": {
@@ -289,16 +290,3 @@ class _Run:
             provenance=provenance,
             fingerprints=self._fingerprints,
         )
-
-
-def _fingerprints(corpus: Corpus, start: Checkpoint | None) -> tuple[Fingerprint, ...]:
-    """Return those of all texts that a model learns from; none if that of one is missing."""
-    own = () if corpus.fingerprint is None else (corpus.fingerprint,)
-    if start is None:
-        return own
-    if not start.fingerprints:
-        return ()
-    return (
-        *start.fingerprints,
-        *(each for each in own if not any(map(each.equals, start.fingerprints))),
-    )
