@@ -16,6 +16,8 @@ A checkpoint is a plain safetensors file, so every tool that knows the format op
   evaluation, of all parameters or of none.
 * `fingerprint.{n}`, uint8, n = 0, 1, …, are Bloom filters of the training texts (`fingerprint.py`
   says how they are made), which `fingerprints` in the metadata describes.
+* `line_scores`, shape (quantiles,), float32, ascending: how lines of held-out text score under the
+  model, in bits per character, each read from nothing; or it is not there.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
   `config`, `tokenizer`, `provenance`, `fingerprints`, and `sha256`, a hash of all of these and
   of every tensor's name, shape and bytes. (One entry, because safetensors writes several in any
@@ -54,6 +56,8 @@ KEY = "charlm"
 RATE = "dynamic_rate."  # before the name of the parameter that it is for
 TOKENIZER_MODEL = "tokenizer.model"
 FINGERPRINT = "fingerprint."  # before its number
+LINE_SCORES = "line_scores"
+MOST_LINE_SCORES = 1001  # so that tenths of a percent are told
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -71,6 +75,8 @@ class Checkpoint:
             shape (rows,); or nothing.
         fingerprints: Of each text that it has learnt from, one after another; files that were
             written before there were any have none.
+        line_scores: Quantiles of the scores of held-out lines, in bits per character, ascending,
+            evenly spaced from the smallest to the largest, float32, shape (quantiles,); or none.
     """
 
     config: ModelConfig
@@ -79,6 +85,7 @@ class Checkpoint:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     dynamic_rates: Arrays = field(default_factory=dict)
     fingerprints: Sequence[Fingerprint] = ()
+    line_scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property
     def weights_sha256(self) -> str:
@@ -138,6 +145,8 @@ class Checkpoint:
             arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
         for number, fingerprint in enumerate(self.fingerprints):
             arrays[f"{FINGERPRINT}{number}"] = fingerprint.bits
+        if len(self.line_scores):
+            arrays[LINE_SCORES] = self.line_scores
         facts["sha256"] = _digest(facts, arrays)
         write_atomically(path, to_safetensors(arrays, {KEY: _to_json(facts)}))
 
@@ -188,6 +197,9 @@ class Checkpoint:
                 hint="copy it anew, or train again",
             )
         arrays = {name: each for name, each in arrays.items() if not _is_of_bytes(name)}
+        line_scores = arrays.pop(LINE_SCORES, np.empty(0, np.float32))
+        if not np.isfinite(line_scores).all() or (np.diff(line_scores) < 0).any():
+            raise CheckpointError(f"{path} is damaged: its {LINE_SCORES} are not in order")
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{path} holds weights that are not finite numbers")
         rates = {name: array for name, array in arrays.items() if name.startswith(RATE)}
@@ -202,6 +214,7 @@ class Checkpoint:
             provenance=provenance,
             dynamic_rates={name.removeprefix(RATE): array for name, array in rates.items()},
             fingerprints=fingerprints,
+            line_scores=line_scores,
         )
 
 
@@ -229,6 +242,9 @@ def _check_shapes(path: Path, file: Any, config: ModelConfig, vocab_size: int) -
     names = {name for name in file.keys() if not _is_of_bytes(name)}
     if any(name.startswith(RATE) for name in names):
         wanted |= {RATE + name: shape[:1] for name, shape in wanted.items()}
+    if LINE_SCORES in names:
+        found = file.get_slice(LINE_SCORES).get_shape()
+        wanted[LINE_SCORES] = (min(found[0], MOST_LINE_SCORES) if found else 1,)
     if names != set(wanted):
         odd = sorted(names ^ set(wanted))[0]
         problem = "lacks" if odd in wanted else "has an unknown"

@@ -24,6 +24,8 @@ PASSAGE = 32  # characters
 SHORTEST_STRIDE = 16  # characters from a passage to the next
 MOST_PASSAGES = 1_000_000  # of longer texts they are farther apart
 MOST_HASHES = 64
+# Of a text that is asked about: how many lines or passages are looked at, at most and at least.
+MOST_PROBED, FEWEST_PROBES = 10_000, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,24 @@ class Fingerprint:
             return bool(self._are_in([text])[0])
         ends = range(PASSAGE, len(text) + 1)
         return bool(self._are_in([text[end - PASSAGE : end] for end in ends]).any())
+
+    def share_known(self, text: str) -> float:
+        """Return which share of `text` stands in the training text, in [0, 1]: an estimate.
+
+        Of lines it is that of all lines that are not empty, or of some that are spread evenly; of
+        passages that of places, spread evenly, around which so many characters stand there as are
+        always found.
+        """
+        if self.kind == "lines":
+            lines = [line.removesuffix("\r") for line in text.split("\n") if line.strip("\r")]
+            lines = lines[:: -(-len(lines) // MOST_PROBED) or 1]
+            return float(self._are_in(lines).mean()) if lines else 0.0
+        last = max(0, len(text) - self.always_found)
+        probes = max(FEWEST_PROBES, MOST_PROBED // self.stride)
+        places = np.unique(np.linspace(0, last, probes).astype(int)).tolist()
+        return float(
+            np.mean([self.holds(text[place : place + self.always_found]) for place in places])
+        )
 
     def _are_in(self, entries: Sequence[str]) -> NDArray[np.bool_]:
         found = np.ones(len(entries), np.bool_)

@@ -6,7 +6,6 @@ All are arithmetic on positions; no id is copied before it is needed.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +85,9 @@ class Passages:
         if form != "text":
             count = (len(boundaries) - 1) // BOUNDARIES[form]
             return cls.of_items(form, ids, boundaries, boundary_id, np.arange(count))
-        cut = [
-            segments(before + 1, after)
-            for before, after in pairwise(boundaries.tolist())
-            if before + 1 < after
-        ]
-        return cls(ids, boundary_id, *np.concatenate(cut, axis=1))
+        begin, stop = boundaries[:-1] + 1, boundaries[1:]
+        begin, stop = begin[begin < stop], stop[begin < stop]
+        return cls(ids, boundary_id, begin, begin, stop).cut()[0]
 
     @classmethod
     def of_items(
@@ -108,6 +104,21 @@ class Passages:
             boundaries[each * numbers + place] + 1 for place in (0, each - 1, each)
         )
         return cls(ids, boundary_id, begin, first, stop)
+
+    def cut(self) -> tuple["Passages", NDArray[np.int64]]:
+        """Return the passages, the long ones cut, and of each the number it had before the cut."""
+        lengths = self.stop - self.first
+        if len(lengths) == 0 or lengths.max() < 2 * SEGMENT_LENGTH:
+            return self, np.arange(len(lengths))
+        parts = [
+            segments(first, stop, earliest=begin)
+            for begin, first, stop in zip(
+                self.begin.tolist(), self.first.tolist(), self.stop.tolist(), strict=True
+            )
+        ]
+        owners = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+        cut = np.concatenate(parts, axis=1)
+        return Passages(self.ids, self.boundary_id, *cut), owners
 
     def select(self, chosen: NDArray[np.int64]) -> "Passages":
         """Return some of the passages, in the order of their numbers in `chosen`."""
@@ -146,7 +157,12 @@ class Passages:
 
 
 def segments(
-    start: int, stop: int, count: int | None = None, burn_in: int = BURN_IN
+    start: int,
+    stop: int,
+    count: int | None = None,
+    burn_in: int = BURN_IN,
+    *,
+    earliest: int | None = None,
 ) -> NDArray[np.int64]:
     """Cut ids [start, stop) into passages; return (begin, first, stop), shape (3, passages).
 
@@ -155,10 +171,14 @@ def segments(
         stop: Behind the last.
         count: Number of passages; None takes one for every SEGMENT_LENGTH ids, up to MOST_ROWS.
         burn_in: Ids that are read before those that are scored.
+        earliest: The first id that may be read, and that the first passage reads from; None is
+            the first that is scored.
     """
+    earliest = start if earliest is None else earliest
     number = count or min(max(1, (stop - start) // SEGMENT_LENGTH), MOST_ROWS)
     bounds = start + np.arange(number + 1) * (stop - start) // number
-    begin = np.maximum(bounds[:-1] - burn_in, start)
+    begin = np.maximum(bounds[:-1] - burn_in, earliest)
+    begin[0] = earliest
     return np.stack([begin, bounds[:-1], bounds[1:]])
 
 

@@ -50,7 +50,8 @@ def pseudo_score(
     product for all tokens (a product of experts, Hinton 2002).
     """
     config, boundary_id = forward.config, tokenizer.boundary_id
-    ids = ids_of_items(items_of(text, config, "the text"), tokenizer, config)
+    items = [item for _, item in items_of(text, config, "the text")]
+    ids = ids_of_items(items, tokenizer, config)
     cut = [
         _segments(before + 1, after)
         for before, after in pairwise(np.flatnonzero(ids == boundary_id).tolist())
@@ -90,7 +91,8 @@ def _features(runtime: Network, passages: Passages) -> list[tuple[Floats, NDArra
     """Return of each passage the features before its targets, shape (N, H), and these, (N,)."""
     parts: list[list[tuple[Floats, NDArray[np.int64]]]] = [[] for _ in passages.begin]
     for chosen in passages.batches():
-        for rows, features, targets in read_passages(runtime, passages.select(chosen)):
+        for rows, features, places in read_passages(runtime, passages.select(chosen)):
+            targets = passages.ids[places]
             for row in np.unique(rows):
                 parts[chosen[row]].append((features[rows == row], targets[rows == row]))
     return [

@@ -10,7 +10,7 @@ from charlm.inference.generation import whole
 from charlm.inference.rows import Continuation, LeadUp, RngSeed, Voice, check_item
 from charlm.inference.runtime import Network
 from charlm.inference.sampling import draw, next_token_probabilities
-from charlm.inference.scoring import nats_of_items
+from charlm.inference.scoring import passages_of, score_passages
 
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lead up to the ending
 DRAWN_CHARACTERS = 2000  # in each direction, about
@@ -65,8 +65,11 @@ def fill(voice: Voice, backward: Network, *, seed: str, ending: str, rng_seed: R
             break
     candidates = list(found)
     texts = [seed + text + ending for text in candidates]
-    nats = nats_of_items(forward, tokenizer, texts) + nats_of_items(backward, tokenizer, texts)
-    probabilities = next_token_probabilities(-nats / 2, voice.sampling)
+    ahead, back = (
+        score_passages(network, passages_of(texts, tokenizer, network.config))
+        for network in (forward, backward)
+    )
+    probabilities = next_token_probabilities(-(ahead + back) / 2, voice.sampling)
     return candidates[int(draw(probabilities[None], np.random.default_rng(seeds[-1]).random(1))[0])]
 
 

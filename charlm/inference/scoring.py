@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
-from charlm.corpus.ids import count_predictions
-from charlm.corpus.items import check_pairs, ids_of_lines, scored_text, split_lines
+from charlm.corpus.items import BOUNDARIES, check_pairs, ids_of_lines, scored_text
 from charlm.corpus.layout import MOST_LOGITS, Passages
 from charlm.inference.runtime import Floats, Network
 from charlm.tokenizers import Ids, Tokenizer
@@ -34,9 +34,14 @@ class Surprisal:
     tokens: int = 0
 
     @property
+    def bits(self) -> float:
+        """The sum, in bits."""
+        return self.nats / math.log(2)
+
+    @property
     def nats_per_token(self) -> float:
-        """The mean, in nats a token."""
-        return self.nats / self.tokens
+        """The mean, in nats a token; 0 of a text without any."""
+        return self.nats / self.tokens if self.tokens else 0.0
 
     @property
     def perplexity(self) -> float:
@@ -74,12 +79,12 @@ class Score(Surprisal):
     @property
     def bits_per_character(self) -> float:
         """Information per character of the raw text; comparable across tokenizers."""
-        return self.nats / math.log(2) / self.characters
+        return self.bits / self.characters if self.characters else 0.0
 
     @property
     def bits_per_byte(self) -> float:
         """Information per byte of the raw text; comparable across tokenizers and compressors."""
-        return self.nats / math.log(2) / self.bytes
+        return self.bits / self.bytes if self.bytes else 0.0
 
 
 def score_text(
@@ -94,38 +99,49 @@ def score_text(
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    config, boundary_id = runtime.config, tokenizer.boundary_id
-    items = items_of(text, config, name)
-    if not items:
-        return Score()
-    ids = ids_of_items(items, tokenizer, config)
+    config = runtime.config
+    items = [item for _, item in items_of(text, config, name)]
+    passages = passages_of(items, tokenizer, config)
     scored = [scored_text(item, config.form) for item in items]
-    boundaries = np.flatnonzero(ids == boundary_id)
-    nats = score_passages(runtime, Passages.of(config.form, ids, boundaries, boundary_id))
     return Score(
-        nats=math.fsum(nats),
-        tokens=count_predictions(config.form, len(ids), boundaries),
+        nats=math.fsum(score_passages(runtime, passages)),
+        tokens=int((passages.stop - passages.first).sum()),
         characters=sum(map(len, scored)),
         bytes=sum(len(utf8(each)) for each in scored),
     )
 
 
-def nats_of_items(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> Nats:
-    """Return −ln p of each text or line, shape (items,), each read from nothing."""
-    ids = ids_of_items(items, tokenizer, runtime.config)
-    bounds = np.flatnonzero(ids == tokenizer.boundary_id)
-    begin, stop = bounds[:-1] + 1, bounds[1:] + runtime.config.predicts_boundary
-    nats = score_passages(runtime, Passages(ids, tokenizer.boundary_id, begin, begin, stop))
-    return nats[::-1] if runtime.config.direction == "backward" else nats
+def score_items(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:
+    """Return the score of each document, line or pair, each read from nothing."""
+    passages = passages_of(items, tokenizer, runtime.config)
+    nats, tokens = score_passages(runtime, passages), passages.stop - passages.first
+    scored = (scored_text(item, runtime.config.form) for item in items)
+    return [
+        Score(nats=each, tokens=number, characters=len(text), bytes=len(utf8(text)))
+        for each, number, text in zip(nats.tolist(), tokens.tolist(), scored, strict=True)
+    ]
 
 
 def score_passages(runtime: Network, passages: Passages) -> Nats:
     """Return −ln p of what is scored in each passage, in nats, shape (passages,)."""
     result = np.zeros(len(passages.begin))
-    for chosen in passages.batches():
-        for rows, features, targets in read_passages(runtime, passages.select(chosen)):
-            surprisal = negative_log_softmax(runtime.logits(features), targets)
-            result[chosen] += np.bincount(rows, surprisal, minlength=len(chosen))
+    cut, owners = passages.cut()
+    for chosen in cut.batches():
+        batch = cut.select(chosen)
+        for rows, features, targets in read_passages(runtime, batch):
+            surprisal = negative_log_softmax(runtime.logits(features), batch.ids[targets])
+            nats = np.bincount(rows, surprisal, minlength=len(chosen))
+            np.add.at(result, owners[chosen], nats)
+    return result
+
+
+def nats_of_ids(runtime: Network, passages: Passages) -> Nats:
+    """Return −ln p of each id that is scored in a passage, and 0 for the others, shape (ids,)."""
+    result = np.zeros(len(passages.ids))
+    cut, _ = passages.cut()
+    for chosen in cut.batches():
+        for _, features, targets in read_passages(runtime, cut.select(chosen)):
+            result[targets] = negative_log_softmax(runtime.logits(features), passages.ids[targets])
     return result
 
 
@@ -135,10 +151,11 @@ def read_passages(
     """Yield what predicts the targets that count, as many at once as logits may be held.
 
     Returns:
-        Which passage each belongs to, shape (N,); the features before it, shape (N, H); and the
-        target, shape (N,). Of each passage, in order.
+        Which passage each belongs to, shape (N,); the features before it, shape (N, H); and where
+        among the ids the target stands, shape (N,). Of each passage, in order.
     """
     state = runtime.zero_state(len(batch.begin))
+    start = 0
     for window in batch.windows(LONGEST_WINDOW):
         count = len(window.inputs)
         state = [tuple(vector[:count] for vector in layer) for layer in state]
@@ -147,8 +164,9 @@ def read_passages(
             last, state = runtime.step(column, state)
             features.append(last)
         counted = np.stack(features, axis=1)[window.counts]
-        targets = window.targets[window.counts]
-        rows = np.nonzero(window.counts)[0]
+        rows, columns = np.nonzero(window.counts)
+        targets = batch.begin[rows] + start + columns
+        start += window.inputs.shape[1]
         for some in batched_rows(len(counted), batch.boundary_id):
             yield rows[some], counted[some], targets[some]
 
@@ -159,19 +177,33 @@ def batched_rows(count: int, vocab_size: int) -> Iterator[slice]:
     return (slice(place, place + most) for place in range(0, count, most))
 
 
-def items_of(text: str, config: ModelConfig, name: str) -> list[str]:
-    """Return the documents, lines or pairs in a text, but for empty ones.
+def items_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
+    """Return the documents, lines or pairs in a text, but for empty ones, and where each begins.
 
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
+    separator = "\n" if config.form != "text" else config.document_separator
+    parts = [text] if separator is None else text.split(separator)
+    begins = accumulate((len(part) + len(separator or "") for part in parts), initial=0)
     if config.form != "text":
-        lines = list(chain.from_iterable(split_lines([text])))
-        if config.form == "pairs":
-            check_pairs(lines, name, first=1, hint="the model is one of pairs")
-        return [line for line in lines if line]
-    separator = config.document_separator
-    return [each for each in ([text] if separator is None else text.split(separator)) if each]
+        parts = [part.removesuffix("\r") for part in parts]
+    if config.form == "pairs":
+        check_pairs(parts, name, first=1, hint="the model is one of pairs")
+    return [(begin, part) for begin, part in zip(begins, parts, strict=False) if part]
+
+
+def passages_of(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Passages:
+    """Return each document, line or pair as a passage, in their order, whatever is read first."""
+    ids = ids_of_items(items, tokenizer, config)
+    bounds = np.flatnonzero(ids == tokenizer.boundary_id)
+    each = BOUNDARIES.get(config.form, 1)
+    begin, first = bounds[:-1:each] + 1, bounds[each - 1 : -1 : each] + 1
+    stop = bounds[each::each] + config.predicts_boundary
+    passages = Passages(ids, tokenizer.boundary_id, begin, first, stop)
+    if config.direction == "backward":
+        return passages.select(np.arange(len(begin))[::-1])
+    return passages
 
 
 def ids_of_items(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Ids:
@@ -185,7 +217,7 @@ def ids_of_items(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig
     return ids[::-1] if config.direction == "backward" else ids
 
 
-def negative_log_softmax(logits: Floats, targets: NDArray[np.int64]) -> Floats:
+def negative_log_softmax(logits: Floats, targets: NDArray[np.integer[Any]]) -> Floats:
     """Return −ln softmax(logits)[target], shape of `targets`; `logits` is overwritten."""
     logits -= logits.max(axis=-1, keepdims=True)
     of_target = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]

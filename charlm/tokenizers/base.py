@@ -114,6 +114,16 @@ class StreamDecoder:
         return rest
 
 
+def lengths(tokenizer: Tokenizer) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the characters that each token begins, and whether it goes on with one, shape (V,).
+
+    Bytes 0x80 to 0xBF go on with the character that an earlier byte has begun.
+    """
+    goes_on = np.array([isinstance(each, int) and each >> 6 == 2 for each in tokenizer.pieces])
+    length = np.array([1 if isinstance(each, int) else len(each) for each in tokenizer.pieces])
+    return np.where(goes_on, 0, length), goes_on
+
+
 def utf8(text: str) -> bytes:
     """Return the UTF-8 form of any str; a lone surrogate takes three bytes, as in WTF-8."""
     return text.encode("utf-8", "surrogatepass")

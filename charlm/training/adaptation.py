@@ -63,7 +63,7 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
     """
     check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    items = items_of(text, config, name)
+    items = [item for _, item in items_of(text, config, name)]
     if not items:
         return 0.0
     ids = ids_of_items(items, tokenizer, config)

@@ -16,6 +16,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
 from charlm.fingerprint import joined
+from charlm.inference.lines import line_scores
 from charlm.inference.model import Model
 from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
@@ -88,6 +89,8 @@ def train(
             best.best, corpus, plan.config, run.step, device=plan.device, should_stop=should_stop
         )
         best = replace(best, best=adapted)
+    if best.best is not None:
+        best = replace(best, best=_with_line_scores(best.best, corpus))
     norms = np.array(run.gradient_norms)
     yield Finished(
         ending=ending,
@@ -97,6 +100,13 @@ def train(
         median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
         clipped_share=run.clipped_share(norms),
     )
+
+
+def _with_line_scores(checkpoint: Checkpoint, corpus: Corpus) -> Checkpoint:
+    """Return the checkpoint with how held-out lines score under it."""
+    network = Model(checkpoint).runtime()
+    found = line_scores(network, checkpoint.tokenizer, corpus.validation)
+    return replace(checkpoint, line_scores=found)
 
 
 class _Run:
