@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 
 import charlm
-from charlm.inference.scoring import score_items
+from charlm.inference.scoring import passages_of, score_passages
 
 WINDOW = 256  # characters
 # charlm's own choice, char-rnn's default size, and plain sizes with one setting changed.
@@ -137,9 +137,8 @@ def timed(command: list[str]) -> tuple[str, float, float]:
 def cold_windows(model: charlm.Model, text: str) -> float:
     """Return nats per character of consecutive windows of `text`, each read from nothing."""
     windows = [text[place : place + WINDOW] for place in range(0, len(text), WINDOW)]
-    return sum(each.nats for each in score_items(model.runtime(), model.tokenizer, windows)) / len(
-        text
-    )
+    passages = passages_of(windows, model.tokenizer, model.config)
+    return float(score_passages(model.runtime(), passages).sum()) / len(text)
 
 
 def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str]:

@@ -1,12 +1,15 @@
 """How plans, progress and errors look: on stderr, drawn by rich, readable without colour."""
 
+import itertools
 import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.console import Console, Group
 from rich.live import Live
@@ -32,6 +35,7 @@ HEAT = {
     6: Style(color="black", bgcolor="#f79d65"),
     10: Style(color="white", bgcolor="#c1121f"),
 }
+HEAT_BARS = {0: " ", 1: "▂", 3: "▄", 6: "▆", 10: "█"}  # where there are no colours
 COLOUR_SYSTEMS = {
     "standard": ColorSystem.STANDARD,
     "256": ColorSystem.EIGHT_BIT,
@@ -85,19 +89,50 @@ class SurprisalColours:
 
     def coloured(self, text: str, nats: Sequence[float]) -> str:
         """Return text with the codes of its colours, given the −ln p of each character."""
-        return "".join(map(self._painted, text, nats))
+        styles = map(self._style, text, nats)
+        runs = itertools.groupby(zip(text, styles, strict=False), key=lambda pair: pair[1])
+        return "".join(
+            style.render("".join(character for character, _ in run), color_system=self._system)
+            for style, run in runs
+        )
 
-    def _painted(self, character: str, nats: float) -> str:
-        bits = nats / math.log(2)
-        style = [style for least, style in HEAT.items() if least <= bits or not least][-1]
+    @staticmethod
+    def _style(character: str, nats: float) -> Style:
         if character.isspace() and character != " ":
-            return character  # a line end would colour the rest of the line
-        return style.render(character, color_system=self._system)
+            return HEAT[0]  # a line end would colour the rest of the line
+        return HEAT[_level(nats)]
 
     def explain(self) -> None:
-        """Tell on stderr which colour means how many bits."""
-        parts = [(f" {least:g} ", style) for least, style in HEAT.items()]
+        """Tell on stderr which colour, or bar, means how many bits."""
+        if self.are_there:
+            parts = [(f" {least:g} ", style) for least, style in HEAT.items()]
+        else:
+            parts = [(f" {bar} {least:g} ", Style()) for least, bar in HEAT_BARS.items()]
         say(console(), Text.assemble("bits a character, from: ", *parts))
+
+
+def surprisal_bars(line: str, nats: Sequence[float]) -> Iterator[str]:
+    """Yield a line and, below it, a bar for each of its characters, given their −ln p.
+
+    On a terminal both are broken where it would break them.
+    """
+    out = Console()
+    widest = out.width if out.is_terminal else sys.maxsize
+    text = bars = ""
+    used = 0
+    for character, each in zip(line.expandtabs(1), nats, strict=True):
+        width = cell_len(character)
+        if used + width > widest:
+            yield from (text, bars.rstrip())
+            text, bars, used = "", "", 0
+        text, bars, used = text + character, bars + HEAT_BARS[_level(each)] * width, used + width
+    yield from (text, bars.rstrip()) if text else (text,)
+
+
+def _level(nats: float) -> int:
+    """Return from how many bits on a surprisal has its colour."""
+    bits = nats / math.log(2)
+    return max((least for least in HEAT if least <= bits), default=0)
 
 
 class TrainingDisplay:

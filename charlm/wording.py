@@ -34,6 +34,29 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
+def token_name(token: str | int | None) -> str:
+    """Return how a token is called: a text as it is, a byte, or the end of an item."""
+    if token is None:
+        return "<end>"
+    return f"<0x{token:02X}>" if isinstance(token, int) else token
+
+
+def in_field(text: str) -> str:
+    """Return `text` for a field of a table: with Python's escapes for what it would not show.
+
+    That is white space, control characters and the backslash.
+    """
+    return "".join(map(_escape, text))
+
+
+def _escape(character: str) -> str:
+    if character == " ":
+        return r"\x20"
+    if character.isprintable() and character != "\\":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
 def sparkline(values: list[float]) -> str:
     """Return a bar for each value, the largest the highest."""
     low, high = min(values), max(values)

@@ -75,6 +75,26 @@ def test_a_fingerprint_that_is_none_is_damage(random_checkpoint, path):
         Checkpoint.load(path)
 
 
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([1.0, 2.0, 2.0], None),
+        ([2.0, 1.0], "line_scores are not in order"),
+        ([1.0, np.nan], "line_scores are not in order"),
+        ([[1.0, 2.0]], "line_scores is F32 of shape"),
+        (np.arange(1002.0), "line_scores is F32 of shape"),
+    ],
+)
+def test_line_scores_travel_in_the_file_if_they_are_some(random_checkpoint, path, scores, message):
+    scores = np.array(scores, np.float32)
+    replace(random_checkpoint(), line_scores=scores).save(path)
+    if message is None:
+        assert np.array_equal(Checkpoint.load(path).line_scores, scores)
+        return
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint.load(path)
+
+
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
 def test_a_tokenizer_of_any_kind_travels_in_the_file(path, kind):
     text = "the cat sat on the mat, and the dog sat on the log.\n" * 9

@@ -1,8 +1,11 @@
 """Numbers and texts as people read them."""
 
+import ast
+import re
+
 import pytest
 
-from charlm.wording import count, duration, quantity, sparkline, visible
+from charlm.wording import count, duration, in_field, quantity, sparkline, visible
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,19 @@ def test_the_highest_bar_is_the_largest_value():
 def test_nothing_that_a_terminal_obeys_stays():
     assert visible("a\x1b[31mb\r\nc\td\u202e\x9b") == "a\ufffd[31mb↵c→d\ufffd\ufffd"
     assert visible("客栈 é 👍 [bold]") == "客栈 é 👍 [bold]"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("cat", "cat"),
+        (" a\tb\n", r"\x20a\tb\n"),
+        ("\\n", r"\\n"),
+        ("\x00\x1b\u2028\xa0\ud800", r"\x00\x1b\u2028\xa0\ud800"),
+        ("é客😀", "é客😀"),
+    ],
+)
+def test_a_field_holds_no_white_space_and_comes_back(text, field):
+    assert in_field(text) == field
+    escapes = r"\\\\|\\[tnr]|\\x..|\\u...."
+    assert re.sub(escapes, lambda found: ast.literal_eval(f"'{found[0]}'"), field) == text

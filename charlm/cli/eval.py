@@ -1,163 +1,174 @@
 """`charlm eval`: let a model judge."""
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
-
-from charlm.cli.options import JsonOption, ModelOption, model_path
-from charlm.cli.output import write, write_json
-from charlm.config import Direction, OneWay
-from charlm.errors import ConfigError, CorpusError
+from charlm.cli.eval_options import (
+    BaselinesOption,
+    CarryOption,
+    DirectionOption,
+    DynamicOption,
+    FailAboveOption,
+    HeatmapOption,
+    HtmlOption,
+    JsonOption,
+    JudgesOption,
+    MaxScoreOption,
+    MinScoreOption,
+    PerLineOption,
+    PerTokenOption,
+    PerWordOption,
+    ScoreOption,
+    TextArgument,
+    TopOption,
+    TrainingTextOption,
+)
+from charlm.cli.options import model_path, refuse
+from charlm.config import DEFAULT_SCORE_UNIT
+from charlm.config.checks import require, require_whole
+from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charlm.checkpoint import Checkpoint
     from charlm.inference.model import Model
-
-NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
-
-TextArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[FILE...]",
-        help="Texts to score, UTF-8; - or nothing is stdin. Each is read from nothing, and "
-        "their scores are added.",
-        show_default=False,
-    ),
-]
-
-
-DirectionOption = Annotated[
-    Direction | None,
-    typer.Option(
-        help="Read texts from the beginning or from the end, or score each token from both sides: "
-        "a pseudo-likelihood, which compares with nothing but its like.",
-        show_default="the model's; of both, forward",
-    ),
-]
-
-
-DynamicOption = Annotated[
-    bool,
-    typer.Option(
-        "--dynamic",
-        help="Score each text also by a model that goes on learning from it, each piece scored "
-        "before it is learnt from: dynamic_nats. Loads PyTorch and takes its time.",
-    ),
-]
 
 
 def eval_command(
     texts: TextArgument = None,
-    model: ModelOption = None,
+    model: JudgesOption = None,
+    score: ScoreOption = DEFAULT_SCORE_UNIT,
     direction: DirectionOption = None,
-    dynamic: DynamicOption = False,
     json: JsonOption = False,
+    per_line: PerLineOption = False,
+    min_score: MinScoreOption = None,
+    max_score: MaxScoreOption = None,
+    top: TopOption = None,
+    carry: CarryOption = False,
+    per_token: PerTokenOption = False,
+    per_word: PerWordOption = False,
+    heatmap: HeatmapOption = False,
+    html: HtmlOption = None,
+    fail_above: FailAboveOption = None,
+    baselines: BaselinesOption = False,
+    training_text: TrainingTextOption = None,
+    dynamic: DynamicOption = False,
 ) -> None:
-    """Score texts: how much information they are under the model.
+    """Score texts: how much information they are under the model, and where.
 
-    Example: charlm eval -m model.safetensors unseen.txt --json
+    Example: charlm eval unseen.txt; tail -f log | charlm eval --min-score 3 -
     """
-    from charlm.checkpoint import Checkpoint
-    from charlm.corpus.reading import open_documents  # NumPy, which --help does not need
-    from charlm.inference.model import Model
+    filters = {
+        "--min-score": min_score is not None,
+        "--max-score": max_score is not None,
+        "--top": top is not None,
+    }
+    require("min-score", min_score, at_least=0)
+    require("max-score", max_score, at_least=0)
+    require("fail-above", fail_above, at_least=0)
+    if top is not None:
+        require_whole("top", top, 1)
+    is_of_lines = per_line or any(filters.values())
+    modes = {
+        "--per-line": per_line,
+        **filters,
+        "--per-token": per_token,
+        "--per-word": per_word,
+        "--heatmap": heatmap,
+    }
+    whole = {
+        "--html": html is not None,
+        "--fail-above": fail_above is not None,
+        "--baselines": baselines,
+        "--dynamic": dynamic,
+        "--direction both": direction == "both",
+    }
+    for option in ("--per-token", "--per-word", "--heatmap"):
+        if modes[option]:
+            refuse(option, {other: given for other, given in modes.items() if other != option})
+    for option, is_given in modes.items():
+        if is_given:
+            refuse(option, whole)
+    if direction == "both":
+        refuse("--direction both", {**whole, "--direction both": False})
+    if training_text and not baselines:
+        raise ConfigError("--training-text is for --baselines")
+    if carry and not is_of_lines:
+        raise ConfigError("--carry is for --per-line and the options that choose lines")
+    if score == "percentile" and (carry or not is_of_lines):
+        raise ConfigError(
+            "a percentile is that of a line that is read from nothing",
+            hint="leave out --carry" if carry else "use it with --per-line",
+        )
+    if model is not None and len(model) > 1:
+        one = {**filters, **modes, "--per-line": False, **whole, "--baselines": False}
+        refuse("several models", one)
+    judges = _judges(model or [])
+    names = texts or ["-"]
+    one_way = None if direction == "both" else direction
+    if is_of_lines:
+        from charlm.cli.eval_lines import LineChoice, show_lines
+        from charlm.corpus.reading import STDIN, named_files
 
-    if dynamic and direction == "both":
-        raise ConfigError("--dynamic reads in one direction", hint="leave out --direction both")
-    with open_documents(texts or ["-"]) as documents:
-        checkpoint = Checkpoint.load(model_path(model))
-        judge = Model(checkpoint)
-        read = (("".join(document.read_text()), document.name) for document in documents)
-        if direction == "both":
-            figures = _pseudo_figures(judge, (text for text, _ in read))
-        else:
-            dynamic_nats_of = _adapted(checkpoint, judge, direction) if dynamic else None
-            figures = _figures(judge, read, direction, dynamic_nats_of)
-    if json:
-        write_json(figures)
+        files = [
+            str(file) for name in names for file in ([name] if name == STDIN else named_files(name))
+        ]
+        choice = LineChoice(
+            unit=score,
+            least=min_score,
+            most=max_score,
+            top=top,
+            is_scored=per_line,
+            is_json=json,
+        )
+        show_lines(judges, files, choice, carry=carry, direction=one_way)
         return
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-        write(f"{name:{width}}  {shown}\n")
+    from charlm.corpus.reading import open_documents
+
+    with open_documents(names) as documents, open_documents(training_text or []) as training:
+        judge = next(iter(judges.values()))
+        read = (("".join(document.read_text()), document.name) for document in documents)
+        if per_token or per_word:
+            from charlm.cli.eval_tokens import show_tokens
+
+            show_tokens(
+                judge,
+                read,
+                direction=one_way,
+                is_of_words=per_word,
+                is_of_several=len(documents) > 1,
+                is_json=json,
+            )
+            return
+        if heatmap:
+            from charlm.cli.eval_heatmap import show_heatmap
+
+            show_heatmap(judge, read, direction=one_way)
+            return
+        from charlm.cli.eval_figures import Extras, show_figures, show_pseudo_figures
+
+        if direction == "both":
+            show_pseudo_figures(judge, documents, is_json=json)
+            return
+        extras = Extras(
+            dynamic=model_path(model[0] if model else None) if dynamic else None,
+            compared=baselines,
+            training_documents=training,
+            page=html,
+            fail_above=fail_above,
+            unit=score,
+            is_json=json,
+        )
+        show_figures(judges, documents, extras, direction=one_way)
 
 
-def _figures(
-    judge: "Model",
-    texts: Iterable[tuple[str, str]],
-    direction: OneWay | None,
-    dynamic_nats_of: Callable[[str, str], float] | None,
-) -> dict[str, float | None]:
-    """Return the figures of texts with names, read in one direction.
+def _judges(paths: Sequence[Path]) -> "dict[str, Model]":
+    """Return the models by their labels: the names of their files, or all of their paths."""
+    from charlm.inference.model import load  # NumPy, which --help does not need
 
-    Where `dynamic_nats_of` a text and its name is given, those of dynamic evaluation follow.
-    """
-    from charlm.inference.scoring import Score
-
-    score, dynamic = Score(), Score()
-    for text, name in texts:
-        static = judge.score(text, direction=direction, name=name)
-        score += static
-        if dynamic_nats_of is not None:
-            dynamic += replace(static, nats=dynamic_nats_of(text, name))
-    if score.characters == 0:
-        raise CorpusError(NOTHING_TO_SCORE)
-    figures = {
-        "nats": score.nats,
-        "tokens": score.tokens,
-        "characters": score.characters,
-        "bytes": score.bytes,
-        "nats_per_token": score.nats_per_token,
-        "perplexity": _finite(score.perplexity),
-        "bits_per_character": score.bits_per_character,
-        "bits_per_byte": score.bits_per_byte,
-    }
-    if dynamic_nats_of is not None:
-        figures |= {
-            "dynamic_nats": dynamic.nats,
-            "dynamic_nats_per_token": dynamic.nats_per_token,
-            "dynamic_bits_per_character": dynamic.bits_per_character,
-        }
-    return figures
-
-
-def _adapted(
-    checkpoint: "Checkpoint", judge: "Model", direction: OneWay | None
-) -> Callable[[str, str], float]:
-    """Return what scores a text with a name by a model that learns from it.
-
-    Raises:
-        ConfigError: If the model cannot be read in that direction, or not learn.
-    """
-    from charlm.training.adaptation import check_dynamic, dynamic_nats
-    from charlm.training.hardware import prepare
-
-    judge.runtime(direction)  # which says if there is none of that direction
-    one_way = checkpoint.one_way(direction or checkpoint.config.directions[0])
-    check_dynamic(one_way)
-    prepare(None)  # as for training: denormal numbers cost a hundred times as much
-    return lambda text, name: dynamic_nats(one_way, text, name=name)
-
-
-def _pseudo_figures(judge: "Model", texts: Iterable[str]) -> dict[str, float | None]:
-    """Return the figures of texts whose tokens are scored from both sides."""
-    from charlm.inference.bidirectional import PseudoScore
-
-    score = PseudoScore()
-    for text in texts:
-        score += judge.pseudo_score(text)
-    if score.tokens == 0:
-        raise CorpusError(NOTHING_TO_SCORE)
-    return {
-        "pseudo_nats": score.nats,
-        "tokens": score.tokens,
-        "pseudo_nats_per_token": score.nats_per_token,
-        "pseudo_perplexity": _finite(score.perplexity),
-    }
-
-
-def _finite(value: float) -> float | None:
-    """Return what JSON can hold."""
-    return value if math.isfinite(value) else None
+    found = list(paths) or [model_path(None)]
+    labels = [path.stem for path in found]
+    if len(set(labels)) < len(labels):
+        labels = list(map(str, found))
+    if len(set(labels)) < len(labels):
+        raise ConfigError("a model is there twice")
+    return {label: load(path) for label, path in zip(labels, found, strict=True)}

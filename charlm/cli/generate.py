@@ -40,7 +40,7 @@ from charlm.cli.generate_options import (
     UntilOption,
     WordsOption,
 )
-from charlm.cli.options import character_set, unescaped
+from charlm.cli.options import character_set, refuse, unescaped
 from charlm.cli.output import is_terminal
 from charlm.cli.seeds import check_unicode, noting_unlisted, seed_lots, seed_text
 from charlm.config import DEFAULT_LENGTH, SamplingConfig, Selection, Speech, configs_of
@@ -137,15 +137,15 @@ def generate_command(
         "--jsonl": jsonl,
     }
     many = {"--seed-file": seed_file is not None, "--count": count > 1, **choosing}
-    _refuse("--seed", {"--seed-file": bool(seed) and seed_file is not None})
+    refuse("--seed", {"--seed-file": bool(seed) and seed_file is not None})
     if length == -1:
-        _refuse("-n -1", many)
+        refuse("-n -1", many)
     if top_choices is not None:
         others = {"--ending": ending is not None, **many}
-        _refuse("--top-choices", {**others, "--seed-file": False, "--jsonl": False})
+        refuse("--top-choices", {**others, "--seed-file": False, "--jsonl": False})
     if interactive:
         others = {"--seed": bool(seed), "--ending": ending is not None}
-        _refuse("--interactive", {**others, "--top-choices": top_choices is not None, **many})
+        refuse("--interactive", {**others, "--top-choices": top_choices is not None, **many})
     if interactive and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise ConfigError("--interactive needs a terminal", hint="in a pipe use --seed-file -")
     only_seed = seed_text(seed) if seed_file is None else ""
@@ -163,7 +163,7 @@ def generate_command(
     check_item(only_seed, form, "seed text")
     leads_up = ending is not None or speaker.config.direction == "backward"
     if leads_up:
-        _refuse("an ending", {**choosing, "--show-probabilities": show_probabilities})
+        refuse("an ending", {**choosing, "--show-probabilities": show_probabilities})
     if seed_file is not None and form == "text" and not leads_up:
         # One line each, so a text ends where its line does.
         if lines is not None and lines > 1 and not jsonl:
@@ -196,10 +196,3 @@ def generate_command(
         show.one(speaker, out, lots, speech)
     else:
         show.texts(speaker, out, lots, selection, speech)
-
-
-def _refuse(option: str, others: dict[str, bool]) -> None:
-    """Raise ConfigError if one of the others was given, too."""
-    for other, is_given in others.items():
-        if is_given:
-            raise ConfigError(f"{option} and {other} exclude one another")

@@ -86,8 +86,17 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
             }
             for each in checkpoint.fingerprints
         ],
+        "line_scores": _line_scores(checkpoint),
         "provenance": dict(checkpoint.provenance),
     }
+
+
+def _line_scores(checkpoint: "Checkpoint") -> dict[str, float] | None:
+    """Return how held-out lines score, if the model knows it."""
+    found = checkpoint.line_scores.tolist()
+    if not found:
+        return None
+    return {"least": found[0], "median": found[len(found) // 2], "most": found[-1]}
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -109,6 +118,12 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     for name, value in origin:
         yield f"{name:11} {visible(value)}"
     yield from map(_fingerprint, facts["fingerprints"])
+    if facts["line_scores"] is not None:
+        least, median, most = facts["line_scores"].values()
+        yield (
+            f"lines       held-out ones score {least:.3f} to {most:.3f} bits per character, "
+            f"{median:.3f} in the median"
+        )
     yield f"weights     sha256 {facts['weights_sha256']}"
     yield ""
     sizes = (

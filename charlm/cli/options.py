@@ -63,3 +63,10 @@ def character_set(text: str) -> str:
             raise ConfigError(f"the range {low}-{high} ends before it begins")
         found += map(chr, range(ord(low), ord(high) + 1))
     return "".join(character for character in found if not "\ud800" <= character <= "\udfff")
+
+
+def refuse(option: str, others: dict[str, bool]) -> None:
+    """Raise ConfigError if one of the others was given, too."""
+    for other, is_given in others.items():
+        if is_given:
+            raise ConfigError(f"{option} and {other} exclude one another")

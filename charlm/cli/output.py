@@ -1,6 +1,7 @@
 """Data on stdout: UTF-8 bytes, at once, and quiet when nobody listens any more."""
 
 import json
+import math
 import os
 import re
 import sys
@@ -39,6 +40,11 @@ def write(text: str) -> None:
     except OSError as error:
         point_stdout_at_nothing()
         raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def finite(value: float) -> float | None:
+    """Return what JSON can hold."""
+    return value if math.isfinite(value) else None
 
 
 def write_json(value: object) -> None:

@@ -1,11 +1,7 @@
 """Seed texts from the command line, from files and from pipes."""
 
-import codecs
-import contextlib
-import os
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import typer
@@ -17,12 +13,12 @@ if TYPE_CHECKING:
     from charlm.tokenizers import Tokenizer
 
 MOST_SHOWN = 20  # characters
-LOT_SIZE = 1 << 16  # bytes
+STDIN = "-"
 
 
 def seed_text(given: str) -> str:
     """Return the seed text, which must be valid Unicode to be echoed as it is; - is stdin."""
-    if given == "-":
+    if given == STDIN:
         data = _standard_input("--seed -").read()
         return _without_line_end(_decoded(data, "the seed text on stdin"))
     check_unicode(given, "the seed text")
@@ -40,45 +36,22 @@ def seed_lots(name: str, form: Form) -> Iterator[list[str]]:
         CharlmError: If the file cannot be read, or a line is not UTF-8 or no seed text of a model
             of this form; the lines before it are yielded first.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            if name == "-":
-                file = _standard_input("--seed-file -")
-            else:
-                file = stack.enter_context(Path(name).open("rb"))
-            number = 0
-            begun: list[bytes] = []  # of a line
-            is_first = True
-            while data := os.read(file.fileno(), LOT_SIZE):  # as much as is there
-                data = data.removeprefix(codecs.BOM_UTF8) if is_first else data
-                is_first = False
-                *lines, rest = data.split(b"\n")
-                if lines:
-                    lines[0] = b"".join([*begun, lines[0]])
-                    begun = []
-                    yield from _lot(lines, name, number, form)
-                    number += len(lines)
-                begun.append(rest)
-            if any(begun):
-                yield from _lot([b"".join(begun)], name, number, form)
-    except OSError as error:
-        raise CharlmError(f"{name} cannot be read: {error.strerror}") from None
+    from charlm.corpus.lots import line_lots  # NumPy, which --help does not need
+    from charlm.inference.rows import check_item
 
-
-def _lot(lines: list[bytes], name: str, before: int, form: Form) -> Iterator[list[str]]:
-    """Yield the lines as texts; so many stand before them in the file."""
-    from charlm.inference.rows import check_item  # NumPy, which --help does not need
-
-    texts: list[str] = []
-    for number, line in enumerate(lines, start=before + 1):
-        try:
-            text = _without_line_end(_decoded(line, f"{name}, line {number:,},"))
-            check_item(text, form, f"seed text in line {number:,} of {name},")
+    if name == STDIN:
+        _standard_input("--seed-file -")
+    for lot in line_lots(name):
+        texts: list[str] = []
+        for number, line in enumerate(lot.lines, start=lot.number):
+            text = _without_line_end(line)
+            try:
+                check_item(text, form, f"seed text in line {number:,} of {lot.name},")
+            except CharlmError:
+                yield texts
+                raise
             texts.append(text)
-        except CharlmError:
-            yield texts
-            raise
-    yield texts
+        yield texts
 
 
 def noting_unlisted(

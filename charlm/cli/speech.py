@@ -21,7 +21,7 @@ from charlm.inference.model import Model
 from charlm.inference.model import load as load_model
 from charlm.inference.stopping import Reason
 from charlm.wording import count as counted
-from charlm.wording import escaped, harmless
+from charlm.wording import escaped, harmless, token_name
 
 if TYPE_CHECKING:
     from charlm.display import SurprisalColours
@@ -184,12 +184,12 @@ def choices(model: Model, out: Output, lots: Lots, number: int) -> None:
     for place, seed in enumerate(seed for lot in lots for seed in lot):
         found = model.choices(seed)[:number]
         if out.is_jsonl:
-            told = [{"token": _name(token), "probability": share} for token, share in found]
+            told = [{"token": token_name(token), "probability": share} for token, share in found]
             write_json({"seed": seed, "choices": told})
             continue
         write("\n" * (place > 0) + "token\tprobability\tbits\n")
         for token, share in found:
-            name = escaped(token) if isinstance(token, str) else _name(token)
+            name = escaped(token) if isinstance(token, str) else token_name(token)
             bits = -math.log2(share) if share else math.inf
             write(f"{name}\t{share:.6f}\t{bits:.2f}\n")
 
@@ -251,9 +251,3 @@ def _note(text: str) -> None:
 
     show_note(text)
 
-
-def _name(token: str | int | None) -> str:
-    """Return how a token is called: a text as it is, a byte, or the end of an item."""
-    if token is None:
-        return "<end>"
-    return f"<0x{token:02X}>" if isinstance(token, int) else token

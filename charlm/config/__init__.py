@@ -30,6 +30,7 @@ from charlm.config.sampling import (
     configs_of,
     require_pattern,
 )
+from charlm.config.scoring import DEFAULT_SCORE_UNIT, ScoreUnit
 from charlm.config.training import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_LEARNING_RATE,
@@ -52,6 +53,7 @@ __all__ = [
     "DEFAULT_LENGTH",
     "DEFAULT_MAX_TIME",
     "DEFAULT_MODEL_PATH",
+    "DEFAULT_SCORE_UNIT",
     "DEFAULT_WEIGHT_DECAY",
     "DEFAULT_WORDS",
     "LARGE_EMBEDDING_SIZE",
@@ -72,6 +74,7 @@ __all__ = [
     "OptimizerName",
     "Precision",
     "SamplingConfig",
+    "ScoreUnit",
     "Selection",
     "Speech",
     "TokenizerKind",

@@ -1,6 +1,7 @@
 """Text on disk → ids on disk → streams, batches and passages.
 
 reading   checks and decodes; nothing is guessed, nothing is skipped
+lots      reads lines as they come, and holds none of them
 parts     says which bytes are a document, and which are encoded at once
 ids       writes ids into memory-mapped files, all at once or as far as they are read
 items     takes lines and pairs for what they are

@@ -58,22 +58,11 @@ class Document:
         offset = start
         for chunk in self.read_bytes(start, stop):
             if offset == 0:
-                self._refuse_other_formats(chunk[:HEAD_SIZE])
+                refuse_other_formats(self.name, chunk)
             text = self._decode(decoder, chunk, offset + len(chunk), final=False)
             yield text.removeprefix("\ufeff") if offset == 0 else text
             offset += len(chunk)
         yield self._decode(decoder, b"", offset, final=True)
-
-    def _refuse_other_formats(self, head: bytes) -> None:
-        found = recognise(head)
-        if found is None or (is_text(head) and found != GIT_LFS_POINTER):
-            return  # the source of a page may be learnt from, and a text may begin as it likes
-        hint = "give plain text in UTF-8"
-        if found.startswith("UTF"):
-            hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
-        elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
-            hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
-        raise CorpusError(f"{self.name} is {found}, not UTF-8 text", hint=hint)
 
     def _decode(
         self, decoder: codecs.IncrementalDecoder, chunk: bytes, end: int, *, final: bool
@@ -112,19 +101,63 @@ def open_documents(paths: Sequence[str]) -> Iterator[list[Document]]:
     documents: list[Document] = []
     with contextlib.ExitStack() as spools:
         for name in paths:
-            path = Path(name)
             if name == STDIN:
-                documents.append(_spool("stdin", _standard_input(), spools))
-            elif path.is_dir():
-                documents += _directory(path)
-            elif path.is_file():
-                documents.append(Document(name, path))
-            elif path.exists():  # a pipe, such as <(zcat text.gz)
-                with path.open("rb") as file:
-                    documents.append(_spool(name, file, spools))
-            else:
-                raise CorpusError(f"{name} does not exist")
+                documents.append(_spool("stdin", standard_input(), spools))
+                continue
+            for path in named_files(name):
+                if path.is_file():
+                    documents.append(Document(str(path), path))
+                    continue
+                with path.open("rb") as file:  # a pipe, such as <(zcat text.gz)
+                    documents.append(_spool(str(path), file, spools))
         yield documents
+
+
+def refuse_other_formats(name: str, data: bytes) -> None:
+    """Raise CorpusError if the first bytes of a file say that it is no UTF-8 text."""
+    head = data[:HEAD_SIZE]
+    found = recognise(head)
+    if found is None or (is_text(head) and found != GIT_LFS_POINTER):
+        return  # the source of a page may be learnt from, and a text may begin as it likes
+    hint = "give plain text in UTF-8"
+    if found.startswith("UTF"):
+        hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
+    elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
+        hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
+    raise CorpusError(f"{name} is {found}, not UTF-8 text", hint=hint)
+
+
+def named_files(name: str) -> list[Path]:
+    """Return the file that a path names, or the .txt files in a directory.
+
+    Raises:
+        CorpusError: If there is none.
+    """
+    path = Path(name)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        if not files:
+            raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
+        return files
+    if not path.exists():
+        raise CorpusError(f"{name} does not exist")
+    return [path]
+
+
+def standard_input() -> IO[bytes]:
+    """Return stdin.
+
+    Raises:
+        ConfigError: If it is closed, or a terminal, on which nobody would know that text is
+            awaited.
+    """
+    if sys.stdin is None:
+        raise ConfigError("standard input is closed")
+    if sys.stdin.isatty():
+        raise ConfigError(
+            "standard input is a terminal", hint="name a file, or pipe a text into charlm"
+        )
+    return sys.stdin.buffer
 
 
 def examine(document: Document) -> DocumentFacts:
@@ -153,23 +186,6 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
             return
         start += len(chunk)
         yield chunk
-
-
-def _directory(path: Path) -> list[Document]:
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
-    if not files:
-        raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
-    return [Document(str(file), file) for file in files]
-
-
-def _standard_input() -> IO[bytes]:
-    if sys.stdin is None:
-        raise ConfigError("standard input is closed")
-    if sys.stdin.isatty():
-        raise ConfigError(
-            "standard input is a terminal", hint="name a file, or pipe a text into charlm"
-        )
-    return sys.stdin.buffer
 
 
 def _spool(name: str, source: IO[bytes], spools: contextlib.ExitStack) -> Document:

@@ -47,8 +47,8 @@ class Judge(Trained):
         Lines are read ahead, up to 256 at a time, and scored side by side.
 
         Args:
-            lines: With or without their ends. Each is read from nothing, and its end is
-                predicted. An empty one is nothing to a model of lines or pairs, and has score 0.
+            lines: With or without their ends. Each is read for itself, by a model of running
+                text after a line end, and its end is predicted. An empty one has score 0.
             carry: Whether each is read on from the one before, so that their scores add up to
                 that of the text. An end counts only if it is there.
             direction: In which each is read; None takes the model's own, of both forward.
@@ -117,7 +117,7 @@ class Judge(Trained):
     def percentile(self, bits_per_character: float) -> float:
         """Return how many percent of the held-out lines score at most so high, in [0, 100].
 
-        That is what a line's score means, read from nothing in the model's own direction.
+        That is what a line's score means, read for itself in the model's own direction.
 
         Raises:
             ConfigError: If the model does not know how held-out lines score.

@@ -1,6 +1,7 @@
 """Lines, scored as they come."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,11 +10,19 @@ from numpy.typing import NDArray
 from charlm.checkpoint import MOST_LINE_SCORES
 from charlm.config import ModelConfig
 from charlm.corpus.ids import EncodedText
-from charlm.corpus.items import BOUNDARIES, check_pairs
-from charlm.corpus.layout import BURN_IN, Passages
-from charlm.inference.runtime import Network
-from charlm.inference.scoring import Score, nats_of_ids, score_items
-from charlm.tokenizers import Tokenizer
+from charlm.corpus.items import BOUNDARIES, check_pairs, scored_text
+from charlm.corpus.layout import BURN_IN, SEGMENT_LENGTH, Passages
+from charlm.inference.runtime import Network, State
+from charlm.inference.scoring import (
+    LONGEST_WINDOW,
+    Nats,
+    Score,
+    nats_of_ids,
+    negative_log_softmax,
+    passages_of,
+    scores_of,
+)
+from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
 
 MOST_LINES = 256  # of a lot that is made of single lines
@@ -37,23 +46,36 @@ def lots_of(lines: Iterable[str]) -> Iterator[list[str]]:
 def score_lots(
     runtime: Network, tokenizer: Tokenizer, lots: Iterable[Sequence[str]]
 ) -> Iterator[list[Score]]:
-    """Yield the scores of each lot's lines, each read from nothing, and its end predicted.
+    """Yield the scores of each lot's lines, each for itself, and its end predicted.
 
-    A line of a running text ends with a line end, whether it has one or not. Of lines and pairs
-    an empty one is no item, and its score is 0.
+    A line of a running text is read after a line end, as lines are. An empty line has score 0.
 
     Raises:
         CorpusError: If pairs are wanted and a line is none.
     """
-    config = runtime.config
+    form = runtime.config.form
     number = 1
     for lines in lots:
-        items = [_item(line, config) for line in lines]
-        if config.form == "pairs":
+        items = [line.removesuffix("\n") for line in lines]
+        if form != "text":
+            items = [item.removesuffix("\r") for item in items]
+        if form == "pairs":
             check_pairs(items, "the text", first=number, hint="the model is one of pairs")
         number += len(items)
-        scores = iter(score_items(runtime, tokenizer, [item for item in items if item]))
+        found = [item for item in items if item]
+        scores = iter(_scores(runtime, tokenizer, found))
         yield [next(scores) if item else Score() for item in items]
+
+
+def _scores(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:
+    """Return the scores of lines that are not empty, without their ends."""
+    config = runtime.config
+    if config.form != "text":
+        passages = passages_of(items, tokenizer, config)
+        return scores_of(runtime, passages, (scored_text(item, config.form) for item in items))
+    texts = [f"{item}\n" for item in items]
+    passages = passages_of([f"\n{text}" for text in texts], tokenizer, config)
+    return scores_of(runtime, replace(passages, first=passages.begin + 1), texts)
 
 
 def score_stream(
@@ -61,22 +83,45 @@ def score_stream(
 ) -> Iterator[list[Score]]:
     """Yield the scores of each lot's lines, which are read on from one another.
 
-    What was read before a lot is read again with it, as far as it counts.
+    A few lines are read one token after another. Many are cut into passages like a long text.
     """
-    read = np.empty(0, tokenizer.id_dtype)
+    boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
+    read = boundary[:0]  # the last ids
+    state: State | None = runtime.zero_state(1)  # before the last of them; None if not known
     for lines in lots:
         encoded = [tokenizer.encode(line) for line in lines]
-        ids = np.concatenate([read, *encoded])
-        begin, first, stop = (np.array([place]) for place in (0, len(read), len(ids)))
-        nats = nats_of_ids(runtime, Passages(ids, tokenizer.boundary_id, begin, first, stop))
         counts = [len(each) for each in encoded]
-        line = np.repeat(np.arange(len(lines)), counts)
-        sums = np.bincount(line, nats[len(read) :], minlength=len(lines))
+        ids = np.concatenate([read, *encoded])
+        if sum(counts) < 2 * SEGMENT_LENGTH:
+            if state is None:
+                _, state = _read_on(runtime, boundary, read, runtime.zero_state(1))
+            last = read[-1:] if len(read) else boundary
+            nats, state = _read_on(runtime, last, ids[len(read) :], state)
+        else:
+            begin, first, stop = (np.array([place]) for place in (0, len(read), len(ids)))
+            passages = Passages(ids, tokenizer.boundary_id, begin, first, stop)
+            nats, state = nats_of_ids(runtime, passages)[len(read) :], None
+        sums = np.bincount(np.repeat(np.arange(len(lines)), counts), nats, minlength=len(lines))
         yield [
             Score(nats=each, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
             for each, tokens, text in zip(sums.tolist(), counts, lines, strict=True)
         ]
         read = ids[-BURN_IN:]
+
+
+def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nats, State]:
+    """Return −ln p of ids, given the one before them, and the state before the last of them."""
+    nats = np.zeros(len(ids))
+    inputs = np.concatenate([before, ids])[:-1]
+    for place in range(0, len(ids), LONGEST_WINDOW):
+        some = slice(place, place + LONGEST_WINDOW)
+        features = []
+        for each in inputs[some]:
+            last, state = runtime.step(each[None], state)
+            features.append(last)
+        logits = runtime.logits(np.concatenate(features))
+        nats[some] = negative_log_softmax(logits, ids[some])
+    return nats, state
 
 
 def line_scores(
@@ -98,12 +143,6 @@ def line_scores(
         return np.empty(0, np.float32)
     shares = np.linspace(0, 1, min(len(scores), MOST_LINE_SCORES))
     return np.quantile(scores, shares).astype(np.float32)
-
-
-def _item(line: str, config: ModelConfig) -> str:
-    """Return what is scored of a line, with or without its end."""
-    line = line.removesuffix("\n")
-    return f"{line}\n" if config.form == "text" else line.removesuffix("\r")
 
 
 def _lines_of(text: EncodedText, tokenizer: Tokenizer, config: ModelConfig) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Text → sums that add up: how much information a text is under a model."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -111,14 +111,12 @@ def score_text(
     )
 
 
-def score_items(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:
-    """Return the score of each document, line or pair, each read from nothing."""
-    passages = passages_of(items, tokenizer, runtime.config)
+def scores_of(runtime: Network, passages: Passages, texts: Iterable[str]) -> list[Score]:
+    """Return the score of each passage, given the texts that are scored in them."""
     nats, tokens = score_passages(runtime, passages), passages.stop - passages.first
-    scored = (scored_text(item, runtime.config.form) for item in items)
     return [
         Score(nats=each, tokens=number, characters=len(text), bytes=len(utf8(text)))
-        for each, number, text in zip(nats.tolist(), tokens.tolist(), scored, strict=True)
+        for each, number, text in zip(nats.tolist(), tokens.tolist(), texts, strict=True)
     ]
 
 

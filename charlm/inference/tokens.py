@@ -48,6 +48,17 @@ class TokenScores:
     choices: Places
     choice_nats: Floats
 
+    def character_nats(self) -> list[float]:
+        """Return −ln p of each character of the text; 0 where nothing is scored.
+
+        The characters of a token have equal parts.
+        """
+        sizes = self.stop - self.start
+        place = np.repeat(self.start - (sizes.cumsum() - sizes), sizes) + np.arange(sizes.sum())
+        parts = np.repeat(self.nats / np.maximum(sizes, 1), sizes)
+        result: list[float] = np.bincount(place, parts, minlength=len(self.text)).tolist()
+        return result
+
     def by_character(self) -> "TokenScores":
         """Return the same with the bytes that spell one character taken together."""
         goes_on = np.array([isinstance(piece, int) for piece in self.pieces])[self.ids]

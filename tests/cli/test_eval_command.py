@@ -1,7 +1,11 @@
 """`charlm eval` in pipes."""
 
+import bz2
+import gzip
 import json
+import lzma
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -93,16 +97,53 @@ def test_dynamic_figures_stand_beside_the_static_ones(judge, text):
     assert found["dynamic_nats"] == pytest.approx(2 * alone["dynamic_nats"])  # each from the start
 
 
-def test_both_directions_are_not_dynamic(judge, text):
-    result = judge(text, "--dynamic", "--direction", "both")
-
-    assert result.returncode == 2
-    assert result.stderr.decode().startswith("error: --dynamic reads in one direction\n")
-
-
 def test_a_model_from_before_has_no_rates(charlm, text):
     old = Path(__file__).parents[1] / "data" / "ferry-format-1.safetensors"
     result = charlm("eval", text, "-m", old, "--dynamic")
 
     assert result.returncode == 2
     assert result.stderr.decode().startswith("error: this model has no learning rates for dynamic")
+
+
+def test_a_text_that_scores_too_high_fails(judge, text):
+    found = json.loads(judge(text, "--json").stdout)
+    for unit in ("bits_per_character", "perplexity", "nats"):
+        limit = found[unit]
+        above = judge(text, "--score", unit, "--fail-above", limit * 0.99)
+        below = judge(text, "--score", unit, "--fail-above", limit * 1.01)
+
+        assert (above.returncode, below.returncode) == (1, 0)
+        assert f"note: {unit} {limit:.4f} is above " in above.stderr.decode()
+        assert above.stdout == below.stdout == judge(text).stdout
+
+
+def test_compressors_are_asked_for_the_same_text(judge, tmp_path):
+    data = "the cat sat on the mat, café.\n".encode() * 40
+    (tmp_path / "text").write_bytes(data)
+    found = json.loads(judge("text", "--baselines", "--json").stdout)
+
+    for name, compressed in (
+        ("gzip", gzip.compress(data, 9)),
+        ("bzip2", bz2.compress(data, 9)),
+        ("xz", lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)),
+    ):
+        bits = 8 * len(compressed) / len(data.decode())
+        assert found[f"{name}_bits_per_character"] == pytest.approx(bits, abs=0.1), name
+    again = json.loads(judge("text", "--baselines", "--training-text", "text", "--json").stdout)
+    for name in ("gzip", "xz"):  # which find again what stands far before
+        assert (
+            again[f"{name}_after_training_bits_per_character"]
+            < 0.5 * again[f"{name}_bits_per_character"]
+        )
+
+
+def test_a_text_that_was_learnt_from_is_told(judge, verse_path, tmp_path):
+    (tmp_path / "new").write_text("where did the mat go? the log went to the café at home.\n" * 9)
+    part = "".join(verse_path.read_text(encoding="utf-8")[200:900])
+    (tmp_path / "half").write_text(part + "quite another text, of 50 characters and more. " * 15)
+
+    assert judge("new").stderr == b""
+    assert judge(verse_path).stderr.decode().startswith("note: about 100 % of ")
+    share = re.match(r"note: about (\d+) % of half stands in", judge("half").stderr.decode())
+    assert 35 <= int(share[1]) <= 65
+    assert json.loads(judge(verse_path, "--json").stdout)["tokens"] > 0

@@ -1,0 +1,224 @@
+"""Whole texts and their scores: a figure a line, a column a model, or JSON."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from charlm.checkpoint import Checkpoint
+from charlm.cli.baselines import baselines
+from charlm.cli.eval_lines import best_of
+from charlm.cli.output import finite, write, write_json
+from charlm.config import OneWay, ScoreUnit
+from charlm.corpus.reading import Document
+from charlm.errors import ConfigError, CorpusError
+from charlm.inference.bidirectional import PseudoScore
+from charlm.inference.model import Model
+from charlm.inference.scoring import Score
+
+NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
+PAGE_CHOICES = 4  # likeliest tokens that a page tells for each place
+KNOWN_SHARE = 0.1  # of a text, from which on its score is no test
+
+Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What is told or done beside the score.
+
+    Attributes:
+        dynamic: The file of the model that goes on learning from what it has scored, or None.
+        compared: Whether the text is compressed, too.
+        training_documents: After which it is compressed once more, or none.
+        page: Where a page is written that shows what surprises, or None.
+        fail_above: The highest score that is no failure, or None.
+        unit: Of that score.
+        is_json: Whether figures are told as JSON.
+    """
+
+    dynamic: Path | None
+    compared: bool
+    training_documents: Sequence[Document]
+    page: Path | None
+    fail_above: float | None
+    unit: ScoreUnit
+    is_json: bool
+
+
+def show_figures(
+    judges: dict[str, Model],
+    documents: Sequence[Document],
+    extras: Extras,
+    *,
+    direction: OneWay | None,
+) -> None:
+    """Show the scores of all documents together; exit 1 if they are above what they may be."""
+    if extras.page is not None and len(documents) > 1:
+        raise ConfigError(f"a page shows one text; these are {len(documents)}")
+    dynamic_nats_of = None
+    if extras.dynamic is not None:
+        [judge] = judges.values()
+        dynamic_nats_of = _adapted(extras.dynamic, judge, direction)
+    scores = dict.fromkeys(judges, Score())
+    dynamic = Score()
+    for document in documents:
+        text = "".join(document.read_text())
+        for label, judge in judges.items():
+            static = judge.score(text, direction=direction, name=document.name)
+            scores[label] += static
+            _note_what_is_known(judge, text, document.name, label if len(judges) > 1 else "")
+        if dynamic_nats_of is not None:
+            dynamic += replace(static, nats=dynamic_nats_of(text, document.name))
+    if all(score.characters == 0 for score in scores.values()):
+        raise CorpusError(NOTHING_TO_SCORE)
+    if extras.page is not None:
+        [(label, judge)], [score], [document] = judges.items(), scores.values(), documents
+        _write_page(extras.page, label, judge, document, score, direction)
+    figures = {label: _figures(score) for label, score in scores.items()}
+    more: Figures = {}
+    if extras.dynamic is not None:
+        more = {
+            "dynamic_nats": dynamic.nats,
+            "dynamic_nats_per_token": dynamic.nats_per_token,
+            "dynamic_bits_per_character": dynamic.bits_per_character,
+        }
+    if extras.compared:
+        more |= _compressed(documents, extras.training_documents)
+    _write(figures, list(scores.values()), more, is_json=extras.is_json)
+    if extras.fail_above is not None:
+        [score] = scores.values()
+        found: float = getattr(score, extras.unit)
+        if not found <= extras.fail_above:
+            from charlm.display import show_note
+
+            show_note(f"{extras.unit} {found:.4f} is above {extras.fail_above:g}")
+            raise typer.Exit(1)
+
+
+def show_pseudo_figures(judge: Model, documents: Sequence[Document], *, is_json: bool) -> None:
+    """Show the scores of texts whose tokens are predicted from both sides."""
+    score = PseudoScore()
+    for document in documents:
+        score += judge.pseudo_score("".join(document.read_text()))
+    if score.tokens == 0:
+        raise CorpusError(NOTHING_TO_SCORE)
+    figures: Figures = {
+        "pseudo_nats": score.nats,
+        "tokens": score.tokens,
+        "pseudo_nats_per_token": score.nats_per_token,
+        "pseudo_perplexity": finite(score.perplexity),
+    }
+    _write({"": figures}, [], {}, is_json=is_json)
+
+
+def _figures(score: Score) -> Figures:
+    return {
+        "nats": score.nats,
+        "tokens": score.tokens,
+        "characters": score.characters,
+        "bytes": score.bytes,
+        "nats_per_token": score.nats_per_token,
+        "perplexity": finite(score.perplexity),
+        "bits_per_character": score.bits_per_character,
+        "bits_per_byte": score.bits_per_byte,
+    }
+
+
+def _adapted(path: Path, judge: Model, direction: OneWay | None) -> Callable[[str, str], float]:
+    """Return what scores a text with a name by a model that learns from it.
+
+    Raises:
+        ConfigError: If the model cannot be read in that direction, or not learn.
+    """
+    from charlm.training.adaptation import check_dynamic, dynamic_nats
+    from charlm.training.hardware import prepare
+
+    judge.runtime(direction)  # which says if there is none of that direction
+    checkpoint = Checkpoint.load(path)
+    one_way = checkpoint.one_way(direction or checkpoint.config.directions[0])
+    check_dynamic(one_way)
+    prepare(None)  # as for training: denormal numbers cost a hundred times as much
+    return lambda text, name: dynamic_nats(one_way, text, name=name)
+
+
+def _note_what_is_known(judge: Model, text: str, name: str, label: str) -> None:
+    """Say so if a text is no test, because a part of it is what the model was made from."""
+    share = judge.share_known(text)
+    if share < KNOWN_SHARE:
+        return
+    from charlm.display import show_note
+
+    model = f"the model {label}" if label else "the model"
+    show_note(
+        f"about {100 * share:.0f} % of {name} stands in the text that {model} was trained from; "
+        "only the part that was held out then is a test"
+    )
+
+
+def _write_page(
+    path: Path, label: str, judge: Model, document: Document, score: Score, direction: OneWay | None
+) -> None:
+    """Write a page about a document and its score."""
+    from charlm.cli.page import write_page
+
+    tokens = judge.score_tokens(
+        "".join(document.read_text()),
+        choices=PAGE_CHOICES,
+        direction=direction,
+        name=document.name,
+    )
+    facts = {
+        "model": label,
+        "bits per character": f"{score.bits_per_character:.3f}",
+        "characters": f"{score.characters:,}",
+        "perplexity per token": f"{score.perplexity:.4g}",
+    }
+    write_page(path, tokens.by_character(), title=Path(document.name).name, facts=facts)
+
+
+def _compressed(documents: Sequence[Document], training: Sequence[Document]) -> Figures:
+    """Return what compressors make of all documents, in bits per character."""
+    characters = sum(len(chunk) for document in documents for chunk in document.read_text())
+
+    def text_of(documents: Sequence[Document]) -> Iterable[bytes]:
+        return (chunk.encode() for document in documents for chunk in document.read_text())
+
+    sizes = baselines(lambda: text_of(documents), (lambda: text_of(training)) if training else None)
+    return {f"{name}_bits_per_character": 8 * size / characters for name, size in sizes.items()}
+
+
+def _write(
+    figures: dict[str, Figures], scores: Sequence[Score], more: Figures, *, is_json: bool
+) -> None:
+    """Write the figures of each model; of several beneath their labels, and which is the best."""
+    [first, *others] = figures.values()
+    if not others:
+        facts: dict[str, Any] = {**first, **more}
+        if is_json:
+            write_json(facts)
+            return
+        rows = {name: [_shown(value)] for name, value in facts.items()}
+    else:
+        best = list(figures)[best_of(scores)]
+        if is_json:
+            write_json({"models": figures, "best": best, **more})
+            return
+        rows = {"model": list(figures)}
+        rows |= {name: [_shown(each[name]) for each in figures.values()] for name in first}
+        rows |= {name: [_shown(value)] for name, value in more.items()}
+        rows["best"] = [best]
+    widths = [
+        max(len(row[place]) for row in rows.values() if len(row) > place)
+        for place in range(len(figures))
+    ]
+    name_width = max(map(len, rows))
+    for name, row in rows.items():
+        columns = "  ".join(each.ljust(width) for each, width in zip(row, widths, strict=False))
+        write(f"{name:{name_width}}  {columns}".rstrip() + "\n")
+
+
+def _shown(value: float | None) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
