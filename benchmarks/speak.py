@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _whole_processes(path: Path, peers: list[str]) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(ROUNDS):
         for name, command in commands.items():
-            seconds[name].append(_time(lambda command=command: _run(command)))
+            seconds[name].append(timed(lambda command=command: _run(command)))
     first = statistics.median(seconds["charlm, 2,000 characters"])
     print("whole process | seconds | of charlm's\n--- | --- | ---")
     for name, times in seconds.items():
@@ -75,7 +76,7 @@ def _whole_processes(path: Path, peers: list[str]) -> None:
 def _streams(model: Model, checkpoint: Checkpoint) -> None:
     network, vocab_size = model.runtime(), model.tokenizer.vocab_size
     sampling = SamplingConfig()
-    peer = _pytorch(checkpoint)
+    peer = _torch_loop(checkpoint)
     recurrent = np.ascontiguousarray(checkpoint.arrays["recurrent.0.weight_hh"].T)
     hidden = np.ones((1, len(recurrent)), np.float32)
     many_hidden = np.ones((MOST_SIDE_BY_SIDE, len(recurrent)), np.float32)
@@ -117,7 +118,7 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(ROUNDS):
         for name, (run, _) in work.items():
-            seconds[name].append(_time(run))
+            seconds[name].append(timed(run))
     size = checkpoint.config.hidden_size
     print(f"{size} units, {vocab_size} tokens | characters/s | µs a character\n--- | --- | ---")
     for name, (_, characters) in work.items():
@@ -125,8 +126,8 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
         print(f"{name} | {1 / each:,.0f} | {1e6 * each:.1f}")
 
 
-def _pytorch(checkpoint: Checkpoint) -> Callable[[int], None]:
-    """Return a loop over nn.LSTM with the weights of a model of one LSTM, as peers write it."""
+def torch_lstm(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
+    """Return PyTorch's nn.LSTM with the weights of a model of one LSTM, and all its tensors."""
     import torch
 
     config, arrays = checkpoint.config, checkpoint.arrays
@@ -144,6 +145,14 @@ def _pytorch(checkpoint: Checkpoint) -> Callable[[int], None]:
         lstm.weight_hh_l0.copy_(tensors["recurrent.0.weight_hh"])
         lstm.bias_ih_l0.copy_(tensors["recurrent.0.bias"])
         lstm.bias_hh_l0.zero_()
+    return lstm, tensors
+
+
+def _torch_loop(checkpoint: Checkpoint) -> Callable[[int], None]:
+    """Return a loop over nn.LSTM, as peers write it."""
+    import torch
+
+    lstm, tensors = torch_lstm(checkpoint)
 
     @torch.no_grad()
     def loop(length: int) -> None:
@@ -172,7 +181,8 @@ def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _time(work: Callable[[], None]) -> float:
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that some work takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

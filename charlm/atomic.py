@@ -36,14 +36,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be written: {error.strerror or error}",
-            hint="choose another place with --output",
+            hint="choose another place",
         ) from None
 
 
 def check_writable(path: Path) -> None:
     """Raise CheckpointError now if `path` could not be written later."""
     if path.is_dir():
-        raise CheckpointError(f"{path} is a directory", hint=f"name a file: {path / 'model'}")
+        raise CheckpointError(f"{path} is a directory", hint="name a file in it")
     _refuse_devices(path)
     target = path.resolve()
     folder = target.parent
@@ -67,8 +67,7 @@ def _refuse_devices(path: Path) -> None:
     """Raise CheckpointError for what a rename would destroy: a device, a pipe, a socket."""
     if str(path) == "-" or (path.exists() and not path.is_file()):
         raise CheckpointError(
-            f"a model cannot be written to {path}, which is not a regular file",
-            hint="name a file with --output",
+            f"{path} is not a regular file, so nothing is written there", hint="name another file"
         )
 
 

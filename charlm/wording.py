@@ -7,6 +7,8 @@ BARS = "▁▂▃▄▅▆▇█"
 # Control characters but for line ends and tabs, and those that turn the direction of writing.
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def visible(text: str) -> str:
     """Return `text` on one line, with nothing in it that a terminal would obey."""
@@ -20,6 +22,11 @@ def harmless(text: str) -> str:
     Line ends and tabs stay as they are, and there are as many characters as before.
     """
     return _OBEYED.sub(_picture, text)
+
+
+def without_surrogates(text: str) -> str:
+    """Return `text` with U+FFFD for each lone surrogate, which UTF-8 cannot hold."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _picture(match: re.Match[str]) -> str:

@@ -67,7 +67,7 @@ def test_an_unwritable_place_is_found_before_anything_is_done(tmp_path):
         check_writable(tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         check_writable(tmp_path / "nowhere" / "model")
-    with pytest.raises(CheckpointError, match="to -, which is not a regular file"):
+    with pytest.raises(CheckpointError, match="- is not a regular file"):
         check_writable(type(tmp_path)("-"))
     check_writable(tmp_path / "model")
 

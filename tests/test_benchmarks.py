@@ -71,8 +71,39 @@ def test_the_peer_in_pytorch_has_the_same_weights(verse_checkpoint, monkeypatch)
         torch, "softmax", lambda logits, dim: seen.append(logits.clone()) or logits.softmax(dim)
     )
     monkeypatch.setattr(torch, "multinomial", lambda p, _: p.argmax(-1, keepdim=True))
-    speak._pytorch(verse_checkpoint)(30)
+    speak._torch_loop(verse_checkpoint)(30)
     text = Model(verse_checkpoint).generate(length=30, temperature=0)
     pieces = verse_checkpoint.tokenizer.pieces
 
     assert "".join(pieces[int(logits.argmax())] for logits in seen) == text
+
+
+def test_judging_is_measured_beside_pytorch(
+    verse_model_path, verse_path, verse_checkpoint, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(LEARN.parent)
+    judge = importlib.import_module("judge")
+    for name, value in (("ROUNDS", 1), ("LINES", 20), ("TORCH_LENGTH", 300), ("CALL", 90)):
+        monkeypatch.setattr(judge, name, value)
+    monkeypatch.setattr(sys, "argv", ["judge.py", str(verse_path), str(verse_model_path)])
+    judge.main()
+    names = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert {"torch.nn.LSTM, one stream", "the text as a whole", "lines of 40 characters"} <= {
+        *names
+    }
+    text = verse_path.read_text(encoding="utf-8")[:300]
+    peer = judge._torch_stream(verse_checkpoint, text)()
+    assert peer == pytest.approx(Model(verse_checkpoint).score(text).nats, rel=1e-5)
+
+
+def test_many_lines_are_sent_through_the_command(verse_model_path, verse_path, monkeypatch, capfd):
+    monkeypatch.syspath_prepend(LEARN.parent)
+    judge = importlib.import_module("judge")
+    monkeypatch.setattr(judge, "PIPED_LINES", 60)
+    monkeypatch.setattr(judge, "LONG_LINE", 5000)
+    arguments = ["judge.py", str(verse_path), str(verse_model_path), "--pipe"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    judge.main()
+
+    assert "60 lines" in capfd.readouterr().out

@@ -56,8 +56,8 @@ def show_figures(
     direction: OneWay | None,
 ) -> None:
     """Show the scores of all documents together; exit 1 if they are above what they may be."""
-    if extras.page is not None and len(documents) > 1:
-        raise ConfigError(f"a page shows one text; these are {len(documents)}")
+    if extras.page is not None:
+        _check_page(extras.page, documents)
     dynamic_nats_of = None
     if extras.dynamic is not None:
         [judge] = judges.values()
@@ -72,7 +72,7 @@ def show_figures(
             _note_what_is_known(judge, text, document.name, label if len(judges) > 1 else "")
         if dynamic_nats_of is not None:
             dynamic += replace(static, nats=dynamic_nats_of(text, document.name))
-    if all(score.characters == 0 for score in scores.values()):
+    if all(score.tokens == 0 for score in scores.values()):
         raise CorpusError(NOTHING_TO_SCORE)
     if extras.page is not None:
         [(label, judge)], [score], [document] = judges.items(), scores.values(), documents
@@ -156,6 +156,17 @@ def _note_what_is_known(judge: Model, text: str, name: str, label: str) -> None:
         f"about {100 * share:.0f} % of {name} stands in the text that {model} was trained from; "
         "only the part that was held out then is a test"
     )
+
+
+def _check_page(path: Path, documents: Sequence[Document]) -> None:
+    """Find out before the work that a page cannot be written."""
+    from charlm.atomic import check_writable
+
+    if len(documents) > 1:
+        raise ConfigError(f"a page shows one text; these are {len(documents)}")
+    if path.exists() and any(each.path.exists() and path.samefile(each.path) for each in documents):
+        raise ConfigError(f"{path} is the text to score", hint="name another file with --html")
+    check_writable(path)
 
 
 def _write_page(

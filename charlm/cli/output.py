@@ -3,15 +3,13 @@
 import json
 import math
 import os
-import re
 import sys
 from typing import TextIO
 
 import typer
 
 from charlm.errors import CharlmError
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+from charlm.wording import without_surrogates
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -32,7 +30,7 @@ def write(text: str) -> None:
     if sys.stdout is None:
         raise CharlmError("standard output is closed")
     try:
-        sys.stdout.buffer.write(_LONE_SURROGATE.sub("\ufffd", text).encode())
+        sys.stdout.buffer.write(without_surrogates(text).encode())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         point_stdout_at_nothing()

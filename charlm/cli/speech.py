@@ -250,4 +250,3 @@ def _note(text: str) -> None:
     from charlm.display import show_note  # rich, which a plain text does not wait for
 
     show_note(text)
-

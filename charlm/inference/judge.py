@@ -44,7 +44,7 @@ class Judge(Trained):
     ) -> "Iterator[Score]":
         """Return an iterator over the scores of lines, in their order.
 
-        Lines are read ahead, up to 256 at a time, and scored side by side.
+        Lines are read ahead, 1, 2, 4 … 4,096 at a time, and scored side by side.
 
         Args:
             lines: With or without their ends. Each is read for itself, by a model of running

@@ -25,7 +25,7 @@ from charlm.inference.scoring import (
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
 
-MOST_LINES = 256  # of a lot that is made of single lines
+MOST_LINES = 4096  # of a lot that is made of single lines
 # Of the held-out lines; more would not tell a percentile better, and take longer than a second.
 MOST_CHARACTERS = 1 << 16
 

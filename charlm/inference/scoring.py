@@ -155,16 +155,17 @@ def read_passages(
     state = runtime.zero_state(len(batch.begin))
     start = 0
     for window in batch.windows(LONGEST_WINDOW):
-        count = len(window.inputs)
+        count, length = window.inputs.shape
         state = [tuple(vector[:count] for vector in layer) for layer in state]
-        features = []
-        for column in window.inputs.T:
-            last, state = runtime.step(column, state)
-            features.append(last)
-        counted = np.stack(features, axis=1)[window.counts]
+        features = np.empty((count, length, runtime.config.hidden_size), np.float32)
+        for time, column in enumerate(window.inputs.T):
+            features[:, time], state = runtime.step(column, state)
         rows, columns = np.nonzero(window.counts)
+        counted = features.reshape(-1, features.shape[-1])
+        if len(rows) < len(counted):  # else a copy for nothing
+            counted = features[window.counts]
         targets = batch.begin[rows] + start + columns
-        start += window.inputs.shape[1]
+        start += length
         for some in batched_rows(len(counted), batch.boundary_id):
             yield rows[some], counted[some], targets[some]
 

@@ -61,10 +61,11 @@ class TokenScores:
 
     def by_character(self) -> "TokenScores":
         """Return the same with the bytes that spell one character taken together."""
-        goes_on = np.array([isinstance(piece, int) for piece in self.pieces])[self.ids]
-        goes_on[1:] &= self.start[1:] == self.start[:-1]
-        goes_on[:1] = False
-        return self._grouped(np.flatnonzero(~goes_on))
+        is_byte = np.array([isinstance(piece, int) for piece in self.pieces])[self.ids]
+        begins = np.ones(len(self.ids), np.bool_)
+        goes_on = is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1])
+        begins[1:] = ~goes_on
+        return self._grouped(np.flatnonzero(begins))
 
     def by_word(self) -> "TokenScores":
         """Return the same with the tokens of each word, and of the white space before it, together.
@@ -154,7 +155,7 @@ def score_tokens(
         pieces=(*tokenizer.pieces, None),
         ids=ids[order].astype(np.int64),
         start=start[order],
-        stop=stop[order],
+        stop=np.minimum(stop[order], len(text)),  # a last line may have no line end
         nats=nats[order],
         entropy=entropy[order],
         rank=rank[order],

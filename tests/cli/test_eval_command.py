@@ -147,3 +147,34 @@ def test_a_text_that_was_learnt_from_is_told(judge, verse_path, tmp_path):
     share = re.match(r"note: about (\d+) % of half stands in", judge("half").stderr.decode())
     assert 35 <= int(share[1]) <= 65
     assert json.loads(judge(verse_path, "--json").stdout)["tokens"] > 0
+
+
+def test_a_page_is_written_beside_the_figures(judge, text, tmp_path):
+    result = judge(text, "--html", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+
+    assert (result.returncode, result.stdout) == (0, judge(text).stdout)
+    assert "where did the cat go?" in page
+    assert "<title>" in page and "text.txt" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("text.txt", "--html", "text.txt"), "text.txt is the text to score"),
+        (("text.txt", "text.txt", "--html", "page"), "a page shows one text; these are 2"),
+        (("text.txt", "--html", "no/where"), "no does not exist"),
+        (("empty", "--html", "page"), "there is no text to score"),
+    ],
+)
+def test_what_no_page_can_show_is_told_and_nothing_is_written(
+    judge, text, tmp_path, arguments, message
+):
+    (tmp_path / "empty").touch()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = judge(*arguments)
+
+    assert result.returncode in (1, 2)
+    assert message in result.stderr.decode()
+    assert text.read_bytes().startswith(b"where did")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

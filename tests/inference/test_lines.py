@@ -149,11 +149,11 @@ def test_backward_each_line_is_read_from_its_end(random_checkpoint):
 
 def test_lines_are_read_ahead_a_few_at_first():
     asked = []
-    lots = lots_of(asked.append(number) or str(number) for number in range(1000))
+    lots = lots_of(asked.append(number) or str(number) for number in range(20_000))
 
     assert [len(next(lots)), len(asked)] == [1, 1]
     assert [len(next(lots)), len(asked)] == [2, 3]
-    assert max(map(len, lots)) == 256
+    assert max(map(len, lots)) == 4096
 
 
 def test_quantiles_are_the_scores_of_held_out_lines(unigram_model, corpus_of):

@@ -163,3 +163,11 @@ def test_a_long_text_is_cut_and_adds_up(verse_checkpoint, verse_path):
 
     assert len(scores.ids) == whole.tokens > 8192
     assert math.fsum(scores.nats) == pytest.approx(whole.nats, rel=1e-9)
+
+
+def test_a_place_before_an_item_is_no_part_of_its_first_character(random_checkpoint):
+    model = Model(random_checkpoint("ab", direction="backward", form="lines"))
+    scores = model.score_tokens("---\nb\n")
+
+    assert names(scores.by_character()) == names(scores)
+    assert names(scores)[0] == "<end>"

@@ -1,0 +1,148 @@
+"""Measure how fast a model judges, beside PyTorch's LSTM with the same weights, in one run.
+
+    python benchmarks/judge.py book.txt [model.safetensors]
+
+Without a model, one of 512 units with random weights judges: it costs as much. What is short is a
+line: the text is cut into lines of 40 characters, and of 10. Every figure is the median of some
+rounds, in which all take their turn. `--pipe` measures a million lines through the command instead,
+an empty one and one of a megabyte among them: when the first comes out, how long all take, and the
+memory.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from speak import random_model, timed, torch_lstm
+
+import charlm
+from charlm.checkpoint import Checkpoint
+
+ROUNDS = 5
+TORCH_LENGTH = 20_000  # characters of the peer's stream
+CALL = 1000  # tokens that it reads at once
+LINES = 4000
+PIPED_LINES = 1_000_000
+LONG_LINE = 1_000_000  # characters
+
+
+def main() -> None:
+    """Measure and print a table."""
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.model
+        if path is None:
+            path = Path(folder) / "model.safetensors"
+            random_model(path)
+        text = options.text.read_text(encoding="utf-8")
+        if options.pipe:
+            _piped(path, text)
+        else:
+            _in_process(path, text)
+
+
+def _in_process(path: Path, text: str) -> None:
+    model, stream = charlm.load(path), _torch_stream(Checkpoint.load(path), text[:TORCH_LENGTH])
+    flat = text.replace("\n", " ")
+    work: dict[str, tuple[Callable[[], object], int]] = {
+        "torch.nn.LSTM, one stream": (stream, TORCH_LENGTH),
+        "the text as a whole": (lambda: model.score(text), len(text)),
+        "its tokens": (lambda: model.score_tokens(text), len(text)),
+    }
+    for size in (40, 10):
+        lines = [flat[place : place + size] for place in range(0, LINES * size, size)]
+        work[f"lines of {size} characters"] = (
+            lambda lines=lines: list(model.score_lines(lines)),
+            sum(map(len, lines)),
+        )
+    lines = text.splitlines(keepends=True)[:LINES]
+    characters = sum(map(len, lines))
+    work["its own lines"] = (lambda: list(model.score_lines(lines)), characters)
+    lots = [lines[place : place + 1000] for place in range(0, len(lines), 1000)]
+    work["the same, carried on"] = (lambda: list(model.score_lots(lots, carry=True)), characters)
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, (run, _) in work.items():
+            seconds[name].append(timed(run))
+    speeds = {name: each / statistics.median(seconds[name]) for name, (_, each) in work.items()}
+    first = next(iter(speeds.values()))
+    print("what is scored | characters/s | of the first\n--- | --- | ---")
+    for name, speed in speeds.items():
+        print(f"{name} | {speed:,.0f} | {speed / first:.2f}")
+
+
+def _torch_stream(checkpoint: Checkpoint, text: str) -> Callable[[], object]:
+    """Return what scores a text as one stream through nn.LSTM, CALL tokens at once."""
+    import torch
+
+    lstm, tensors = torch_lstm(checkpoint)
+    boundary_id = checkpoint.tokenizer.boundary_id
+    ids = torch.from_numpy(checkpoint.tokenizer.encode(text).astype(np.int64))
+    inputs = torch.cat([torch.tensor([boundary_id]), ids[:-1]])
+
+    @torch.no_grad()
+    def score() -> float:
+        state, nats = None, 0.0
+        for place in range(0, len(ids), CALL):
+            some = slice(place, place + CALL)
+            features, state = lstm(tensors["embedding.weight"][inputs[some]][None], state)
+            logits = features[0] @ tensors["output.weight"].T + tensors["output.bias"]
+            nats += float(torch.nn.functional.cross_entropy(logits, ids[some], reduction="sum"))
+        return nats
+
+    return score
+
+
+def _piped(path: Path, text: str) -> None:
+    """Send a million lines through `charlm eval --per-line`, and tell how it went."""
+    lines = [line or "-" for line in text.splitlines()]
+    command = [sys.executable, "-m", "charlm", "eval", "-m", str(path), "--per-line", "-"]
+    started = time.perf_counter()
+    first, characters, count = 0.0, 0, 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        writer = threading.Thread(target=lambda: _write_lines(process.stdin, lines, text))
+        writer.start()
+        for line in process.stdout:
+            first = first or time.perf_counter() - started
+            count += 1
+            characters += len(line.partition(b"\t")[2])
+        writer.join()
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    print(f"{count:,} lines, {characters:,} bytes in {seconds:.0f} s, exit status {status}")
+    print(f"{characters / seconds:,.0f} bytes/s, the first line after {first:.2f} s")
+    print(f"{usage.ru_maxrss / 1000:.0f} MB at most")
+
+
+def _write_lines(pipe: IO[bytes], lines: list[str], text: str) -> None:
+    with pipe:
+        for number in range(PIPED_LINES):
+            line = lines[number % len(lines)]
+            if number == PIPED_LINES // 2:
+                line = (text * (1 + LONG_LINE // len(text))).replace("\n", " ")[:LONG_LINE]
+            elif number == PIPED_LINES // 3:
+                line = ""
+            pipe.write(f"{line}\n".encode())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("text", type=Path)
+    parser.add_argument("model", nargs="?", type=Path)
+    parser.add_argument("--pipe", action="store_true", help="a million lines through the command")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
