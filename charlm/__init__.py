@@ -30,16 +30,18 @@ if TYPE_CHECKING:
     from charlm.inference.model import Model as Model
     from charlm.inference.model import load as load
     from charlm.inference.scoring import Score as Score
+    from charlm.inference.tokens import TokenScores as TokenScores
 
 # Loaded when first asked for, so that `charlm --help` does not wait for NumPy.
 _HOMES = {
     "CharlmError": "charlm.errors",
     "Model": "charlm.inference.model",
     "Score": "charlm.inference.scoring",
+    "TokenScores": "charlm.inference.tokens",
     "load": "charlm.inference.model",
 }
 
-__all__ = ["CharlmError", "Model", "Score", "load"]
+__all__ = ["CharlmError", "Model", "Score", "TokenScores", "load"]
 
 
 def __getattr__(name: str) -> Any:
