@@ -48,11 +48,10 @@ def write_page(path: Path, scores: TokenScores, *, title: str, facts: Mapping[st
         CheckpointError: If the file cannot be written.
     """
     text = _shown(scores.text)
-    stop = np.minimum(scores.stop, len(text))  # the end of the last item may be beyond
-    lengths = stop - scores.start
+    lengths = scores.stop - scores.start
     of_characters = float(np.median(lengths)) <= 1
     steps = CHARACTER_STEPS if of_characters else TOKEN_STEPS
-    chart = _chart(scores, stop, len(text))
+    chart = _chart(scores)
     template = resources.files("charlm.cli").joinpath("page.html").read_text("utf-8")
     parts = {
         "style_hash": _hash_of("style", template),
@@ -67,10 +66,9 @@ def write_page(path: Path, scores: TokenScores, *, title: str, facts: Mapping[st
         ),
         "strong": str(steps[3]),
         "blocks": "".join(
-            f'<div class="block">{escape(block)}</div>'
-            for block in _blocks(text, scores.start, stop)
+            f'<div class="block">{escape(block)}</div>' for block in _blocks(text, scores)
         ),
-        "data": _data(scores, text, stop, steps, chart),
+        "data": _data(scores, text, steps, chart),
         **chart.parts(),
     }
     page = _MARKER.sub(lambda marker: parts[marker[1]], template)
@@ -112,11 +110,11 @@ class _Chart:
         }
 
 
-def _chart(scores: TokenScores, stop: Places, characters: int) -> _Chart:
+def _chart(scores: TokenScores) -> _Chart:
     """Return a chart in which what a token tells is spread evenly over its characters."""
     bits = scores.nats / math.log(2)
-    counted = _counted(scores, stop)
-    places = np.column_stack([scores.start, stop]).ravel()
+    counted, characters = _counted(scores), len(scores.text)
+    places = np.column_stack([scores.start, scores.stop]).ravel()
     edges = np.linspace(0, characters, min(MOST_BINS, characters) + 1).round().astype(np.int64)
 
     def in_bins(amounts: NDArray[Any]) -> Values:
@@ -135,10 +133,10 @@ def _round_up(value: float) -> float:
     return power * next(each for each in (1, 2, 4, 6, 8, 10) if each * power >= value)
 
 
-def _counted(scores: TokenScores, stop: Places) -> Places:
+def _counted(scores: TokenScores) -> Places:
     """Return the characters of each token; the end of an item counts as one, shape (N,)."""
     is_end = np.array([piece is None for piece in scores.pieces])[scores.ids]
-    return np.where(is_end, 1, stop - scores.start)
+    return np.where(is_end, 1, scores.stop - scores.start)
 
 
 def _shown(text: str) -> str:
@@ -164,10 +162,10 @@ def _legend(steps: Sequence[int], *, of_characters: bool, has_gaps: bool) -> str
     return "".join([f"<li>Bits per {unit}:</li>", *items, gap])
 
 
-def _blocks(text: str, start: Places, stop: Places) -> Iterator[str]:
+def _blocks(text: str, scores: TokenScores) -> Iterator[str]:
     """Yield `text` in blocks, cut where a line ends, else at white space, and in no token."""
-    opened = np.bincount(start, minlength=len(text) + 1)
-    closed = np.bincount(stop, minlength=len(text) + 1)
+    opened = np.bincount(scores.start, minlength=len(text) + 1)
+    closed = np.bincount(scores.stop, minlength=len(text) + 1)
     is_between = np.cumsum(opened - closed) - opened == 0
     marks = np.array([1, *(1 + each.isspace() + (each == "\n") for each in text)])
     worth = np.where(is_between, marks, 0)
@@ -182,11 +180,11 @@ def _blocks(text: str, start: Places, stop: Places) -> Iterator[str]:
     yield text[begin:]
 
 
-def _data(scores: TokenScores, text: str, stop: Places, steps: Sequence[int], chart: _Chart) -> str:
+def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -> str:
     """Return as JSON what the page's script reads; places are in the UTF-16 of JavaScript."""
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     place = np.append(0, np.cumsum(1 + (codes > 0xFFFF)))
-    begin, end = place[scores.start], place[stop]
+    begin, end = place[scores.start], place[scores.stop]
     is_used = np.zeros(len(scores.pieces), np.bool_)
     is_used[scores.ids] = is_used[scores.choices] = True
     compact = is_used.cumsum() - 1  # an id among those that are used
@@ -209,7 +207,7 @@ def _data(scores: TokenScores, text: str, stop: Places, steps: Sequence[int], ch
         "lineStarts": place[line_start[lines]],
         "lineUnits": first,
         "lineBits": _thousandths(np.add.reduceat(bits, first)),
-        "lineCharacters": np.add.reduceat(_counted(scores, stop), first),
+        "lineCharacters": np.add.reduceat(_counted(scores), first),
     }
     data = {
         "steps": steps,

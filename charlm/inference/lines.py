@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.checkpoint import MOST_LINE_SCORES
+from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import ModelConfig
 from charlm.corpus.ids import EncodedText
 from charlm.corpus.items import BOUNDARIES, check_pairs, scored_text
 from charlm.corpus.layout import BURN_IN, SEGMENT_LENGTH, Passages
-from charlm.inference.runtime import Network, State
+from charlm.inference.runtime import Network, Runtime, State
 from charlm.inference.scoring import (
     LONGEST_WINDOW,
     Nats,
@@ -122,6 +122,13 @@ def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nat
         logits = runtime.logits(np.concatenate(features))
         nats[some] = negative_log_softmax(logits, ids[some])
     return nats, state
+
+
+def with_line_scores(checkpoint: Checkpoint, held_out: EncodedText) -> Checkpoint:
+    """Return a checkpoint that holds how lines of a held-out text score under it."""
+    one_way = checkpoint.one_way(checkpoint.config.directions[0])
+    network = Runtime(one_way.config, one_way.arrays)
+    return replace(checkpoint, line_scores=line_scores(network, checkpoint.tokenizer, held_out))
 
 
 def line_scores(

@@ -16,7 +16,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import TrainingError
 from charlm.fingerprint import joined
-from charlm.inference.lines import line_scores
+from charlm.inference.lines import with_line_scores
 from charlm.inference.model import Model
 from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
@@ -90,7 +90,7 @@ def train(
         )
         best = replace(best, best=adapted)
     if best.best is not None:
-        best = replace(best, best=_with_line_scores(best.best, corpus))
+        best = replace(best, best=with_line_scores(best.best, corpus.validation))
     norms = np.array(run.gradient_norms)
     yield Finished(
         ending=ending,
@@ -100,13 +100,6 @@ def train(
         median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
         clipped_share=run.clipped_share(norms),
     )
-
-
-def _with_line_scores(checkpoint: Checkpoint, corpus: Corpus) -> Checkpoint:
-    """Return the checkpoint with how held-out lines score under it."""
-    network = Model(checkpoint).runtime()
-    found = line_scores(network, checkpoint.tokenizer, corpus.validation)
-    return replace(checkpoint, line_scores=found)
 
 
 class _Run:

@@ -178,3 +178,12 @@ def test_what_no_page_can_show_is_told_and_nothing_is_written(
     assert message in result.stderr.decode()
     assert text.read_bytes().startswith(b"where did")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_the_score_does_not_depend_on_threads(judge, text):
+    one, two = (
+        json.loads(judge(text, "--json", env={"OPENBLAS_NUM_THREADS": threads}).stdout)
+        for threads in ("1", "2")
+    )
+
+    assert one["nats"] == pytest.approx(two["nats"], abs=1e-4 * one["tokens"])
