@@ -41,6 +41,12 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
+def to_json(value: object) -> str:
+    """Return JSON on one line, with escapes for what a terminal would obey."""
+    told = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", told)
+
+
 def token_name(token: str | int | None) -> str:
     """Return how a token is called: a text as it is, a byte, or the end of an item."""
     if token is None:

@@ -1,11 +1,12 @@
 """Numbers and texts as people read them."""
 
 import ast
+import json
 import re
 
 import pytest
 
-from charlm.wording import count, duration, in_field, quantity, sparkline, visible
+from charlm.wording import count, duration, in_field, quantity, sparkline, to_json, visible
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,10 @@ def test_a_field_holds_no_white_space_and_comes_back(text, field):
     assert in_field(text) == field
     escapes = r"\\\\|\\[tnr]|\\x..|\\u...."
     assert re.sub(escapes, lambda found: ast.literal_eval(f"'{found[0]}'"), field) == text
+
+
+def test_json_holds_nothing_that_a_terminal_obeys():
+    value = {"text": "a\x1b[2J\x9b2J\x7f\u202eb\n\t客"}
+
+    assert to_json(value) == r'{"text": "a\u001b[2J\u009b2J\u007f\u202eb\n\t客"}'
+    assert json.loads(to_json(value)) == value

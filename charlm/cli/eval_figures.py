@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from charlm.errors import ConfigError, CorpusError
 from charlm.inference.bidirectional import PseudoScore
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score
+from charlm.wording import visible
 
 NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
 PAGE_CHOICES = 4  # likeliest tokens that a page tells for each place
@@ -217,14 +219,11 @@ def _write(
         if is_json:
             write_json({"models": figures, "best": best, **more})
             return
-        rows = {"model": list(figures)}
+        rows = {"model": list(map(visible, figures))}
         rows |= {name: [_shown(each[name]) for each in figures.values()] for name in first}
         rows |= {name: [_shown(value)] for name, value in more.items()}
-        rows["best"] = [best]
-    widths = [
-        max(len(row[place]) for row in rows.values() if len(row) > place)
-        for place in range(len(figures))
-    ]
+        rows["best"] = [visible(best)]
+    widths = [max(map(len, column)) for column in zip_longest(*rows.values(), fillvalue="")]
     name_width = max(map(len, rows))
     for name, row in rows.items():
         columns = "  ".join(each.ljust(width) for each, width in zip(row, widths, strict=False))

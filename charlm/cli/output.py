@@ -1,6 +1,5 @@
 """Data on stdout: UTF-8 bytes, at once, and quiet when nobody listens any more."""
 
-import json
 import math
 import os
 import sys
@@ -9,7 +8,7 @@ from typing import TextIO
 import typer
 
 from charlm.errors import CharlmError
-from charlm.wording import without_surrogates
+from charlm.wording import to_json, without_surrogates
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -47,7 +46,7 @@ def finite(value: float) -> float | None:
 
 def write_json(value: object) -> None:
     """Write one JSON object on a line of its own."""
-    write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    write(to_json(value) + "\n")
 
 
 def point_stdout_at_nothing() -> None:
