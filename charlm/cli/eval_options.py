@@ -16,7 +16,7 @@ SEEING = "Seeing where it surprises"
 TextArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE...]",
+        metavar="FILE",
         help="Texts to score, UTF-8; - or nothing is stdin. Each is read from nothing, and "
         "their scores are added.",
         show_default=False,

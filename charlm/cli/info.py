@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         help="The model.",
         show_default="$CHARLM_MODEL, else model.safetensors",
     ),

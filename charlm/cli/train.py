@@ -45,7 +45,7 @@ def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
 CorpusArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="CORPUS...",
+        metavar="CORPUS",
         help="Texts to learn from, UTF-8: files, directories of .txt files, or - for stdin. "
         "Each is a document of its own.",
         show_default=False,
