@@ -6,6 +6,7 @@
 The rooms, from the floor up; each imports only from those above it in this list:
 
 errors        what can go wrong in a way that a user can mend
+baselines     what compressors make of a text
 config        every setting and its default
 atomic        files that are replaced whole
 fingerprint   what a training text says, so small that a model can hold it

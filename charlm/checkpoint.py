@@ -17,7 +17,7 @@ A checkpoint is a plain safetensors file, so every tool that knows the format op
 * `fingerprint.{n}`, uint8, n = 0, 1, …, are Bloom filters of the training texts (`fingerprint.py`
   says how they are made), which `fingerprints` in the metadata describes.
 * `line_scores`, shape (quantiles,), float32, ascending: how lines of held-out text score under the
-  model, in bits per character, each read from nothing; or it is not there.
+  model, in bits per character, each read for itself; or it is not there.
 * The metadata has one entry, `charlm`, a JSON object: `format` (1), `version` (that wrote it),
   `config`, `tokenizer`, `provenance`, `fingerprints`, and `sha256`, a hash of all of these and
   of every tensor's name, shape and bytes. (One entry, because safetensors writes several in any

@@ -118,15 +118,20 @@ def surprisal_bars(line: str, nats: Sequence[float]) -> Iterator[str]:
     """
     out = Console()
     widest = out.width if out.is_terminal else sys.maxsize
-    text = bars = ""
+    text: list[str] = []
+    bars: list[str] = []
     used = 0
     for character, each in zip(line.expandtabs(1), nats, strict=True):
         width = cell_len(character)
         if used + width > widest:
-            yield from (text, bars.rstrip())
-            text, bars, used = "", "", 0
-        text, bars, used = text + character, bars + HEAT_BARS[_level(each)] * width, used + width
-    yield from (text, bars.rstrip()) if text else (text,)
+            yield from ("".join(text), "".join(bars).rstrip())
+            text, bars, used = [], [], 0
+        text.append(character)
+        bars.append(HEAT_BARS[_level(each)] * width)
+        used += width
+    yield "".join(text)
+    if text:
+        yield "".join(bars).rstrip()
 
 
 def _level(nats: float) -> int:

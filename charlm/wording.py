@@ -57,9 +57,11 @@ def token_name(token: str | int | None) -> str:
 def in_field(text: str) -> str:
     """Return `text` for a field of a table: with Python's escapes for what it would not show.
 
-    That is white space, control characters and the backslash.
+    That is white space, control characters and the backslash; and a quotation mark at the
+    beginning, which would quote the field to many a reader.
     """
-    return "".join(map(_escape, text))
+    quote = r"\x22" if text.startswith('"') else ""
+    return quote + "".join(map(_escape, text[bool(quote) :]))
 
 
 def _escape(character: str) -> str:

@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.config import BREAKS, CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.layout import Passages, segments
 from charlm.corpus.reading import Document
@@ -82,6 +83,31 @@ def unigram_model(unigram_checkpoint):
         from charlm.inference.model import Model
 
         return Model(unigram_checkpoint(probabilities, **more))
+
+    return build
+
+
+@pytest.fixture
+def random_model(random_checkpoint):
+    """Build a model with random weights and a tokenizer that has learnt from a text."""
+
+    def build(kind, text, **config):
+        from charlm import tokenizers
+        from charlm.inference.model import Model
+
+        checkpoint = random_checkpoint(**config)
+        tokenizer = tokenizers.learn(
+            kind,
+            [text],
+            vocab_size=None if kind in ("char", "byte") else 60,
+            reserved=BREAKS[checkpoint.config.form],
+        )
+        generator = np.random.default_rng(0)
+        arrays = {
+            each.name: generator.standard_normal(each.shape, dtype=np.float32)
+            for each in parameters(checkpoint.config, tokenizer.vocab_size)
+        }
+        return Model(replace(checkpoint, tokenizer=tokenizer, arrays=arrays))
 
     return build
 

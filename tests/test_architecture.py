@@ -13,7 +13,7 @@ PACKAGE = Path(charlm.__file__).parent
 
 # From the floor up; a room imports only from those below it. `training` may use `inference`.
 LAYERS = [
-    ["errors", "wording", "filetypes"],
+    ["errors", "wording", "filetypes", "baselines"],
     ["config", "atomic", "fingerprint"],
     ["tokenizers", "parameters"],
     ["corpus", "checkpoint"],

@@ -67,6 +67,7 @@ def test_nothing_that_a_terminal_obeys_stays():
         ("\\n", r"\\n"),
         ("\x00\x1b\u2028\xa0\ud800", r"\x00\x1b\u2028\xa0\ud800"),
         ("é客😀", "é客😀"),
+        ('"a"', r'\x22a"'),
     ],
 )
 def test_a_field_holds_no_white_space_and_comes_back(text, field):

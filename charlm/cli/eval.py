@@ -25,7 +25,7 @@ from charlm.cli.eval_options import (
     TrainingTextOption,
 )
 from charlm.cli.options import model_path, refuse
-from charlm.config import DEFAULT_SCORE_UNIT
+from charlm.config import DEFAULT_SCORE_UNIT, OneWay
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def eval_command(
     texts: TextArgument = None,
     model: JudgesOption = None,
-    score: ScoreOption = DEFAULT_SCORE_UNIT,
+    score: ScoreOption = None,
     direction: DirectionOption = None,
     json: JsonOption = False,
     per_line: PerLineOption = False,
@@ -62,12 +62,6 @@ def eval_command(
         "--max-score": max_score is not None,
         "--top": top is not None,
     }
-    require("min-score", min_score, at_least=0)
-    require("max-score", max_score, at_least=0)
-    require("fail-above", fail_above, at_least=0)
-    if top is not None:
-        require_whole("top", top, 1)
-    is_of_lines = per_line or any(filters.values())
     modes = {
         "--per-line": per_line,
         **filters,
@@ -82,38 +76,51 @@ def eval_command(
         "--dynamic": dynamic,
         "--direction both": direction == "both",
     }
-    for option in ("--per-token", "--per-word", "--heatmap"):
-        if modes[option]:
-            refuse(option, {other: given for other, given in modes.items() if other != option})
-    for option, is_given in modes.items():
-        if is_given:
-            refuse(option, whole)
-    if direction == "both":
-        refuse("--direction both", {**whole, "--direction both": False})
+    require("min-score", min_score, at_least=0)
+    require("max-score", max_score, at_least=0)
+    require("fail-above", fail_above, at_least=0)
+    if min_score is not None and max_score is not None and min_score > max_score:
+        raise ConfigError(f"no line scores at least {min_score:g} and at most {max_score:g}")
+    if top is not None:
+        require_whole("top", top, 1)
+    _refuse_conflicts(modes, whole)
+    is_of_lines = per_line or any(filters.values())
     if training_text and not baselines:
         raise ConfigError("--training-text is for --baselines")
     if carry and not is_of_lines:
         raise ConfigError("--carry is for --per-line and the options that choose lines")
+    if score is not None and not is_of_lines and fail_above is None:
+        raise ConfigError("--score is for lines and for --fail-above; see --per-line")
     if score == "percentile" and (carry or not is_of_lines):
         raise ConfigError(
-            "a percentile is that of a line that is read from nothing",
+            "a percentile is that of a line that is read for itself",
             hint="leave out --carry" if carry else "use it with --per-line",
         )
+    if heatmap and json:
+        raise ConfigError("--heatmap and --json exclude one another")
     if model is not None and len(model) > 1:
-        one = {**filters, **modes, "--per-line": False, **whole, "--baselines": False}
-        refuse("several models", one)
-    judges = _judges(model or [])
-    names = texts or ["-"]
+        refuse("several models", {**filters, **modes, **whole, "--per-line": False})
+
+    from charlm.corpus.reading import STDIN, named_files, open_documents, standard_input
+
+    names = texts or [STDIN]
+    if STDIN in names:
+        standard_input()  # which says so if nobody could know that text is awaited
+    paths = list(model or [model_path(None)])
+    judges = _judges(paths)
+    if baselines and any(judge.config.form == "pairs" for judge in judges.values()):
+        raise ConfigError("--baselines take all of a text; a model of pairs scores targets alone")
     one_way = None if direction == "both" else direction
+    if score == "percentile":
+        _require_own_direction(judges, one_way)
     if is_of_lines:
         from charlm.cli.eval_lines import LineChoice, show_lines
-        from charlm.corpus.reading import STDIN, named_files
 
         files = [
             str(file) for name in names for file in ([name] if name == STDIN else named_files(name))
         ]
         choice = LineChoice(
-            unit=score,
+            unit=score or DEFAULT_SCORE_UNIT,
             least=min_score,
             most=max_score,
             top=top,
@@ -122,7 +129,6 @@ def eval_command(
         )
         show_lines(judges, files, choice, carry=carry, direction=one_way)
         return
-    from charlm.corpus.reading import open_documents
 
     with open_documents(names) as documents, open_documents(training_text or []) as training:
         judge = next(iter(judges.values()))
@@ -144,31 +150,67 @@ def eval_command(
 
             show_heatmap(judge, read, direction=one_way)
             return
-        from charlm.cli.eval_figures import Extras, show_figures, show_pseudo_figures
+        from charlm.cli.eval_figures import FigureOptions, show_figures, show_pseudo_figures
 
         if direction == "both":
             show_pseudo_figures(judge, documents, is_json=json)
             return
-        extras = Extras(
-            dynamic=model_path(model[0] if model else None) if dynamic else None,
+        options = FigureOptions(
+            dynamic=paths[0] if dynamic else None,
             compared=baselines,
             training_documents=training,
             page=html,
+            inputs=[*paths, *(each.path for each in [*documents, *training])],
             fail_above=fail_above,
-            unit=score,
+            unit=score or DEFAULT_SCORE_UNIT,
             is_json=json,
         )
-        show_figures(judges, documents, extras, direction=one_way)
+        show_figures(judges, documents, options, direction=one_way)
+
+
+def _refuse_conflicts(modes: dict[str, bool], whole: dict[str, bool]) -> None:
+    """Raise ConfigError if two options show different things.
+
+    Args:
+        modes: Whether each option was given that shows lines, tokens or the text itself.
+        whole: Whether each was that belongs to the figures of the whole text.
+    """
+    for option in ("--per-token", "--per-word", "--heatmap"):
+        if modes[option]:
+            refuse(option, {other: given for other, given in modes.items() if other != option})
+    for option, is_given in modes.items():
+        if is_given:
+            refuse(option, whole)
+    if whole["--direction both"]:
+        refuse("--direction both", {**whole, "--direction both": False})
+
+
+def _require_own_direction(judges: "dict[str, Model]", direction: OneWay | None) -> None:
+    """Raise ConfigError if lines are read in another direction than those that were held out."""
+    for judge in judges.values():
+        if direction not in (None, judge.config.directions[0]):
+            raise ConfigError(
+                f"the percentiles of this model are for lines read {judge.config.directions[0]}",
+                hint="leave out --direction",
+            )
 
 
 def _judges(paths: Sequence[Path]) -> "dict[str, Model]":
-    """Return the models by their labels: the names of their files, or all of their paths."""
+    """Return the models by their labels: the names of their files, or all of their paths.
+
+    Raises:
+        ConfigError: If one is there twice, or they score different parts of a text.
+    """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
-    found = list(paths) or [model_path(None)]
-    labels = [path.stem for path in found]
+    labels = [path.stem for path in paths]
     if len(set(labels)) < len(labels):
-        labels = list(map(str, found))
+        labels = list(map(str, paths))
     if len(set(labels)) < len(labels):
         raise ConfigError("a model is there twice")
-    return {label: load(path) for label, path in zip(labels, found, strict=True)}
+    judges = {label: load(path) for label, path in zip(labels, paths, strict=True)}
+    if len({judge.config.form == "pairs" for judge in judges.values()}) > 1:
+        raise ConfigError(
+            "models of pairs score the targets alone, so they compare with their like only"
+        )
+    return judges

@@ -8,16 +8,15 @@ from typing import Any
 
 import typer
 
+from charlm.baselines import baselines
 from charlm.checkpoint import Checkpoint
-from charlm.cli.baselines import baselines
-from charlm.cli.eval_lines import best_of
 from charlm.cli.output import finite, write, write_json
 from charlm.config import OneWay, ScoreUnit
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.bidirectional import PseudoScore
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score
+from charlm.inference.scoring import Score, best_of
 from charlm.wording import visible
 
 NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
@@ -28,7 +27,7 @@ Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extras:
+class FigureOptions:
     """What is told or done beside the score.
 
     Attributes:
@@ -36,6 +35,7 @@ class Extras:
         compared: Whether the text is compressed, too.
         training_documents: After which it is compressed once more, or none.
         page: Where a page is written that shows what surprises, or None.
+        inputs: The files that are read, which no page replaces.
         fail_above: The highest score that is no failure, or None.
         unit: Of that score.
         is_json: Whether figures are told as JSON.
@@ -45,6 +45,7 @@ class Extras:
     compared: bool
     training_documents: Sequence[Document]
     page: Path | None
+    inputs: Sequence[Path]
     fail_above: float | None
     unit: ScoreUnit
     is_json: bool
@@ -53,17 +54,17 @@ class Extras:
 def show_figures(
     judges: dict[str, Model],
     documents: Sequence[Document],
-    extras: Extras,
+    options: FigureOptions,
     *,
     direction: OneWay | None,
 ) -> None:
     """Show the scores of all documents together; exit 1 if they are above what they may be."""
-    if extras.page is not None:
-        _check_page(extras.page, documents)
+    if options.page is not None:
+        _check_page(options.page, documents, options.inputs)
     dynamic_nats_of = None
-    if extras.dynamic is not None:
+    if options.dynamic is not None:
         [judge] = judges.values()
-        dynamic_nats_of = _adapted(extras.dynamic, judge, direction)
+        dynamic_nats_of = _adapted(options.dynamic, judge, direction)
     scores = dict.fromkeys(judges, Score())
     dynamic = Score()
     for document in documents:
@@ -76,27 +77,27 @@ def show_figures(
             dynamic += replace(static, nats=dynamic_nats_of(text, document.name))
     if all(score.tokens == 0 for score in scores.values()):
         raise CorpusError(NOTHING_TO_SCORE)
-    if extras.page is not None:
+    if options.page is not None:
         [(label, judge)], [score], [document] = judges.items(), scores.values(), documents
-        _write_page(extras.page, label, judge, document, score, direction)
+        _write_page(options.page, label, judge, document, score, direction)
     figures = {label: _figures(score) for label, score in scores.items()}
     more: Figures = {}
-    if extras.dynamic is not None:
+    if options.dynamic is not None:
+        if dynamic.nats > sum(score.nats for score in scores.values()):
+            _note("the model gets worse by learning from this text: dynamic_nats is above nats")
         more = {
             "dynamic_nats": dynamic.nats,
             "dynamic_nats_per_token": dynamic.nats_per_token,
             "dynamic_bits_per_character": dynamic.bits_per_character,
         }
-    if extras.compared:
-        more |= _compressed(documents, extras.training_documents)
-    _write(figures, list(scores.values()), more, is_json=extras.is_json)
-    if extras.fail_above is not None:
-        [score] = scores.values()
-        found: float = getattr(score, extras.unit)
-        if not found <= extras.fail_above:
-            from charlm.display import show_note
-
-            show_note(f"{extras.unit} {found:.4f} is above {extras.fail_above:g}")
+    if options.compared:
+        more |= _compressed(documents, options.training_documents)
+    _write(figures, list(scores.values()), more, is_json=options.is_json)
+    if options.fail_above is not None:
+        [(judge, score)] = zip(judges.values(), scores.values(), strict=True)
+        found = judge.in_unit(score, options.unit)
+        if not found <= options.fail_above:
+            _note(f"{options.unit} {found:.4f} is above {options.fail_above:g}")
             raise typer.Exit(1)
 
 
@@ -104,7 +105,9 @@ def show_pseudo_figures(judge: Model, documents: Sequence[Document], *, is_json:
     """Show the scores of texts whose tokens are predicted from both sides."""
     score = PseudoScore()
     for document in documents:
-        score += judge.pseudo_score("".join(document.read_text()))
+        text = "".join(document.read_text())
+        score += judge.pseudo_score(text)
+        _note_what_is_known(judge, text, document.name, "")
     if score.tokens == 0:
         raise CorpusError(NOTHING_TO_SCORE)
     figures: Figures = {
@@ -151,23 +154,27 @@ def _note_what_is_known(judge: Model, text: str, name: str, label: str) -> None:
     share = judge.share_known(text)
     if share < KNOWN_SHARE:
         return
-    from charlm.display import show_note
-
     model = f"the model {label}" if label else "the model"
-    show_note(
+    _note(
         f"about {100 * share:.0f} % of {name} stands in the text that {model} was trained from; "
         "only the part that was held out then is a test"
     )
 
 
-def _check_page(path: Path, documents: Sequence[Document]) -> None:
+def _note(text: str) -> None:
+    from charlm.display import show_note  # rich, which a good run does not need
+
+    show_note(text)
+
+
+def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:
     """Find out before the work that a page cannot be written."""
     from charlm.atomic import check_writable
 
     if len(documents) > 1:
         raise ConfigError(f"a page shows one text; these are {len(documents)}")
-    if path.exists() and any(each.path.exists() and path.samefile(each.path) for each in documents):
-        raise ConfigError(f"{path} is the text to score", hint="name another file with --html")
+    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
+        raise ConfigError(f"{path} is read, too", hint="name another file with --html")
     check_writable(path)
 
 

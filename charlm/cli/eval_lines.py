@@ -13,7 +13,7 @@ from charlm.cli.output import finite, is_terminal, write, write_json
 from charlm.config import OneWay, ScoreUnit
 from charlm.corpus.lots import Lot, line_lots
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score
+from charlm.inference.scoring import Score, best_of
 from charlm.wording import harmless
 
 
@@ -77,7 +77,8 @@ def show_lines(
 ) -> None:
     """Show the lines of files, each lot as soon as it is scored; exit 1 if a filter passes none."""
     has_passed = False
-    strangest: list[tuple[float, int, JudgedLine]] = []  # a heap
+    # A heap. Percentiles may be equal where bits are not.
+    strangest: list[tuple[float, float, int, JudgedLine]] = []
     order = itertools.count(0, -1)  # of two that are as strange, the first stays
     for lot in _judged(judges, names, choice.unit, carry=carry, direction=direction):
         passed = [line for line in lot if choice.passes(line.values[0])]
@@ -86,7 +87,7 @@ def show_lines(
             _show(passed, list(judges), choice)
             continue
         for line in passed:
-            entry = (line.values[0], next(order), line)
+            entry = (line.values[0], line.scores[0].bits_per_character, next(order), line)
             if len(strangest) < choice.top:
                 heapq.heappush(strangest, entry)
             else:
@@ -107,41 +108,46 @@ def _judged(
 ) -> Iterator[list[JudgedLine]]:
     """Yield the lines of files with their scores, as many at a time as were there."""
     for name in names:
-        lots, *for_each = itertools.tee(line_lots(name), 1 + len(judges))
+        read = _noting_wrong_bytes(line_lots(name, is_strict=False))
+        lots, *for_each = itertools.tee(read, 1 + len(judges))
         scored = [
-            model.score_lots((lot.lines for lot in own), carry=carry, direction=direction)
+            model.score_lots(
+                (lot.lines for lot in own), carry=carry, direction=direction, name=name
+            )
             for model, own in zip(judges.values(), for_each, strict=True)
         ]
         for lot, *found in zip(lots, *scored, strict=True):
             values = [
-                [value(model, score, unit) for score in scores]
+                [model.in_unit(score, unit) for score in scores]
                 for model, scores in zip(judges.values(), found, strict=True)
             ]
             yield _lines(lot, found, values)
 
 
+def _noting_wrong_bytes(lots: Iterator[Lot]) -> Iterator[Lot]:
+    """Yield the lots of a file, and say once if a line is not UTF-8."""
+    is_said = False
+    for lot in lots:
+        if lot.wrong is not None and not is_said:
+            from charlm.display import show_note
+
+            is_said = True
+            show_note(
+                f"{lot.name}, line {lot.wrong:,}, is not UTF-8; "
+                "its wrong bytes, and those of later lines, are read as U+FFFD"
+            )
+        yield lot
+
+
 def _lines(
     lot: Lot, scores: Sequence[Sequence[Score]], values: Sequence[Sequence[float]]
 ) -> list[JudgedLine]:
-    """Return the lines of a lot, given what each model says of all of them."""
-    rows = zip(lot.lines, zip(*scores, strict=True), zip(*values, strict=True), strict=True)
+    """Return the lines of a lot that were scored, given what each model says of them."""
+    rows = zip(lot.lines, zip(*scores, strict=True), zip(*values, strict=True), strict=False)
     return [
         JudgedLine(lot.name, number, line.removesuffix("\n"), of_line, in_unit)
         for number, (line, of_line, in_unit) in enumerate(rows, start=lot.number)
     ]
-
-
-def value(model: Model, score: Score, unit: ScoreUnit) -> float:
-    """Return a score in a unit."""
-    if unit == "percentile":
-        return model.percentile(score.bits_per_character)
-    found: float = getattr(score, unit)
-    return found
-
-
-def best_of(scores: Sequence[Score]) -> int:
-    """Return which of several models' scores of a text is the best, the first if several are."""
-    return min(range(len(scores)), key=lambda place: scores[place].bits_per_character)
 
 
 def _show(lines: Sequence[JudgedLine], labels: Sequence[str], choice: LineChoice) -> None:

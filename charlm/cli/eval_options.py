@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charlm.cli.options import MODEL_VARIABLE
-from charlm.config import DEFAULT_MODEL_PATH, Direction, ScoreUnit
+from charlm.config import DEFAULT_MODEL_PATH, DEFAULT_SCORE_UNIT, Direction, ScoreUnit
 
 LINES = "Line by line"
 TOKENS = "Token by token"
@@ -44,12 +44,13 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Write JSON: one object, or one for each line or token.")
 ]
 ScoreOption = Annotated[
-    ScoreUnit,
+    ScoreUnit | None,
     typer.Option(
         "--score",
-        help="What a score is: information per character, of a whole line in bits or nats, "
-        "perplexity per token, or the percentage of the lines held out from training that score "
-        "at most as high.",
+        help="What the score of a line, or for --fail-above of the text, is: information per "
+        "character, in all in bits or nats, perplexity per token, or the percentage of the lines "
+        "held out from training that score lower.",
+        show_default=DEFAULT_SCORE_UNIT,
     ),
 ]
 
@@ -65,7 +66,7 @@ CarryOption = Annotated[
     bool,
     typer.Option(
         "--carry",
-        help="Read each line on from the one before, not from nothing.",
+        help="Read each line on from the one before, not for itself.",
         rich_help_panel=LINES,
     ),
 ]

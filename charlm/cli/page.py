@@ -206,7 +206,6 @@ def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -
         "lineNumbers": lines + 1,
         "lineStarts": place[line_start[lines]],
         "lineUnits": first,
-        "lineBits": _thousandths(np.add.reduceat(bits, first)),
         "lineCharacters": np.add.reduceat(_counted(scores), first),
     }
     data = {

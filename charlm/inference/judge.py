@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlm.config import OneWay
+from charlm.config import OneWay, ScoreUnit
+from charlm.config.checks import require_whole
 from charlm.errors import ConfigError
 from charlm.inference.trained import Trained
 
@@ -56,10 +57,14 @@ class Judge(Trained):
         Raises:
             ConfigError: If the model lacks the direction, or is to carry and cannot.
             CorpusError: If the model is one of pairs and a line is none.
+            ValueError: If a line holds a line end before its own.
+            TypeError: If it is one text that is given.
         """
         from charlm.inference.lines import lots_of
 
-        lots = self.score_lots(lots_of(lines), carry=carry, direction=direction)
+        if isinstance(lines, str):
+            raise TypeError("lines are several texts, not one")
+        lots = self.score_lots(lots_of(lines, carry=carry), carry=carry, direction=direction)
         return (score for lot in lots for score in lot)
 
     def score_lots(
@@ -68,6 +73,7 @@ class Judge(Trained):
         *,
         carry: bool = False,
         direction: OneWay | None = None,
+        name: str = "the text",
     ) -> "Iterator[list[Score]]":
         """Return what `score_lines` does, of lines that come in lots, a list a lot.
 
@@ -77,7 +83,7 @@ class Judge(Trained):
 
         network = self.runtime(direction)
         if not carry:
-            return score_lots(network, self.tokenizer, lots)
+            return score_lots(network, self.tokenizer, lots, name=name)
         config = network.config
         if config.form != "text" or config.document_separator is not None:
             what = "documents" if config.form == "text" else config.form
@@ -111,13 +117,15 @@ class Judge(Trained):
         """
         from charlm.inference.tokens import score_tokens
 
+        require_whole("choices", choices, 1)
         network = self.runtime(direction)
         return score_tokens(network, self.tokenizer, text, choices=choices, name=name)
 
     def percentile(self, bits_per_character: float) -> float:
-        """Return how many percent of the held-out lines score at most so high, in [0, 100].
+        """Return how many percent of the held-out lines score lower, in [0, 100].
 
-        That is what a line's score means, read for itself in the model's own direction.
+        It is interpolated between quantiles: 0 at the lowest score and 100 at the highest. That is
+        what a line's score means, read for itself in the model's own direction.
 
         Raises:
             ConfigError: If the model does not know how held-out lines score.
@@ -125,10 +133,17 @@ class Judge(Trained):
         if not len(self.line_scores):
             raise ConfigError(
                 "the model does not hold the scores of held-out lines, so it tells no percentiles",
-                hint="a training that ends by itself stores them: train again, or on with --from",
+                hint="a training stores them if two lines or more are held out: train again",
             )
         shares = np.linspace(0, 100, len(self.line_scores))
         return float(np.interp(bits_per_character, self.line_scores, shares))
+
+    def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
+        """Return a score of a line or text in a unit; see `percentile` for that one."""
+        if unit == "percentile":
+            return self.percentile(score.bits_per_character)
+        found: float = getattr(score, unit)
+        return found
 
     def share_known(self, text: str) -> float:
         """Return which share of `text` stands in what the model was trained from, in [0, 1].

@@ -1,8 +1,8 @@
 """Lines, scored as they come."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +23,28 @@ from charlm.inference.scoring import (
     scores_of,
 )
 from charlm.tokenizers import Ids, Tokenizer
-from charlm.tokenizers.base import utf8
+from charlm.tokenizers.base import lengths, utf8
 
 MOST_LINES = 4096  # of a lot that is made of single lines
 # Of the held-out lines; more would not tell a percentile better, and take longer than a second.
 MOST_CHARACTERS = 1 << 16
+MOST_DECODED = 1 << 20  # ids; of a longer running text, parts of so many are taken
+PART = 1 << 14
 
 
-def lots_of(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield lines in lots of 1, 2, 4 … MOST_LINES: the first soon, all of them fast."""
+def lots_of(lines: Iterable[str], *, carry: bool = False) -> Iterator[list[str]]:
+    """Yield lines in lots of 1, 2, 4 … MOST_LINES: the first soon, all of them fast.
+
+    Those that carry on are not parted before an empty line, for line ends may be one token.
+    """
     lot: list[str] = []
     size = 1
     for line in lines:
+        if len(lot) >= size and not (carry and line.startswith("\n")):
+            yield lot
+            lot, size = [], min(2 * size, MOST_LINES)
         lot.append(line)
-        if len(lot) == size:
+        if len(lot) == size and not carry:
             yield lot
             lot, size = [], min(2 * size, MOST_LINES)
     if lot:
@@ -44,27 +52,36 @@ def lots_of(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def score_lots(
-    runtime: Network, tokenizer: Tokenizer, lots: Iterable[Sequence[str]]
+    runtime: Network, tokenizer: Tokenizer, lots: Iterable[Sequence[str]], *, name: str
 ) -> Iterator[list[Score]]:
     """Yield the scores of each lot's lines, each for itself, and its end predicted.
 
     A line of a running text is read after a line end, as lines are. An empty line has score 0.
 
     Raises:
-        CorpusError: If pairs are wanted and a line is none.
+        CorpusError: If pairs are wanted and a line of `name` is none; the scores of the lines
+            before it are yielded first.
+        ValueError: If a line holds a line end before its own.
     """
     form = runtime.config.form
     number = 1
     for lines in lots:
         items = [line.removesuffix("\n") for line in lines]
-        if form != "text":
-            items = [item.removesuffix("\r") for item in items]
-        if form == "pairs":
-            check_pairs(items, "the text", first=number, hint="the model is one of pairs")
+        items = [
+            item.removesuffix("\r") if form != "text" or item == "\r" else item for item in items
+        ]
+        if any("\n" in item for item in items):
+            raise ValueError("a line holds a line end before its own")
+        good = _pairs_before_a_bad_one(items) if form == "pairs" else items
+        scores = iter(_scores(runtime, tokenizer, [item for item in good if item]))
+        yield [next(scores) if item else Score() for item in good]
+        if len(good) < len(items):
+            check_pairs(items, name, first=number, hint="the model is one of pairs")
         number += len(items)
-        found = [item for item in items if item]
-        scores = iter(_scores(runtime, tokenizer, found))
-        yield [next(scores) if item else Score() for item in items]
+
+
+def _pairs_before_a_bad_one(items: Sequence[str]) -> Sequence[str]:
+    return list(itertools.takewhile(lambda item: not item or item.count("\t") == 1, items))
 
 
 def _scores(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:
@@ -83,28 +100,33 @@ def score_stream(
 ) -> Iterator[list[Score]]:
     """Yield the scores of each lot's lines, which are read on from one another.
 
-    A few lines are read one token after another. Many are cut into passages like a long text.
+    A few lines are read one token after another. Many are cut into passages like a long text. A
+    token belongs to the line that it begins in. If a lot begins with an empty line, what would be
+    one token with the line end before it is two, so the sum is a little larger than the text's.
     """
+    length, _ = lengths(tokenizer)
     boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
     read = boundary[:0]  # the last ids
     state: State | None = runtime.zero_state(1)  # before the last of them; None if not known
     for lines in lots:
-        encoded = [tokenizer.encode(line) for line in lines]
-        counts = [len(each) for each in encoded]
-        ids = np.concatenate([read, *encoded])
-        if sum(counts) < 2 * SEGMENT_LENGTH:
+        new = tokenizer.encode("".join(lines))
+        ids = np.concatenate([read, new])
+        if len(new) < 2 * SEGMENT_LENGTH:
             if state is None:
                 _, state = _read_on(runtime, boundary, read, runtime.zero_state(1))
             last = read[-1:] if len(read) else boundary
-            nats, state = _read_on(runtime, last, ids[len(read) :], state)
+            nats, state = _read_on(runtime, last, new, state)
         else:
             begin, first, stop = (np.array([place]) for place in (0, len(read), len(ids)))
             passages = Passages(ids, tokenizer.boundary_id, begin, first, stop)
             nats, state = nats_of_ids(runtime, passages)[len(read) :], None
-        sums = np.bincount(np.repeat(np.arange(len(lines)), counts), nats, minlength=len(lines))
+        ends = np.cumsum([len(line) for line in lines])
+        # A byte that goes on with a character begins where the next one would, less one.
+        line = np.searchsorted(ends, length[new].cumsum() - np.maximum(length[new], 1), "right")
+        sums, counts = np.bincount(line, nats, len(lines)), np.bincount(line, minlength=len(lines))
         yield [
             Score(nats=each, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
-            for each, tokens, text in zip(sums.tolist(), counts, lines, strict=True)
+            for each, tokens, text in zip(sums.tolist(), counts.tolist(), lines, strict=True)
         ]
         read = ids[-BURN_IN:]
 
@@ -137,26 +159,31 @@ def line_scores(
     """Return how held-out lines score: quantiles in bits per character, ascending.
 
     They are evenly spaced, from the smallest score to the largest; each line's own where there are
-    fewer than MOST_LINE_SCORES; none where there are no lines. Of a long text some lines stand for
-    all.
+    fewer than MOST_LINE_SCORES; none where there are not two lines. Of a long text some lines stand
+    for all.
     """
-    lines = [line for line in _lines_of(held_out, tokenizer, runtime.config) if line]
+    held = _lines_of(held_out, tokenizer, runtime.config)
+    lines = [line for line in held if 0 < len(line) <= MOST_CHARACTERS]
     lines = lines[:: -(-sum(map(len, lines)) // MOST_CHARACTERS) or 1]
-    lots = [[line for line in lines if len(line) <= MOST_CHARACTERS]]
-    scores = [
-        each.bits_per_character for lot in score_lots(runtime, tokenizer, lots) for each in lot
-    ]
-    if not scores:
+    [found] = score_lots(runtime, tokenizer, [lines], name="the held-out text")
+    scores = [each.bits_per_character for each in found]
+    if len(scores) < 2:
         return np.empty(0, np.float32)
     shares = np.linspace(0, 1, min(len(scores), MOST_LINE_SCORES))
     return np.quantile(scores, shares).astype(np.float32)
 
 
 def _lines_of(text: EncodedText, tokenizer: Tokenizer, config: ModelConfig) -> Iterator[str]:
-    """Yield the lines of a text that has been encoded."""
-    bounds = text.boundaries[:: BOUNDARIES.get(config.form, 1)].tolist()
-    for before, after in pairwise(bounds):
-        ids = text.ids[before + 1 : after]
+    """Yield the lines of a text that has been encoded; of a very long one, some."""
+    step = -(-len(text.ids) // MOST_DECODED)
+    if config.form == "text" and step > 1:
+        for place in range(0, len(text.ids), PART * step):
+            part = text.ids[place : place + PART]
+            yield from tokenizer.decode(part[part != tokenizer.boundary_id]).split("\n")[1:-1]
+        return
+    bounds = text.boundaries[:: BOUNDARIES.get(config.form, 1)]
+    for number in range(0, len(bounds) - 1, step):
+        ids = text.ids[int(bounds[number]) + 1 : int(bounds[number + 1])]
         if config.form == "pairs":
             source, target = np.split(ids, np.flatnonzero(ids == tokenizer.boundary_id))
             yield f"{tokenizer.decode(source)}\t{tokenizer.decode(target[1:])}"

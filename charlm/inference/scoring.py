@@ -111,6 +111,12 @@ def score_text(
     )
 
 
+def best_of(scores: Sequence[Score]) -> int:
+    """Return which of several models' scores of one text is the best, the first if several are."""
+    scored = [place for place, score in enumerate(scores) if score.tokens]
+    return min(scored, key=lambda place: scores[place].bits_per_character, default=0)
+
+
 def scores_of(runtime: Network, passages: Passages, texts: Iterable[str]) -> list[Score]:
     """Return the score of each passage, given the texts that are scored in them."""
     nats, tokens = score_passages(runtime, passages), passages.stop - passages.first

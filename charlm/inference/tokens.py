@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from charlm.tokenizers.base import lengths
 
 Places = NDArray[np.int64]
 
-_WORD = re.compile(r"\s*\S+|\s+$")
+_WORD = re.compile(r"\s*\n|[^\S\n]*\S+|\s+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,13 @@ class TokenScores:
         stop: Where it ends, exclusive, shape (N,).
         nats: −ln p of each, shape (N,); their sum is the score of the text.
         entropy: What that was expected to be, in nats, shape (N,).
-        rank: How many tokens were at least as likely, itself included: 1 is the likeliest,
-            shape (N,).
+        rank: One more than there were likelier tokens: 1 is the likeliest, shape (N,).
         choices: The ids of the likeliest tokens, the likeliest first, shape (N, K).
         choice_nats: −ln p of these, shape (N, K).
     """
 
     text: str
-    pieces: Sequence[str | int | None]
+    pieces: Sequence[str | int | None] = field(repr=False)
     ids: Places
     start: Places
     stop: Places
@@ -70,8 +69,8 @@ class TokenScores:
     def by_word(self) -> "TokenScores":
         """Return the same with the tokens of each word, and of the white space before it, together.
 
-        A word is what stands between white space. The end of an item stays by itself, and so does
-        the white space after the last word.
+        A word is what stands between white space. Line ends stay by themselves, and so do the end
+        of an item and the white space after the last word.
         """
         words = np.array([match.start() for match in _WORD.finditer(self.text)], np.int64)
         of_word = np.searchsorted(words, self.start, side="right")

@@ -6,6 +6,7 @@ import json
 import lzma
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,14 @@ def test_dynamic_figures_stand_beside_the_static_ones(judge, text):
     assert found["dynamic_nats"] == pytest.approx(2 * alone["dynamic_nats"])  # each from the start
 
 
+def test_a_model_that_learning_makes_worse_is_told(charlm, verse_checkpoint, text, tmp_path):
+    rates = {name: 50 * rate for name, rate in verse_checkpoint.dynamic_rates.items()}
+    replace(verse_checkpoint, dynamic_rates=rates).save(tmp_path / "hasty")
+    result = charlm("eval", "-m", "hasty", text, text, "--dynamic")
+
+    assert b"note: the model gets worse by learning from this text" in result.stderr
+
+
 def test_a_model_from_before_has_no_rates(charlm, text):
     old = Path(__file__).parents[1] / "data" / "ferry-format-1.safetensors"
     result = charlm("eval", text, "-m", old, "--dynamic")
@@ -161,7 +170,11 @@ def test_a_page_is_written_beside_the_figures(judge, text, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("text.txt", "--html", "text.txt"), "text.txt is the text to score"),
+        (("text.txt", "--html", "text.txt"), "text.txt is read, too"),
+        (
+            ("text.txt", "--baselines", "--training-text", "old", "--html", "old"),
+            "old is read, too",
+        ),
         (("text.txt", "text.txt", "--html", "page"), "a page shows one text; these are 2"),
         (("text.txt", "--html", "no/where"), "no does not exist"),
         (("empty", "--html", "page"), "there is no text to score"),
@@ -171,6 +184,7 @@ def test_what_no_page_can_show_is_told_and_nothing_is_written(
     judge, text, tmp_path, arguments, message
 ):
     (tmp_path / "empty").touch()
+    (tmp_path / "old").write_text("old")
     before = sorted(path.name for path in tmp_path.iterdir())
     result = judge(*arguments)
 
@@ -178,6 +192,15 @@ def test_what_no_page_can_show_is_told_and_nothing_is_written(
     assert message in result.stderr.decode()
     assert text.read_bytes().startswith(b"where did")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_page_never_replaces_the_model(charlm, verse_checkpoint, text, tmp_path):
+    verse_checkpoint.save(tmp_path / "model.safetensors")
+    before = (tmp_path / "model.safetensors").read_bytes()
+    result = charlm("eval", text, "--html", "model.safetensors", cwd=tmp_path)
+
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert (tmp_path / "model.safetensors").read_bytes() == before
 
 
 def test_the_score_does_not_depend_on_threads(judge, text):

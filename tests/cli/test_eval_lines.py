@@ -3,7 +3,9 @@
 import json
 import math
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 # a: 1 bit, b: 2 bits, c and the line end: 3 bits.
@@ -49,6 +51,7 @@ def test_lines_pass_unchanged_or_not_at_all(judge):
     assert judge("--max-score", 2.1).stdout == b"aaa\n\nbba\n"
     assert judge("--min-score", 1.4, "--max-score", 2.1).stdout == b"aaa\nbba\n"
     assert judge("--min-score", 1.9, "--per-line").stdout == b"3.0000\tcccc\n2.0000\tbba\n"
+    assert judge("--max-score", 2.1, stdin=b"\r\n").stdout == b"\r\n"  # an empty line
     assert judge("--max-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b""  # spelled: far above 9
     assert judge("--min-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b"a\r\nb\x0b\tc\n"
 
@@ -131,12 +134,13 @@ def test_percentiles_need_no_threshold(charlm, verse_model_path):
     assert charlm(*how, "--min-score", 99.9, stdin=text).stdout == b"zq!!9 Rx\n"
 
 
-def test_a_line_that_is_not_utf8_is_told_after_those_before_it(judge):
-    result = judge("--per-line", stdin=b"aaa\n\xffb\ncccc\n")
+def test_a_line_that_is_not_utf8_ends_nothing(judge):
+    result = judge("--min-score", 1, stdin=b"aaa\n\xffb\ncccc\n\xfe\n")
 
-    assert result.stdout == b"1.5000\taaa\n"
-    assert result.returncode == 1
-    assert b"error: stdin, line 2, is not UTF-8: byte 0xff at offset 0" in result.stderr
+    assert result.stdout.decode() == "aaa\n\ufffdb\ncccc\n\ufffd\n"
+    assert result.returncode == 0
+    assert result.stderr.decode().startswith("note: stdin, line 2, is not UTF-8; ")
+    assert result.stderr.count(b"\n") == 1
 
 
 def test_several_models_have_a_column_each_and_the_best_is_told(
@@ -173,6 +177,51 @@ def test_models_of_one_name_are_told_by_their_paths(charlm, unigram_checkpoint, 
     assert (twice.returncode, twice.stderr) == (2, b"error: a model is there twice\n")
 
 
+def test_of_lines_beyond_all_held_out_ones_the_strangest_comes_first(
+    charlm, unigram_checkpoint, tmp_path
+):
+    checkpoint = unigram_checkpoint(PROBABILITIES)
+    scores = np.array([0.5, 1.0], np.float32)
+    replace(checkpoint, line_scores=scores).save(tmp_path / "m")
+    how = ("--score", "percentile", "--top", 2, "--per-line")
+    result = charlm("eval", "-m", "m", *how, stdin=b"b\ncc\na\nccc\n")
+
+    assert result.stdout == b"100.0000\tcc\n100.0000\tccc\n"
+
+
+def test_a_line_that_is_no_pair_is_told_after_those_before_it(charlm, unigram_checkpoint, tmp_path):
+    unigram_checkpoint({"a": 0.5, None: 0.5}, form="pairs").save(tmp_path / "pairs")
+    (tmp_path / "text.tsv").write_text("a\ta\n\nb\ta\nbad\n")
+    result = charlm("eval", "-m", "pairs", "--per-line", "text.tsv")
+
+    assert result.stdout == b"1.0000\ta\ta\n0.0000\t\n1.0000\tb\ta\n"
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"error: text.tsv, line 4, has no tab")
+
+
+def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
+    charlm, random_checkpoint, tmp_path
+):
+    scores = np.array([0.5, 1.0], np.float32)
+    replace(random_checkpoint(direction="both"), line_scores=scores).save(tmp_path / "both")
+    how = ("eval", "-m", "both", "--per-line", "--score", "percentile", "--direction")
+
+    assert charlm(*how, "forward", stdin=b"abc").returncode == 0
+    result = charlm(*how, "backward", stdin=b"abc")
+    assert result.returncode == 2
+    assert b"for lines read forward" in result.stderr
+
+
+def test_what_scores_other_parts_of_a_text_is_not_compared(charlm, unigram_checkpoint, tmp_path):
+    for form in ("lines", "pairs"):
+        unigram_checkpoint({"a": 0.5, None: 0.5}, form=form).save(tmp_path / form)
+    result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
+
+    assert result.returncode == 2
+    assert b"compare with their like only" in result.stderr
+    assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -184,10 +233,14 @@ def test_models_of_one_name_are_told_by_their_paths(charlm, unigram_checkpoint, 
         (("--per-line", "--direction", "both"), "--per-line and --direction both exclude"),
         (("--dynamic", "--direction", "both"), "--direction both and --dynamic exclude"),
         (("--carry",), "--carry is for --per-line"),
-        (("--score", "percentile"), "a percentile is that of a line"),
+        (("--score", "nats"), "--score is for lines and for --fail-above"),
+        (("--score", "percentile", "--fail-above", 1), "a percentile is that of a line"),
+        (("--heatmap", "--json"), "--heatmap and --json exclude one another"),
+        (("-m", "x", "--baselines"), "several models and --baselines exclude one another"),
         (("--per-line", "--carry", "--score", "percentile"), "a percentile is that of a line"),
         (("--top", 0), "top must be a whole number of at least 1"),
         (("--min-score", "nan"), "min-score must be finite and at least 0"),
+        (("--min-score", 3, "--max-score", 1), "no line scores at least 3 and at most 1"),
         (("--fail-above", -1), "fail-above must be at least 0"),
         (("--training-text", "x"), "--training-text is for --baselines"),
         (("-m", "x", "--top", 1), "several models and --top exclude one another"),

@@ -51,9 +51,10 @@ def test_a_word_is_the_sum_of_its_tokens_and_stands_where_its_letters_do(judge):
     assert [(row["line"], row["column"], row["token"]) for row in rows] == [
         ("1", "1", "ab"),
         ("1", "4", "a"),
+        ("1", "5", r"\n"),
         ("2", "2", "b"),
     ]
-    assert [float(row["surprisal"]) for row in rows] == pytest.approx([3, 4, 10])
+    assert [float(row["surprisal"]) for row in rows] == pytest.approx([3, 4, 4, 6])
 
 
 @pytest.mark.parametrize("mode", ["--per-token", "--per-word"])

@@ -179,3 +179,25 @@ def test_a_text_without_end_in_a_conversation_ends_with_ctrl_c(terminal, verse_m
     child.sendeof()
 
     assert ended(child)[1] == 0
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        ["--per-line"], ["--per-line", "--json"], ["--top", "1"], ["--per-token"], ["--per-word"],
+        ["--per-token", "--json"], ["--heatmap"], ["-m", "odd\x1b]0;name.safetensors"],
+        ["-m", "odd\x1b]0;name.safetensors", "--per-line"],
+    ],
+)  # fmt: skip
+def test_judging_lets_no_escape_reach_a_terminal(terminal, verse_checkpoint, tmp_path, mode):
+    for name in ("model.safetensors", "odd\x1b]0;name.safetensors"):
+        verse_checkpoint.save(tmp_path / name)
+    (tmp_path / "text").write_text("the cat\x1b]0;title\x07 sat\u009b2J on\n", encoding="utf-8")
+    shown, status = ended(
+        terminal("eval", "text", "-m", "model.safetensors", *mode, COLORTERM="truecolor")
+    )
+
+    assert status == 0
+    rest = re.sub(r"\x1b\[[0-9;]*m", "", shown)  # colours
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", rest), ascii(rest)
+    assert len(rest) > 20

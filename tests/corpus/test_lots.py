@@ -88,6 +88,25 @@ def test_what_is_not_utf8_is_told_by_line_and_place_after_the_lines_before_it(fi
         next(found)
 
 
+def test_what_is_not_utf8_may_be_read_all_the_same(file_of):
+    name = file_of(b"one\nt\xffwo\nthree\n\xc3\n")
+
+    [lot] = line_lots(name, is_strict=False)
+    assert lot == Lot(name, 1, ["one\n", "t\ufffdwo\n", "three\n", "\ufffd\n"], wrong=2)
+
+
+def test_where_more_is_there_a_lot_does_not_end_before_an_empty_line(file_of, monkeypatch):
+    monkeypatch.setattr(lots, "SMALLEST_READ", 4)
+    monkeypatch.setattr(lots, "LARGEST_READ", 4)
+    name = file_of(b"a\nb\n\n\nc\nd\n\n")
+
+    assert [lot.lines for lot in line_lots(name)] == [
+        ["a\n"],
+        ["b\n", "\n", "\n"],
+        ["c\n", "d\n", "\n"],
+    ]
+
+
 def test_what_is_no_text_is_named(file_of):
     with pytest.raises(CorpusError, match="is a gzip"):
         next(line_lots(file_of(b"\x1f\x8b\x08\x00" + bytes(40))))
