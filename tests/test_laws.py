@@ -122,7 +122,7 @@ def test_law_6_the_model_path_always_holds_a_whole_file(verse_checkpoint, tmp_pa
 def test_law_7_data_on_stdout_talk_on_stderr(charlm, verse_path):
     train = charlm("train", verse_path, "--max-steps", 20, "--hidden-size", 8)
     generate = charlm("generate", "--seed", "the", "-n", 50)
-    judge = charlm("eval", verse_path, "--json")
+    judge = charlm("eval", "--json", stdin=b"another text than that")
 
     assert train.stdout == b""
     assert b"\x1b" not in train.stderr and b"\r" not in train.stderr

@@ -11,7 +11,7 @@ from charlm.corpus.reading import STDIN, refuse_other_formats, standard_input
 from charlm.errors import CorpusError
 
 # Bytes that are asked for: few at first, so that the first lines need not wait for many others.
-SMALLEST_READ, LARGEST_READ = 1 << 12, 1 << 18
+SMALLEST_READ, LARGEST_READ = 1 << 10, 1 << 18
 
 _LAST_END_OF_ALL = re.compile(rb"(?s).*\n")
 _LAST_END_BEFORE_TEXT = re.compile(rb"(?s).*\n(?=[^\n])")
