@@ -157,3 +157,13 @@ def test_batches_depend_on_the_step_and_the_rng_seed_alone():
 
     assert (window(9, 1) == window(9, 1)).all()
     assert window(9, 1).shape != window(9, 2).shape or (window(9, 1) != window(9, 2)).any()
+
+
+def test_a_long_item_is_cut_and_its_first_part_reads_all_that_comes_before():
+    begin, first, stop = np.array([[0, 9500], [1000, 9500], [9500, 10_000]])
+    cut, owners = Passages(np.arange(10_000), 99_999, begin, first, stop).cut()
+
+    assert owners.tolist() == [0, 0, 0, 0, 1]
+    assert cut.first.tolist() == [1000, 3125, 5250, 7375, 9500]
+    assert cut.stop.tolist() == [3125, 5250, 7375, 9500, 10_000]
+    assert cut.begin.tolist() == [0, 3125 - 256, 5250 - 256, 7375 - 256, 9500]
