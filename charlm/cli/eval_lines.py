@@ -12,6 +12,7 @@ import typer
 from charlm.cli.output import finite, is_terminal, write, write_json
 from charlm.config import OneWay, ScoreUnit
 from charlm.corpus.lots import Lot, line_lots
+from charlm.corpus.reading import STDIN
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score, best_of
 from charlm.wording import harmless
@@ -112,7 +113,10 @@ def _judged(
         lots, *for_each = itertools.tee(read, 1 + len(judges))
         scored = [
             model.score_lots(
-                (lot.lines for lot in own), carry=carry, direction=direction, name=name
+                (lot.lines for lot in own),
+                carry=carry,
+                direction=direction,
+                name="stdin" if name == STDIN else name,
             )
             for model, own in zip(judges.values(), for_each, strict=True)
         ]

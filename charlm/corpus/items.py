@@ -71,6 +71,11 @@ def split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:
         yield ["".join(rest).removesuffix("\r")]
 
 
+def is_pair(line: str) -> bool:
+    """Return whether a line is a source, one tab and a target, or empty."""
+    return not line or line.count("\t") == 1
+
+
 def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> None:
     """Raise CorpusError if a line that is not empty has not exactly one tab.
 
@@ -81,8 +86,8 @@ def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> No
         hint: The cure.
     """
     for number, line in enumerate(lines, start=first):
-        tabs = line.count("\t")
-        if line and tabs != 1:
+        if not is_pair(line):
+            tabs = line.count("\t")
             raise CorpusError(
                 f"{name}, line {number:,}, has {tabs or 'no'} tab{'s' * (tabs > 1)}, "
                 "but a pair is a source, one tab and a target",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import ModelConfig
 from charlm.corpus.ids import EncodedText
-from charlm.corpus.items import BOUNDARIES, check_pairs, scored_text
+from charlm.corpus.items import BOUNDARIES, check_pairs, is_pair, scored_text
 from charlm.corpus.layout import BURN_IN, SEGMENT_LENGTH, Passages
 from charlm.inference.runtime import Network, Runtime, State
 from charlm.inference.scoring import (
@@ -72,16 +72,12 @@ def score_lots(
         ]
         if any("\n" in item for item in items):
             raise ValueError("a line holds a line end before its own")
-        good = _pairs_before_a_bad_one(items) if form == "pairs" else items
+        good = list(itertools.takewhile(is_pair, items)) if form == "pairs" else items
         scores = iter(_scores(runtime, tokenizer, [item for item in good if item]))
         yield [next(scores) if item else Score() for item in good]
         if len(good) < len(items):
             check_pairs(items, name, first=number, hint="the model is one of pairs")
         number += len(items)
-
-
-def _pairs_before_a_bad_one(items: Sequence[str]) -> Sequence[str]:
-    return list(itertools.takewhile(lambda item: not item or item.count("\t") == 1, items))
 
 
 def _scores(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:

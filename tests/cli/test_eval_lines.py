@@ -197,6 +197,8 @@ def test_a_line_that_is_no_pair_is_told_after_those_before_it(charlm, unigram_ch
     assert result.stdout == b"1.0000\ta\ta\n0.0000\t\n1.0000\tb\ta\n"
     assert result.returncode == 1
     assert result.stderr.startswith(b"error: text.tsv, line 4, has no tab")
+    result = charlm("eval", "-m", "pairs", "--per-line", stdin=b"bad")
+    assert result.stderr.startswith(b"error: stdin, line 1, has no tab")
 
 
 def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
