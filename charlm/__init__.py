@@ -10,6 +10,7 @@ baselines     what compressors make of a text
 config        every setting and its default
 atomic        files that are replaced whole
 fingerprint   what a training text says, so small that a model can hold it
+tensorfile    facts and arrays in one file, with their hash
 parameters    every matrix and vector of a network
 filetypes     names for files that were given by mistake
 tokenizers    text ⇄ ids

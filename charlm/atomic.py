@@ -1,7 +1,20 @@
-"""Files that are replaced whole: at every instant the old one is there, or the new one."""
+"""Files that are replaced whole: at every instant the old one is there, or the new one.
+
+The order of the operations is what the promise rests on:
+
+    open a temporary file beside the target, which nobody else has     its mode follows the umask
+    write everything · take over the target's mode · fsync             the bytes are on the disk
+    rename it to the target                                            one step: the old or the new
+    fsync the directory                                                the name is on the disk
+
+A process that dies before the rename leaves the old file and a temporary one, which
+`remove_stale_temporaries` removes later; a power cut leaves the old file or the new one, on file
+systems that honour fsync.
+"""
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -13,31 +26,38 @@ from charlm.errors import CheckpointError
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, or leave it as it was.
 
-    The bytes go to a temporary file beside the target, reach the disk, and take the target's
-    name in one step; then the directory reaches the disk. A symbolic link stays one: what it
-    points to is replaced. A new file's mode follows the umask, an old file's is kept.
+    A symbolic link stays one: what it points to is replaced. A new file's mode follows the umask,
+    an old file's is kept.
 
     Raises:
-        CheckpointError: With the reason of the system. No temporary file is left.
+        CheckpointError: With the reason of the system, whichever operation failed. No temporary
+            file is left. Only where the last one failed, the directory's fsync, `path` has the new
+            file already, which a power cut may still undo.
     """
     _refuse_devices(path)
     target = path.resolve()
     temporary = _temporary(target)
     try:
         with _removed_on_error(temporary):
-            with temporary.open("xb") as file:  # never somebody else's
-                file.write(data)
-                file.flush()
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            try:
+                _write_all(descriptor, data)
                 if target.exists():
-                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-                os.fsync(file.fileno())
-            temporary.replace(target)
+                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, target)
         _flush_directory(target.parent)
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="choose another place",
-        ) from None
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> CheckpointError:
+    """Return what to tell when the system refuses to write a file."""
+    return CheckpointError(
+        f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
+    )
 
 
 def check_writable(path: Path) -> None:
@@ -52,15 +72,94 @@ def check_writable(path: Path) -> None:
     probe = _temporary(target)
     try:
         with _removed_on_error(probe):
-            probe.touch(exist_ok=False)
-            probe.unlink()
+            os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os.unlink(probe)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise cannot_write(path, error) from None
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the right to write `path`, which one process at a time can have; tidy up after others.
+
+    A file beside it, locked, holds the process's number. The system lets go of the lock when the
+    process dies, however that happens, so what is left of the file never stands in anybody's way.
+
+    Raises:
+        CheckpointError: If another process has it; the message tells which.
+    """
+    target = path.resolve()
+    if os.name == "nt":  # which has no such locks
+        yield
+        return
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        descriptor = _locked(path, lock)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    try:
+        _remove_stale_temporaries(target)
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            lock.unlink()
+        os.close(descriptor)
+
+
+def _locked(path: Path, lock: Path) -> int:
+    """Return the descriptor of the lock file, which this process holds now."""
+    import fcntl  # POSIX's
+
+    while True:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise CheckpointError(
+                f"another training, process {owner}, is writing {path}",
+                hint="wait until it is done, or name another --output",
+            ) from None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{os.getpid()}\n".encode())
+                return descriptor
+        os.close(descriptor)  # its last owner has just removed it: a file without a name
+
+
+def _remove_stale_temporaries(target: Path) -> None:
+    """Remove the temporary files that processes left which died while they wrote `target`."""
+    name = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.[0-9a-f]{8}\.tmp")
+    for found in target.parent.iterdir():
+        match = name.fullmatch(found.name)
+        if match is not None and not _is_alive(int(match[1])):
+            found.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():  # had by one before this, as in containers, where numbers are few
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True
 
 
 def _temporary(target: Path) -> Path:
     """Return a name beside `target` that nobody else has."""
     return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write `data`, however few bytes the system takes at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _refuse_devices(path: Path) -> None:
@@ -76,7 +175,8 @@ def _removed_on_error(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is told, and no more than that
+            os.unlink(path)
         raise
 
 

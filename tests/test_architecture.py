@@ -15,7 +15,7 @@ PACKAGE = Path(charlm.__file__).parent
 LAYERS = [
     ["errors", "wording", "filetypes", "baselines"],
     ["config", "atomic", "fingerprint"],
-    ["tokenizers", "parameters"],
+    ["tokenizers", "parameters", "tensorfile"],
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],

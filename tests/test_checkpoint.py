@@ -301,7 +301,7 @@ def zipped():
         (zipped(), "a zip archive"),
         (b"<!DOCTYPE html><html>", "an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
-        (save({"a": np.zeros(3, np.float32)}), "a safetensors file, but not one of charlm's"),
+        (save({"a": np.zeros(3, np.float32)}), "a safetensors file, but not a charlm model"),
         (b"", "is empty, not a charlm model"),
         (b"Once upon a time there was a text.", "is text, not a charlm model"),
         ((1 << 62).to_bytes(8, "little") + b"{}", "damaged"),

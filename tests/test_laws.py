@@ -5,6 +5,7 @@ Each is held here by one plain case on a trained model; the rooms' own tests go 
 
 import json
 import math
+import os
 import shutil
 
 import numpy as np
@@ -110,9 +111,7 @@ def test_law_6_the_model_path_always_holds_a_whole_file(verse_checkpoint, tmp_pa
     path = tmp_path / "model.safetensors"
     verse_checkpoint.save(path)
     before = path.read_bytes()
-    monkeypatch.setattr(
-        type(path), "replace", lambda self, target: (_ for _ in ()).throw(OSError())
-    )
+    monkeypatch.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError()))
     with pytest.raises(CheckpointError):
         verse_checkpoint.save(path)
 
