@@ -75,6 +75,11 @@ def show_note(text: str) -> None:
     say(console(), Text.assemble(("note: ", "bold"), visible(text)))
 
 
+def show_line(text: str) -> None:
+    """Show one line."""
+    say(console(), Text(visible(text)))
+
+
 class SurprisalColours:
     """Colours text for a terminal, each character by its surprisal.
 
@@ -203,28 +208,41 @@ class TrainingDisplay:
             f"bits per character{best}"
         )
 
-    def finished(self, finished: "Finished", path: Path, generate: str) -> None:
-        """Say how it ended, where the model is, and what to do next."""
+    def finished(self, finished: "Finished", path: Path, state: Path, command: str) -> None:
+        """Say how it ended, where the model and the state are, and what to do next."""
         if self._live is not None:
             self._live.update(self._picture())
             self._live.stop()
             self._live = None
-        best = finished.best
         self._say(
             f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
-            f"in {duration(finished.seconds)}; best validation {best.bits_per_character:.3f} "
-            f"bits per character ({best.nats_per_character:.4f} nats) at step {best.step:,}"
-            + ", in the mean of both directions"
-            * (self._required_plan().model.direction == "both")
+            f"in {duration(finished.seconds)}; {self._best(finished.best)}"
         )
         if finished.clipped_share >= 0.005:
             self._say(
                 f"gradient norm {finished.median_gradient_norm:.2g} in the median, "
                 f"clipped in {finished.clipped_share:.0%} of the steps"
             )
-        self._say(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
+        saved = [
+            f"{each} ({quantity(each.stat().st_size, 'B')})"
+            for each in ([path] if finished.best is not None else []) + [state]
+        ]
+        self._say(f"saved {' and '.join(saved)}")
         if not self._quiet:  # left whole, so that it can be copied from a narrow window
-            self._console.print(Text(visible(f"try: {generate}")), soft_wrap=True)
+            verb = "to go on" if finished.ending == "stopped" else "try"
+            self._console.print(Text(visible(f"{verb}: {command}")), soft_wrap=True)
+
+    def _best(self, best: "Validation | None") -> str:
+        """Say what the best model is worth."""
+        if best is None:
+            return "nothing was validated yet, so there is no model"
+        in_the_mean = self._required_plan().model.direction == "both"
+        return (
+            f"best validation {best.bits_per_character:.3f} bits per character "
+            f"({best.nats_per_character:.4f} nats) at step {best.step:,}"
+            + ", in the mean of both directions"
+            * in_the_mean
+        )
 
     def note(self, text: str) -> None:
         """Say something worth knowing."""

@@ -119,7 +119,7 @@ def save(path: Path, kind: FileKind, facts: Facts, arrays: Mapping[str, NDArray[
         "version": importlib.metadata.version("charlm"),
         **facts,
     }
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     whole["sha256"] = digest(whole, contiguous)
     data = to_safetensors(contiguous, {kind.key: _to_json(whole)})
     if _header_size(data) > LARGEST_HEADER:

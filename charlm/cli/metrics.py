@@ -1,7 +1,11 @@
 """The metrics file: JSON Lines of progress and scores."""
 
 import contextlib
+import errno
+import hashlib
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -9,7 +13,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from charlm.errors import CharlmError
 
 if TYPE_CHECKING:
-    from charlm.training.events import Finished, Progress, Validation
+    from charlm.training.events import Event
+
+
+HASHED_BYTES = 4096  # before a mark, by which a file is known again
 
 
 class Metrics:
@@ -24,7 +31,7 @@ class Metrics:
             try:
                 self._file = self._path.open("a", encoding="utf-8")
             except OSError as error:
-                raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
+                raise self._cannot_write(error) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -32,7 +39,35 @@ class Metrics:
             with contextlib.suppress(OSError):  # `append` has told
                 self._file.close()
 
-    def append(self, event: "Progress | Validation | Finished") -> None:
+    def mark(self) -> dict[str, Any]:
+        """Return where the file ends, once that has reached the disk, to find it again."""
+        if self._file is None or self._path is None:
+            return {}
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a pipe or a device, which keeps nothing
+                raise self._cannot_write(error) from None
+            return {}
+        return {"bytes": self._file.tell(), "sha256": _hash_of_end(self._path, self._file.tell())}
+
+    def rewind(self, mark: Mapping[str, Any]) -> bool:
+        """Drop what was written after a mark, if it is in this file, and return whether it is."""
+        end = mark.get("bytes")
+        if self._file is None or self._path is None or not isinstance(end, int):
+            return False
+        if not 0 <= end <= self._file.tell() or _hash_of_end(self._path, end) != mark.get("sha256"):
+            return False
+        try:
+            self._file.truncate(end)
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        return True
+
+    def _cannot_write(self, error: OSError) -> CharlmError:
+        return CharlmError(f"{self._path} cannot be written: {error.strerror}")
+
+    def append(self, event: "Event") -> None:
         """Write what the event says, at once; without a file, nothing.
 
         Raises:
@@ -47,10 +82,17 @@ class Metrics:
             self._file.write(json.dumps(record, allow_nan=False) + "\n")
             self._file.flush()
         except OSError as error:
-            raise CharlmError(f"{self._path} cannot be written: {error.strerror}") from None
+            raise self._cannot_write(error) from None
 
 
-def _record(event: "Progress | Validation | Finished") -> dict[str, Any] | None:
+def _hash_of_end(path: Path, end: int) -> str:
+    """Return the SHA-256 of what stands right before a place in a file."""
+    with path.open("rb") as file:
+        file.seek(max(0, end - HASHED_BYTES))
+        return hashlib.sha256(file.read(min(end, HASHED_BYTES))).hexdigest()
+
+
+def _record(event: "Event") -> dict[str, Any] | None:
     """Return what the metrics file says of an event."""
     from charlm.training.events import Progress, Validation
 

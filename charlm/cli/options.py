@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +30,23 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.
 def model_path(given: Path | None) -> Path:
     """Return the model that was named, else $CHARLM_MODEL, else the one here."""
     return given or Path(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL_PATH)
+
+
+def given(context: typer.Context) -> Iterator[tuple[str, str, Any]]:
+    """Yield the name, the flag and the value of each option that stands on the command line."""
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            yield name, f"--{'no-' * (value is False)}{name.replace('_', '-')}", value
+
+
+def json_options(context: typer.Context) -> dict[str, Any]:
+    """Return the options of the command line that say what a run is, as JSON has them."""
+    return {
+        name: value
+        for name, _, value in given(context)
+        if isinstance(value, bool | int | float | str)
+    }
 
 
 def parse_duration(text: str) -> float:

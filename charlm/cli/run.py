@@ -1,7 +1,12 @@
-"""One run of `charlm train`: encode, learn, show what happens, save each better model."""
+"""One run of `charlm train`: encode, learn, show what happens, save better models and the state.
+
+What differs between a run that begins and one that goes on is in `start.py` and `resume.py`.
+"""
 
 import shlex
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,19 +14,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from charlm.cli.metrics import Metrics
-from charlm.cli.signals import stop_signals
-from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig, TrainingConfig
+from charlm.cli.resume import ResumedRun
+from charlm.cli.signals import Stop, stop_signals
+from charlm.cli.start import NewRun
+from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
 from charlm.errors import CheckpointError, TrainingError
 from charlm.wording import count, quantity
 
 if TYPE_CHECKING:
-    from charlm.checkpoint import Checkpoint
     from charlm.corpus.encoding import Corpus
-    from charlm.corpus.reading import Document
     from charlm.display import TrainingDisplay
-    from charlm.training.embeddings import Embeddings
-    from charlm.training.events import Finished, Progress, Validation
-    from charlm.training.plan import Plan
+    from charlm.training.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,75 +34,138 @@ class Destination:
     Attributes:
         output: The file of the best model.
         overwrite: Whether a model there may be replaced.
+        resume: Whether a run may go on that was begun there.
+        save_every: Seconds after which the state of the run is saved.
         metrics: A file of JSON Lines to append to.
         quiet: Whether to say nothing but errors.
     """
 
     output: Path
     overwrite: bool
+    resume: bool
+    save_every: float
     metrics: Path | None
     quiet: bool
+
+    @property
+    def state(self) -> Path:
+        """The file of the run's state."""
+        from charlm.training.state import state_path
+
+        return state_path(self.output)
+
+    @contextmanager
+    def held(self, reads: list[str]) -> Iterator[None]:
+        """Find out now, not after an hour, what cannot be saved; let nobody else write there.
+
+        Args:
+            reads: Names of the texts, which are not to be overwritten.
+
+        Raises:
+            CheckpointError: If something cannot be written, or is there that was not named.
+        """
+        from charlm.atomic import check_writable, only_writer
+
+        check_writable(self.output)
+        written = [self.output, self.state, *([self.metrics] if self.metrics else [])]
+        for path in written:
+            if _is_among(path, reads):
+                raise CheckpointError(
+                    f"{path} is the text to learn from",
+                    hint="choose another --output, or another --metrics file",
+                )
+        if self.metrics in (self.output, self.state):
+            raise CheckpointError(f"{self.metrics} is the model", hint="choose another --metrics")
+        check_writable(self.state)
+        with only_writer(self.output):
+            self._refuse_what_was_not_named()
+            yield
+
+    def _refuse_what_was_not_named(self) -> None:
+        if self.overwrite or (self.resume and self.state.exists()):
+            return
+        if self.state.exists():
+            raise CheckpointError(
+                f"there is a run at {self.state} already",
+                hint="go on with it with --resume, replace it with --overwrite, or name another "
+                "file with --output",
+            )
+        if self.output.exists():
+            raise CheckpointError(
+                f"there is a model at {self.output} already",
+                hint="replace it with --overwrite, or name another file with --output",
+            )
 
 
 def run(
     texts: list[str],
     held_out: list[str],
-    corpus_config: CorpusConfig,
-    model: ModelConfig,
-    config: TrainingConfig,
     destination: Destination,
-    *,
-    embeddings: Path | None,
-    start: "Checkpoint | None",
-    may_resize: bool,
+    find: Callable[[], NewRun | ResumedRun],
 ) -> None:
     """Read, plan, learn and save; exit with 128 and the signal's number if one ended it.
 
     Args:
         texts: Names of files and directories to learn from; - is stdin.
         held_out: Names of those to validate on; none hold out a part of `texts`.
-        corpus_config: How texts become ids.
-        model: Size of the network.
-        config: How to learn.
         destination: Where to save and to tell.
-        embeddings: A file of word vectors to start from.
-        start: A model to go on from.
-        may_resize: Whether the plan may choose another number of units.
+        find: Returns the run, once nobody else can write where it saves.
     """
-    output, quiet = destination.output, destination.quiet
-    _check_output(output, texts, overwrite=destination.overwrite)
     from charlm.corpus.reading import open_documents
     from charlm.display import TrainingDisplay, show_note
 
-    # A long text is read while it is learnt from, so stdin's copy must live as long as that.
-    with open_documents(texts) as documents, open_documents(held_out) as validation:
-        corpus = _encode(
-            documents, validation, corpus_config, start, note=_silent if quiet else show_note
-        )
-        with (
-            TrainingDisplay(quiet=quiet) as display,
-            Metrics(destination.metrics) as log,
-            stop_signals() as stop,
-        ):
-            display.note(_what_was_read(corpus))  # at once, for PyTorch and the plan take seconds
-            vectors = None
-            if embeddings is not None:
-                vectors = _read_embeddings(embeddings, corpus, display)
-                model = replace(model, embedding_size=vectors.vectors.shape[1])
-            from charlm.training.hardware import prepare
-            from charlm.training.loop import train
-            from charlm.training.plan import make_plan
+    note = _silent if destination.quiet else show_note
+    with _stoppable(quiet=destination.quiet) as stop, destination.held([*texts, *held_out]):
+        job = find()
+        # A long text is read while it is learnt from, so stdin's copy must live as long as that.
+        with open_documents(texts) as documents, open_documents(held_out) as validation:
+            from charlm.corpus.encoding import encode_corpus
 
-            prepare(config.threads)
-            plan = make_plan(corpus, model, config, may_resize=may_resize)
-            if stop.is_wanted():
-                display.note("stopped before training began; nothing is saved")
-            else:
-                display.planned(plan)
-                events = train(
-                    corpus, plan, embeddings=vectors, start=start, should_stop=stop.is_wanted
-                )
-                _follow(events, plan, display, log, output)
+            corpus = encode_corpus(documents, job.corpus, validation, tokenizer=job.tokenizer)
+            _tell_of(corpus, job.corpus, note)
+            with (
+                TrainingDisplay(quiet=destination.quiet) as display,
+                Metrics(destination.metrics) as log,
+            ):
+                display.note(_what_was_read(corpus))  # at once: PyTorch and the plan take seconds
+                _learn(job, corpus, destination, display, log, stop)
+
+
+def _learn(
+    job: NewRun | ResumedRun,
+    corpus: "Corpus",
+    destination: Destination,
+    display: "TrainingDisplay",
+    log: Metrics,
+    stop: Stop,
+) -> None:
+    """Plan and train, and save what comes of it."""
+    from charlm.training.hardware import prepare
+
+    prepare(job.config.threads)
+    plan = job.plan(corpus, display.note)
+    if plan is None:
+        return
+    if job.metrics and not log.rewind(job.metrics):
+        display.note("the metrics file is not that of the run before; this run's are appended")
+    stop.may_wait(f"left at once; to go on where the run was saved last: {_resume_line()}")
+    display.planned(plan)
+    events = job.train(corpus, plan, save_every=destination.save_every, should_stop=stop.is_wanted)
+    _follow(events, destination, display, log, job, plan.model, stop)
+
+
+@contextmanager
+def _stoppable(*, quiet: bool) -> Iterator[Stop]:
+    """Let signals end a run in good order, and the process with 128 and their number."""
+    from charlm.display import show_line
+
+    with stop_signals() as stop:
+        stop.last_words = "stopped before training began; nothing is saved"
+        try:
+            yield stop
+        except KeyboardInterrupt:
+            if not quiet:
+                show_line(stop.last_words)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
 
@@ -108,65 +174,51 @@ def _silent(text: str) -> None:
     del text
 
 
-def _check_output(output: Path, texts: list[str], *, overwrite: bool) -> None:
-    """Find out now, not after an hour, that the model cannot be saved where it should be."""
-    from charlm.atomic import check_writable
+def _is_among(path: Path, names: list[str]) -> bool:
+    """Tell whether a file is one of those named, or of the texts in a directory that is."""
+    from charlm.corpus.reading import named_files
 
-    if any(Path(name).exists() and output.exists() and output.samefile(name) for name in texts):
-        raise CheckpointError(f"{output} is the text to learn from", hint="choose another --output")
-    if output.is_file() and not overwrite:
-        raise CheckpointError(
-            f"there is a model at {output} already",
-            hint="replace it with --overwrite, or name another file with --output",
-        )
-    check_writable(output)
+    if not path.exists():
+        return False
+    return any(
+        path.samefile(file) for name in names if Path(name).exists() for file in named_files(name)
+    )
 
 
-def _encode(
-    texts: list["Document"],
-    validation_texts: list["Document"],
-    config: CorpusConfig,
-    start: "Checkpoint | None",
-    *,
-    note: Callable[[str], None],
-) -> "Corpus":
-    """Return the corpus; `note` is told what a user may want to know of it."""
-    from charlm.corpus.encoding import encode_corpus
+def _tell_of(corpus: "Corpus", config: CorpusConfig, note: Callable[[str], None]) -> None:
+    """Tell what a user may want to know of the texts."""
     from charlm.tokenizers.base import BYTES
 
-    tokenizer = None if start is None else start.tokenizer
-    corpus = encode_corpus(texts, config, validation_texts, tokenizer=tokenizer)
     for facts in corpus.facts:
         if facts.has_byte_order_mark:
             note(f"{facts.name} begins with a byte order mark, which was dropped")
-    if start is not None and (share := _spelled_share(corpus)) >= 0.01:
-        note(f"{100 * share:.0f} % of the text are bytes that spell what the model does not know")
     found = corpus.tokenizer.vocab_size - BYTES
     if config.vocab_size is not None and found < config.vocab_size:
         note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
     if config.document_separator is not None and corpus.items == len(corpus.facts):
         note(f"the document separator {config.document_separator!r} stands nowhere in the text")
-    return corpus
-
-
-def _spelled_share(corpus: "Corpus") -> float:
-    """Return the share of the training text's tokens that are bytes."""
-    counts, pieces = corpus.train.token_counts, corpus.tokenizer.pieces
-    spelled = sum(int(n) for n, piece in zip(counts, pieces, strict=False) if type(piece) is int)
-    return spelled / max(1, int(counts.sum()))
 
 
 def _follow(
-    events: "Iterator[Progress | Validation | Finished]",
-    plan: "Plan",
+    events: "Iterator[Event]",
+    destination: Destination,
     display: "TrainingDisplay",
     log: Metrics,
-    output: Path,
+    job: NewRun | ResumedRun,
+    model: ModelConfig,
+    stop: Stop,
 ) -> None:
-    """Show what happens, and save each model that is better than all before."""
+    """Show what happens; save each model that is better than all before, and the state."""
     from charlm.training.events import Finished, Progress, Validation
+    from charlm.training.state import TrainingState
 
+    output = destination.output
     is_saved = False
+
+    def keep(state: TrainingState) -> None:
+        found = {"metrics": log.mark(), "options": dict(job.options)}
+        replace(state, command=found).save(destination.state)
+
     try:
         for event in events:
             log.append(event)
@@ -178,30 +230,22 @@ def _follow(
                         event.best.save(output)
                         is_saved = True
                     display.validated(event)
+                case TrainingState():
+                    keep(event)
+                    if stop.is_wanted():
+                        display.note(f"stopping: the run is saved in {destination.state}")
                 case Finished():
-                    if event.best.best is not None:
+                    if event.best is not None and event.best.best is not None:
                         event.best.best.save(output)
-                    display.finished(event, output, _generate_line(output, plan.model))
+                    if event.state is not None:
+                        keep(event.state)
+                    is_stopped = event.ending == "stopped"
+                    command = _resume_line() if is_stopped else _generate_line(output, model)
+                    display.finished(event, output, destination.state, command)
     except TrainingError:
         if is_saved:
             display.note(f"{output} holds the best model until then")
         raise
-
-
-def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -> "Embeddings":
-    """Read word vectors and say how much of the vocabulary they cover."""
-    from charlm.training.embeddings import read_embeddings
-
-    found = read_embeddings(path, corpus.tokenizer)
-    display.note(
-        f"{found.name} has vectors of {found.vectors.shape[1]} for "
-        f"{found.found:,} of {count(found.words, 'word')} of the vocabulary"
-        + (
-            f"; {count(found.repeated, 'line')} repeated a word and were left out"
-            * bool(found.repeated)
-        )
-    )
-    return found
 
 
 def _what_was_read(corpus: "Corpus") -> str:
@@ -211,6 +255,12 @@ def _what_was_read(corpus: "Corpus") -> str:
     form = corpus.config.form
     items = "document" if form == "text" else form.removesuffix("s")
     return f"{read}: {count(corpus.items, items)}" if corpus.items else read
+
+
+def _resume_line() -> str:
+    """Return the command line that goes on with the run of this one."""
+    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
+    return shlex.join(["charlm", *words, "--resume"])
 
 
 def _generate_line(output: Path, model: ModelConfig) -> str:

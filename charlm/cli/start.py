@@ -1,14 +1,27 @@
-"""`charlm train --from`: a model to go on from settles what it is; no option may say otherwise."""
+"""How a new run begins: from nothing, from word vectors, or from a model with `--from`.
 
+A model to go on from settles what it is; no option may say otherwise.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from charlm.cli.options import given
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.errors import CheckpointError, ConfigError
+from charlm.wording import count
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
+    from charlm.corpus.encoding import Corpus
+    from charlm.tokenizers import Tokenizer
+    from charlm.training.embeddings import Embeddings
+    from charlm.training.events import Event
+    from charlm.training.plan import Plan
 
 # What else describes a network before its first step.
 WITHOUT_MEANING = ("vocab_size", "embeddings", "initialisation", "forget_bias")
@@ -34,11 +47,7 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
         **start.config.to_json(),
         "tokenizer": start.tokenizer.kind,
     }
-    for name, value in context.params.items():
-        source = context.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        flag = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
+    for name, flag, value in given(context):
         if name in WITHOUT_MEANING:
             raise ConfigError(f"{flag} has no meaning with --from: the model is trained already")
         if name in ("lines", "pairs") and form != name:
@@ -49,3 +58,93 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
                 hint=f"leave out {flag}, or train a new model without --from",
             )
     return start
+
+
+@dataclass(kw_only=True)
+class NewRun:
+    """A run that begins.
+
+    Attributes:
+        corpus: How texts become ids.
+        model: Size of the network.
+        config: How to learn.
+        options: Those of the command line, as JSON has them.
+        embeddings: A file of word vectors to start from.
+        start: A model to go on from.
+        may_resize: Whether the plan may choose another number of units.
+    """
+
+    corpus: CorpusConfig
+    model: ModelConfig
+    config: TrainingConfig
+    options: Mapping[str, Any]
+    embeddings: Path | None
+    start: "Checkpoint | None"
+    may_resize: bool
+
+    @property
+    def tokenizer(self) -> "Tokenizer | None":
+        """The tokenizer that is given; None lets one be learnt from the text."""
+        return None if self.start is None else self.start.tokenizer
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Where in the metrics file the run stands: at its end, whatever that is."""
+        return {}
+
+    def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan":
+        """Return the plan; `note` is told what a user may want to know of it."""
+        if self.start is not None and (share := _spelled_share(corpus)) >= 0.01:
+            note(
+                f"{100 * share:.0f} % of the text are bytes that spell what the model does not know"
+            )
+        self._vectors = None
+        if self.embeddings is not None:
+            self._vectors = _read_embeddings(self.embeddings, corpus, note)
+            self.model = replace(self.model, embedding_size=self._vectors.vectors.shape[1])
+        from charlm.training.plan import make_plan
+
+        return make_plan(corpus, self.model, self.config, may_resize=self.may_resize)
+
+    def train(
+        self,
+        corpus: "Corpus",
+        plan: "Plan",
+        *,
+        save_every: float,
+        should_stop: Callable[[], bool],
+    ) -> "Iterator[Event]":
+        """Begin, and yield what happens."""
+        from charlm.training.loop import train
+
+        return train(
+            corpus,
+            plan,
+            embeddings=self._vectors,
+            start=self.start,
+            save_every=save_every,
+            should_stop=should_stop,
+        )
+
+
+def _spelled_share(corpus: "Corpus") -> float:
+    """Return the share of the training text's tokens that are bytes."""
+    counts, pieces = corpus.train.token_counts, corpus.tokenizer.pieces
+    spelled = sum(int(n) for n, piece in zip(counts, pieces, strict=False) if type(piece) is int)
+    return spelled / max(1, int(counts.sum()))
+
+
+def _read_embeddings(path: Path, corpus: "Corpus", note: Callable[[str], None]) -> "Embeddings":
+    """Read word vectors and say how much of the vocabulary they cover."""
+    from charlm.training.embeddings import read_embeddings
+
+    found = read_embeddings(path, corpus.tokenizer)
+    note(
+        f"{found.name} has vectors of {found.vectors.shape[1]} for "
+        f"{found.found:,} of {count(found.words, 'word')} of the vocabulary"
+        + (
+            f"; {count(found.repeated, 'line')} repeated a word and were left out"
+            * bool(found.repeated)
+        )
+    )
+    return found

@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from charlm.cli.options import parse_duration, unescaped
+from charlm.cli.options import json_options, parse_duration, refuse, unescaped
+from charlm.cli.resume import load_run
 from charlm.cli.run import Destination, run
-from charlm.cli.start import load_start
+from charlm.cli.start import NewRun, load_start
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_LEARNING_RATE,
     DEFAULT_MODEL_PATH,
+    DEFAULT_SAVE_EVERY,
     DEFAULT_WEIGHT_DECAY,
     DEFAULT_WORDS,
     LARGE_EMBEDDING_SIZE,
@@ -62,6 +64,25 @@ def train_command(
     overwrite: Annotated[
         bool, _option("Replace the model if there is one.", MACHINE, "--overwrite")
     ] = False,
+    resume: Annotated[
+        bool,
+        _option(
+            "Go on with the run that was stopped, on the same texts; what options leave open is as "
+            "it was. Where there is none, begin it.",
+            MACHINE,
+            "--resume",
+        ),
+    ] = False,
+    save_every: Annotated[
+        float | None,
+        _option(
+            "Save the state of the run so often, such as 30s or 5m; --resume goes on from there.",
+            MACHINE,
+            parser=parse_duration,
+            metavar="DURATION",
+            show_default="1m",
+        ),
+    ] = None,
     max_time: Annotated[
         float | None,
         _option(
@@ -270,6 +291,19 @@ def train_command(
     """
     if lines and pairs:
         raise ConfigError("--lines and --pairs exclude one another")
+    refuse("--resume", {"--overwrite": overwrite})
+    destination = Destination(
+        output=output,
+        overwrite=overwrite,
+        resume=resume,
+        save_every=DEFAULT_SAVE_EVERY if save_every is None else save_every,
+        metrics=metrics,
+        quiet=quiet,
+    )
+    held_out = [validation] if validation else []
+    if resume and output.name and destination.state.exists():
+        run(corpus, held_out, destination, lambda: load_run(context, destination.state))
+        return
     begun = None if start is None else load_start(context, start)
     if begun is None:
         if embeddings is not None and embedding_size is not None:
@@ -318,14 +352,13 @@ def train_command(
         threads=threads,
         rng_seed=rng_seed,
     )
-    run(
-        corpus,
-        [validation] if validation else [],
-        corpus_config,
-        model,
-        config,
-        Destination(output=output, overwrite=overwrite, metrics=metrics, quiet=quiet),
+    job = NewRun(
+        corpus=corpus_config,
+        model=model,
+        config=config,
+        options=json_options(context),
         embeddings=embeddings,
         start=begun,
         may_resize=hidden_size is None and begun is None,
     )
+    run(corpus, held_out, destination, lambda: job)

@@ -14,6 +14,7 @@ OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
 Initialisation = Literal["orthogonal", "identity", "uniform"]
 
 DEFAULT_MAX_TIME = 300.0  # seconds
+DEFAULT_SAVE_EVERY = 60.0  # seconds
 DEFAULT_BPTT_LENGTH = 64  # tokens
 SHORT_BPTT_LENGTH = 32  # of words, and of a run that has little time
 

@@ -4,8 +4,10 @@ The files have no name: they live in the temporary directory and vanish with the
 as large as the corpus is held in memory.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from charlm import tokenizers
 from charlm.config import BREAKS, CorpusConfig
@@ -19,6 +21,7 @@ from charlm.tokenizers import Tokenizer
 from charlm.wording import count
 
 SMALLEST_CORPUS = 20  # characters; fewer cannot be split into something to learn and to check
+HASHED_AT_ONCE = 1 << 20  # ids
 SAMPLE_BYTES = 32 << 20  # of a running text, for the vocabulary and for estimates
 
 
@@ -34,6 +37,14 @@ class Corpus:
     # Lines, pairs, or documents between separators, those that are held out included.
     items: int = 0
     fingerprint: Fingerprint | None = None  # of all that was named, what is held out included
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each document, and of the ids that are held out."""
+        held_out = hashlib.sha256()
+        for start in range(0, len(self.validation.ids), HASHED_AT_ONCE):
+            held_out.update(self.validation.ids[start : start + HASHED_AT_ONCE].tobytes())
+        return (*(each.sha256 for each in self.facts), held_out.hexdigest())
 
     def mirrored(self) -> "Corpus":
         """Return the same texts, each from its end to its beginning."""

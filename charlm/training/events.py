@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charlm.checkpoint import Checkpoint
+from charlm.training.state import TrainingState
 
 Ending = Literal["complete", "no improvement", "time is up", "stopped"]
 
@@ -73,14 +74,20 @@ class Finished:
         step: Steps taken.
         seconds: Since training began.
         best: The best validation; its model can learn from what it scores, unless the run was
-            stopped.
+            stopped. None if it was stopped before the first.
         median_gradient_norm: Of all steps, before clipping; NaN if there was none.
         clipped_share: Share of all steps whose gradient was clipped.
+        state: Of the run that is over, to be saved after its model; None if states were not wanted,
+            or the run was stopped, for then its state has come already.
     """
 
     ending: Ending
     step: int
     seconds: float
-    best: Validation
+    best: Validation | None
     median_gradient_norm: float
     clipped_share: float
+    state: TrainingState | None = None
+
+
+Event = Progress | Validation | TrainingState | Finished

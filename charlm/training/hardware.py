@@ -1,15 +1,21 @@
 """What the machine offers: device, precision, threads."""
 
+import contextlib
 import ctypes
 import os
+import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
-from charlm.config import Device, Precision
+from charlm.config import Device, ModelConfig, Precision, TrainingConfig
 from charlm.errors import ConfigError, TrainingError
 
+# As PyTorch's allocators say it, of which only those of other devices have an error of their own.
+_NO_MEMORY = re.compile("not enough memory|allocate memory|out of memory|bad_alloc", re.IGNORECASE)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -76,6 +82,35 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             mallopt(parameter, 1 << 30)
+
+
+def describe(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
+    """Return what else the last bits of a result depend on, beside settings and text; JSON."""
+    return {
+        "precision": str(precision).removeprefix("torch."),
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "torch_version": torch.__version__,
+    }
+
+
+@contextlib.contextmanager
+def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
+    """Tell of memory that does not suffice in one line, with what to change.
+
+    Raises:
+        TrainingError: If what is done inside asks for more than there is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise TrainingError(
+            "memory does not suffice to train this network",
+            hint=f"lower --batch-size ({config.batch_size}), --bptt-length "
+            f"({config.window_length}) or --hidden-size ({model.hidden_size})",
+        ) from None
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

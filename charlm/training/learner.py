@@ -1,7 +1,7 @@
 """One step of learning, one pass of validation."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from charlm.checkpoint import Checkpoint
+from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
 from charlm.corpus.layout import MOST_LOGITS, Batches, Passages
 from charlm.corpus.streams import Streams
+from charlm.errors import CheckpointError
 from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
@@ -64,7 +65,7 @@ class Learner:
         embeddings: Embeddings | None = None,
         start: Checkpoint | None = None,
     ) -> None:
-        self._config = config
+        self._config, self._directions = config, model.directions
         torch.manual_seed(config.rng_seed)
         token_counts = corpus.train.token_counts
         vocab_size = corpus.tokenizer.vocab_size
@@ -121,12 +122,18 @@ class Learner:
             clip_grads_with_norm_(self._trained, longest, norm)
         return norm
 
-    def validate(self) -> float:
+    def validate(self, give_up: Callable[[], bool] = lambda: False) -> float | None:
         """Return the score of the validation text, in nats, summed over all tokens.
 
-        Of two directions it is the mean of their scores.
+        Of two directions it is the mean of their scores. `give_up` is asked between windows; where
+        it says so, there is no score.
         """
-        return math.fsum(self.validation_windows()) / len(self._readers)
+        found: list[float] = []
+        for nats in self.validation_windows():
+            if give_up():
+                return None
+            found.append(nats)
+        return math.fsum(found) / len(self._readers)
 
     def validation_windows(self) -> Iterator[float]:
         """Yield the nats of the validation text, window by window, in each direction."""
@@ -148,6 +155,58 @@ class Learner:
         }
         return {**first, **own}
 
+    def moments(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of all that the optimizer remembers, by what it is and of which tensor."""
+        remembered = self._optimizer.state_dict()["state"]
+        return {
+            f"{what}.{name}": tensor.detach().float().cpu().numpy().copy()
+            for number, name in enumerate(self._trained_names())
+            for what, tensor in remembered.get(number, {}).items()
+            if tensor is not None  # the momentum of an optimizer that has none
+        }
+
+    def carried(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of the recurrent states that streams carry on."""
+        return {
+            f"{direction}.{name}": array
+            for direction, reader in zip(self._directions, self._readers, strict=True)
+            for name, array in reader.carried().items()
+        }
+
+    def restore(self, network: Checkpoint, moments: Arrays, carried: Arrays) -> None:
+        """Take over a network, and what `moments` and `carried` returned.
+
+        Raises:
+            CheckpointError: If they are not of this network and optimizer.
+        """
+        for direction, reader in zip(self._directions, self._readers, strict=True):
+            reader.network.load_arrays(network.one_way(direction).arrays)
+            reader.carry(
+                {
+                    name.removeprefix(f"{direction}."): each
+                    for name, each in carried.items()
+                    if name.startswith(f"{direction}.")
+                }
+            )
+        state = self._optimizer.state_dict()
+        remembered: dict[int, dict[str, Tensor]] = {}
+        for number, (name, tensor) in enumerate(
+            zip(self._trained_names(), self._trained, strict=True)
+        ):
+            for key, moment in moments.items():
+                what, _, of = key.partition(".")
+                if of == name:
+                    if moment.shape not in ((), tuple(tensor.shape)):
+                        raise CheckpointError(
+                            f"the state is damaged: its {key[:60]} has another shape"
+                        )
+                    remembered.setdefault(number, {})[what] = torch.from_numpy(moment).clone()
+        self._optimizer.load_state_dict({**state, "state": remembered})
+
+    def _trained_names(self) -> list[str]:
+        """Return the names of the trained tensors, in the optimizer's order."""
+        return [name for name, tensor in self.networks.named_parameters() if tensor.requires_grad]
+
 
 class _Reader:
     """A network of one direction, what it reads, and the state of streams carried along."""
@@ -164,6 +223,7 @@ class _Reader:
         self._device, self._precision = device, precision
         self._boundary_id = corpus.tokenizer.boundary_id
         self._layout = lay_out(corpus, config)
+        self._batch_size = config.batch_size
         self._passages = Passages.of(
             network.config.form,
             corpus.validation.ids,
@@ -190,6 +250,37 @@ class _Reader:
         # the whole text so far (truncated BPTT, Williams & Peng 1990).
         self._state = [tuple(vector.detach().float() for vector in layer) for layer in state]
         return result
+
+    def carried(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of the state that streams carry on, by layer and number in it."""
+        if self._state is None or not self._layout.carries_state:
+            return {}
+        return {
+            f"{layer}.{number}": vector.cpu().numpy().copy()
+            for layer, vectors in enumerate(self._state)
+            for number, vector in enumerate(vectors)
+        }
+
+    def carry(self, arrays: Arrays) -> None:
+        """Take over what `carried` returned.
+
+        Raises:
+            CheckpointError: If it is not of this network.
+        """
+        if not arrays:
+            return
+        config = self.network.config
+        vectors = 2 if config.cell == "lstm" else 1
+        names = [[f"{layer}.{n}" for n in range(vectors)] for layer in range(config.num_layers)]
+        wanted = (1, self._batch_size, config.hidden_size)
+        if {n for layer in names for n in layer} != arrays.keys() or any(
+            array.shape != wanted for array in arrays.values()
+        ):
+            raise CheckpointError("the state is damaged: its recurrent state is of another network")
+        self._state = [
+            tuple(torch.from_numpy(arrays[name]).clone().to(self._device) for name in layer)
+            for layer in names
+        ]
 
     def validation_windows(self) -> Iterator[float]:
         """Yield the nats of the validation text, window by window."""

@@ -2,11 +2,12 @@
 
 import importlib.metadata
 import math
+import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -20,15 +21,20 @@ from charlm.inference.lines import with_line_scores
 from charlm.inference.model import Model
 from charlm.training.adaptation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
-from charlm.training.events import Ending, Finished, Progress, Validation
+from charlm.training.events import Ending, Event, Finished, Progress, Validation
+from charlm.training.hardware import describe, enough_memory
 from charlm.training.learner import Learner
 from charlm.training.pace import Pace
 from charlm.training.plan import Plan
+from charlm.training.state import Best, Expectation, Place, TrainingState
 
 REPORT_INTERVAL = 10  # steps
 # A run ends early when so many validations, and this share of all steps, brought nothing better.
 PATIENCE, PATIENCE_SHARE = 5, 0.25
 SAMPLE_LENGTH = 120  # characters
+# Nats a token, in the mean of a step's; a guess among a million tokens costs 14.
+LARGEST_LOSS = 100.0
+PATIENCE_WITH_STOP = 2.5  # seconds in which a validation may end when a run is to stop
 
 
 def train(
@@ -37,86 +43,125 @@ def train(
     *,
     embeddings: Embeddings | None = None,
     start: Checkpoint | None = None,
+    state: TrainingState | None = None,
+    save_every: float | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Progress | Validation | Finished]:
+) -> Iterator[Event]:
     """Train as planned and yield progress, validations and, last, how it ended.
+
+    A run that is stopped yields its state, and goes on from it as if it had never stopped: on the
+    same machine to the last bit. What a stopped run still does, a last validation that may take
+    a few seconds, is for its user alone and no part of the state.
 
     Args:
         corpus: What `encode_corpus` returned.
-        plan: What `make_plan` returned for it.
+        plan: What `make_plan` returned for it, or `resume_plan` for a state.
         embeddings: Word vectors to start from.
         start: A model of the same config and tokenizer to start from; it is validated first.
+        state: A run to go on with; nothing else to start from has a meaning beside it.
+        save_every: Seconds after which the state is yielded, besides at the start and at every
+            stop; None never yields it.
         should_stop: Asked before every step; True ends the run after one more validation.
 
     Raises:
-        TrainingError: If the loss is no longer a finite number.
+        CheckpointError: If the state is of another network.
+        TrainingError: If the run diverges, or memory is not enough.
     """
-    learner = Learner(
-        corpus,
-        plan.model,
-        plan.config,
-        device=plan.device,
-        precision=plan.precision,
-        embeddings=embeddings,
-        start=start,
-    )
-    run = _Run(corpus, plan, learner, start)
+    with enough_memory(plan.config, plan.model):
+        learner = Learner(
+            corpus,
+            plan.model,
+            plan.config,
+            device=plan.device,
+            precision=plan.precision,
+            embeddings=embeddings,
+            start=start,
+        )
+        stop = _Stop(should_stop)
+        yield from _steps(_Run(corpus, plan, learner, start, state), stop, save_every)
+
+
+def _steps(run: "_Run", stop: "_Stop", save_every: float | None) -> Iterator[Event]:
+    """Take the steps of a run, and yield what happens."""
     ending: Ending = "complete"
-    if start is not None:
-        with run.paused():
-            yield run.validate()
+    saved = -math.inf
     while not run.is_over:
-        if should_stop():
-            ending = "stopped"
+        if run.step >= run.next_validation:
+            yield from run.validated(stop)
+            if run.is_hopeless:
+                ending = "no improvement"
+                break
+        if stop.is_wanted:
             break
         if run.pace.is_late:
             ending = "time is up"
             break
+        if save_every is not None and run.pace.seconds - saved >= save_every:
+            with run.paused():
+                yield run.state()
+            saved = run.pace.seconds
         run.take_step()
         if run.step % REPORT_INTERVAL == 0 or run.is_over:
             yield run.report()
-        if run.step >= run.next_validation and not run.is_over:
-            with run.paused():
-                yield run.validate()
-            if run.is_hopeless:
-                ending = "no improvement"
-                break
-    if run.step > run.validated_step:
-        yield run.validate()
+    if not stop.is_wanted and run.step > run.validated_step:
+        yield from run.validated(stop)
+    state = None if save_every is None else run.state()
     best = run.best
-    if ending != "stopped" and best.best is not None:
-        adapted = with_dynamic_rates(
-            best.best, corpus, plan.config, run.step, device=plan.device, should_stop=should_stop
-        )
-        best = replace(best, best=adapted)
-    if best.best is not None:
-        best = replace(best, best=with_line_scores(best.best, corpus.validation))
-    norms = np.array(run.gradient_norms)
-    yield Finished(
-        ending=ending,
-        step=run.step,
-        seconds=run.pace.seconds,
-        best=best,
-        median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
-        clipped_share=run.clipped_share(norms),
-    )
+    if not stop.is_wanted and best is not None and best.best is not None:
+        best = replace(best, best=run.adapted(best.best, should_stop=lambda: stop.is_wanted))
+    if stop.is_wanted:
+        ending = "stopped"
+        if state is not None:
+            yield state
+        if run.step > run.validated_step:
+            yield from run.validated(stop)
+        best, state = run.best, None
+    if best is not None and best.best is not None:
+        best = replace(best, best=run.with_line_scores(best.best))
+    yield run.finished(ending, best, None if state is None else state.ended())
+
+
+class _Stop:
+    """Whether a run is to stop, and for how long that has been wanted."""
+
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
+        self._since: float | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the run is to stop; once wanted, it stays so."""
+        if self._since is None and self._should_stop():
+            self._since = time.monotonic()
+        return self._since is not None
+
+    def is_urgent(self) -> bool:
+        """Tell whether it was wanted so long ago that nothing more can be waited for."""
+        return self.is_wanted and time.monotonic() - (self._since or 0.0) > PATIENCE_WITH_STOP
 
 
 class _Run:
     """What a run remembers between events."""
 
     def __init__(
-        self, corpus: Corpus, plan: Plan, learner: Learner, start: Checkpoint | None
+        self,
+        corpus: Corpus,
+        plan: Plan,
+        learner: Learner,
+        start: Checkpoint | None,
+        state: TrainingState | None,
     ) -> None:
-        self.losses: list[tuple[torch.Tensor, torch.Tensor]] = []  # since the last report
+        # Loss and gradient norm of each step since the last report, on the device or numbers.
+        self.losses: list[tuple[torch.Tensor | float, torch.Tensor | float]] = []
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
-        self.pace = Pace(plan)
+        self.pace = Pace(plan, None if state is None else state.place)
         self.step = 0
         self.validated_step = -1
-        self.next_validation = self.pace.next_validation(0)
+        self.next_validation = self.pace.next_validation(0) if start is None else 0
+        self.best: Validation | None = None
         self._validations_since_best = 0
         self._corpus, self._plan, self._learner = corpus, plan, learner
-        self._origin: dict[str, Any] = {}
+        self._origin: Mapping[str, Any] = {}
         own = () if corpus.fingerprint is None else (corpus.fingerprint,)
         self._fingerprints = own if start is None else joined(start.fingerprints, own)
         if start is not None:
@@ -127,8 +172,70 @@ class _Run:
                 }
             }
         self._learning_rate = 0.0
-        self._best: Validation | None = None
         self._reported = 0.0  # seconds
+        if state is not None:
+            self._restore(state)
+
+    def _restore(self, state: TrainingState) -> None:
+        """Stand where another run stood."""
+        place = state.place
+        self.step = place.step
+        self.validated_step, self.next_validation = place.validated_step, place.next_validation
+        self._validations_since_best = place.validations_since_best
+        self._learning_rate, self._reported = place.learning_rate, place.reported
+        self._origin, self._fingerprints = state.origin, tuple(state.last.fingerprints)
+        self.losses = [(loss, norm) for loss, norm in state.losses.T.tolist()]
+        self.gradient_norms.extend(state.gradient_norms.tolist())
+        if state.best is not None:
+            self.best = self._validation(state.best, state.best_model, sample="")
+        self._learner.restore(state.last, state.optimizer, state.carried)
+
+    def state(self) -> TrainingState:
+        """Return all that is needed to go on from here.
+
+        Raises:
+            TrainingError: If what was learnt since the last report is no longer worth keeping.
+        """
+        losses = np.array([(float(loss), float(norm)) for loss, norm in self.losses], np.float32)
+        self._refuse_divergence(losses)
+        best, plan, speed = self.best, self._plan, self._plan.speed
+        arrays = self._learner.to_arrays()
+        return TrainingState(
+            corpus=self._corpus.config,
+            texts=self._corpus.digests,
+            config=plan.config,
+            reasons=plan.reasons,
+            expectation=Expectation(
+                steps=plan.steps,
+                seconds=plan.seconds,
+                step_seconds=None if speed is None else speed.step,
+                validation_seconds=None if speed is None else speed.validation,
+            ),
+            machine=describe(plan.device, plan.precision),
+            origin=self._origin,
+            place=Place(
+                step=self.step,
+                validated_step=self.validated_step,
+                next_validation=self.next_validation,
+                validations_since_best=self._validations_since_best,
+                learning_rate=self._learning_rate,
+                seconds=self.pace.seconds,
+                reported=self._reported,
+                step_seconds=self.pace.step_seconds,
+                validation_seconds=self.pace.validation_seconds,
+                steps=self.pace.schedule.steps,
+                falls_from=self.pace.schedule.falls_from,
+                falls_by=self.pace.schedule.falls_by,
+                is_over=False,
+            ),
+            last=self._checkpoint(arrays, {}),
+            best=None if best is None else _time_and_score(best),
+            best_model=None if best is None else best.best,
+            optimizer=self._learner.moments(),
+            carried=self._learner.carried(),
+            losses=losses.reshape(-1, 2).T,
+            gradient_norms=np.array(self.gradient_norms, np.float32),
+        )
 
     def take_step(self) -> None:
         """Learn from the next window."""
@@ -139,12 +246,11 @@ class _Run:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take what is done inside for a validation, which is not learning."""
+        """Do not count what is done inside as learning."""
         if self.losses:
-            self.losses[-1][0].item()  # wait for the device, whose steps are no validation
+            float(self.losses[-1][0])  # wait for the device, which may still be learning
         before = self.pace.seconds
-        with self.pace.of_validation():
-            yield
+        yield
         self._reported += self.pace.seconds - before
 
     @property
@@ -156,7 +262,7 @@ class _Run:
     @property
     def is_hopeless(self) -> bool:
         """Whether validation has not improved for long."""
-        without = self.step - self.best.step
+        without = self.step - (self.best.step if self.best is not None else 0)
         return (
             self._validations_since_best >= PATIENCE
             and without >= PATIENCE_SHARE * self.pace.expected_steps(self.step)
@@ -166,24 +272,13 @@ class _Run:
     def epoch(self) -> float:
         return self.step * self._plan.tokens_per_step / self._plan.tokens
 
-    @property
-    def best(self) -> Validation:
-        if self._best is None:
-            raise RuntimeError("nothing has been validated yet")
-        return self._best
-
     def report(self) -> Progress:
         """Look at the losses since the last report, which waits for the device."""
-        values = [float(loss) for loss, _ in self.losses]
-        norms = np.array([float(norm) for _, norm in self.losses])
+        found = np.array([(float(loss), float(norm)) for loss, norm in self.losses])
+        self._refuse_divergence(found)
+        values, norms = found[:, 0].tolist(), found[:, 1]
         self.gradient_norms.extend(norms)
         self.losses.clear()
-        for place, value in enumerate(values, start=self.step - len(values) + 1):
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss at step {place} is {value}: training has diverged",
-                    hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
-                )
         now = self.pace.seconds
         elapsed, self._reported = now - self._reported, now
         self.pace.took(len(values), elapsed)
@@ -207,35 +302,81 @@ class _Run:
         """Return the share of gradients that were longer than allowed."""
         return float((norms > self._plan.config.max_gradient_norm).mean()) if len(norms) else 0.0
 
-    def validate(self) -> Validation:
-        """Score the held-out text; keep the model if it is the best so far."""
-        nats = self._learner.validate()
+    def _refuse_divergence(self, found: NDArray[Any]) -> None:
+        """Raise TrainingError if a loss or gradient norm, shape (steps, 2), tells of divergence."""
+        for place, (loss, norm) in enumerate(found.tolist(), start=self.step - len(found) + 1):
+            if not loss <= LARGEST_LOSS:
+                self._diverged(f"the loss at step {place} is {loss:.3g} nats a token")
+            if not math.isfinite(norm):
+                self._diverged(f"the gradient at step {place} is {norm}")
+
+    def _diverged(self, what: str) -> NoReturn:
+        raise TrainingError(
+            f"{what}: training has diverged",
+            hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
+        )
+
+    def validated(self, stop: _Stop) -> Iterator[Validation]:
+        """Score the held-out text, unless a stop is urgent; keep the model if it is the best."""
+        with self.paused(), self.pace.of_validation():
+            nats = self._learner.validate(stop.is_urgent)
+            if nats is not None:
+                yield self._validate(nats)
+
+    def _validate(self, nats: float) -> Validation:
         self.validated_step = self.step
         self.next_validation = self.pace.next_validation(self.step)
         if not math.isfinite(nats):
-            raise TrainingError(
-                f"the validation score after step {self.step} is {nats}: training has diverged",
-                hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
-            )
-        is_best = self._best is None or nats < self._best.nats
+            self._diverged(f"the validation score after step {self.step} is {nats}")
+        is_best = self.best is None or nats < self.best.nats
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
-        checkpoint = self._checkpoint(nats)
+        found = Best(step=self.step, epoch=self.epoch, seconds=self.pace.seconds, nats=nats)
+        checkpoint = self._checkpoint(self._learner.to_arrays(), self._provenance(nats))
         with np.errstate(all="ignore"):  # weights that are about to diverge
             sample = self._sample(Model(checkpoint))
-        nats_per_character = nats / self._corpus.validation.characters
-        validation = Validation(
-            step=self.step,
-            epoch=self.epoch,
-            seconds=self.pace.seconds,
-            nats=nats,
+        validation = self._validation(found, checkpoint if is_best else None, sample=sample)
+        if is_best:
+            self.best = validation
+        return validation
+
+    def _validation(self, found: Best, checkpoint: Checkpoint | None, *, sample: str) -> Validation:
+        nats_per_character = found.nats / self._corpus.validation.characters
+        return Validation(
+            step=found.step,
+            epoch=found.epoch,
+            seconds=found.seconds,
+            nats=found.nats,
             nats_per_character=nats_per_character,
             bits_per_character=nats_per_character / math.log(2),
-            best=checkpoint if is_best else None,
+            best=checkpoint,
             sample=sample,
         )
-        if is_best:
-            self._best = validation
-        return validation
+
+    def adapted(self, best: Checkpoint, *, should_stop: Callable[[], bool]) -> Checkpoint:
+        """Return the best model with learning rates for dynamic evaluation."""
+        plan = self._plan
+        return with_dynamic_rates(
+            best, self._corpus, plan.config, self.step, device=plan.device, should_stop=should_stop
+        )
+
+    def with_line_scores(self, best: Checkpoint) -> Checkpoint:
+        """Return the best model with the scores of held-out lines."""
+        return with_line_scores(best, self._corpus.validation)
+
+    def finished(
+        self, ending: Ending, best: Validation | None, state: TrainingState | None
+    ) -> Finished:
+        """Return how the run ended."""
+        norms = np.array(self.gradient_norms)
+        return Finished(
+            ending=ending,
+            step=self.step,
+            seconds=self.pace.seconds,
+            best=best,
+            median_gradient_norm=float(np.median(norms)) if len(norms) else math.nan,
+            clipped_share=self.clipped_share(norms),
+            state=state,
+        )
 
     def _sample(self, model: Model) -> str:
         """Return a little text of the model's: a running one, some lines, or an answer."""
@@ -252,9 +393,22 @@ class _Run:
             sample += model.generate(length=SAMPLE_LENGTH, rng_seed=seed) + "\n"
         return sample
 
-    def _checkpoint(self, nats: float) -> Checkpoint:
+    def _checkpoint(
+        self, arrays: Mapping[str, NDArray[np.float32]], provenance: Mapping[str, Any]
+    ) -> Checkpoint:
+        return Checkpoint(
+            config=self._plan.model,
+            tokenizer=self._corpus.tokenizer,
+            arrays=arrays,
+            provenance=provenance,
+            fingerprints=self._fingerprints,
+        )
+
+    def _provenance(self, nats: float) -> dict[str, Any]:
         plan, validation = self._plan, self._corpus.validation
-        provenance: dict[str, Any] = {
+        machine = dict(describe(plan.device, plan.precision))
+        torch_version = machine.pop("torch_version")
+        return {
             "corpus": [
                 {
                     "name": facts.name,
@@ -272,24 +426,16 @@ class _Run:
                 "nats": nats,
                 "bits_per_character": nats / validation.characters / math.log(2),
             },
-            "training": {
-                **plan.config.to_json(),
-                "precision": str(plan.precision).removeprefix("torch."),
-                "device": plan.device.type,
-                "threads": torch.get_num_threads(),
-            },
+            "training": {**plan.config.to_json(), **machine},
             "chosen": list(plan.reasons),
             "steps": self.step,
             "planned_steps": self.pace.expected_steps(self.step),
             "epochs": round(self.epoch, 4),
             "seconds": round(self.pace.seconds, 3),
             "charlm_version": importlib.metadata.version("charlm"),
-            "torch_version": torch.__version__,
+            "torch_version": torch_version,
         }
-        return Checkpoint(
-            config=plan.model,
-            tokenizer=self._corpus.tokenizer,
-            arrays=self._learner.to_arrays(),
-            provenance=provenance,
-            fingerprints=self._fingerprints,
-        )
+
+
+def _time_and_score(best: Validation) -> Best:
+    return Best(step=best.step, epoch=best.epoch, seconds=best.seconds, nats=best.nats)

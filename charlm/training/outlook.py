@@ -10,6 +10,7 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
+from charlm.training.state import TrainingState
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 4, 200  # steps
@@ -76,6 +77,21 @@ class Machine:
             steps = max(1, min(most_steps, int(left / speed.step)))
         return Outlook(
             tokens_per_step=tokens_per_step, most_steps=most_steps, steps=steps, speed=speed
+        )
+
+    def resumed(self, corpus: Corpus, state: TrainingState) -> Outlook:
+        """Return what steps the run expected that goes on, with the budget that it has now."""
+        tokens_per_step = lay_out(corpus, state.config).tokens_per_step
+        expected = state.expectation
+        speed = None
+        if expected.step_seconds is not None and expected.validation_seconds is not None:
+            speed = Speed(step=expected.step_seconds, validation=expected.validation_seconds)
+        most_steps = _most_steps(state.config, corpus.train.tokens / tokens_per_step)
+        return Outlook(
+            tokens_per_step=tokens_per_step,
+            most_steps=most_steps,
+            steps=most_steps if speed is None else min(expected.steps, most_steps),
+            speed=speed,
         )
 
     @property

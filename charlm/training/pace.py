@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from charlm.training.plan import Plan
 from charlm.training.schedule import Schedule
+from charlm.training.state import Place
 
 VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
 STEPS_OF_PACE = 50  # that tell how fast it goes
@@ -22,18 +23,26 @@ class Pace:
 
     Attributes:
         schedule: Whose end it fixes in time.
+        step_seconds: What a step takes, in a moving average.
+        validation_seconds: What the last validation took.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        """Start the clock."""
+    def __init__(self, plan: Plan, place: Place | None = None) -> None:
+        """Start the clock, or let it go on from where a run stands."""
         self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
         self._plan = plan
         self._allowed = math.inf if plan.seconds is None else plan.seconds
-        # A moving average, and the last one.
-        self._a_step, self._a_validation = 0.0, 0.0
+        self.step_seconds, self.validation_seconds = 0.0, 0.0
         if plan.speed is not None:
-            self._a_step, self._a_validation = plan.speed.step, plan.speed.validation
+            self.step_seconds = plan.speed.step
+            self.validation_seconds = plan.speed.validation
         self._started = time.perf_counter()
+        if place is not None:
+            self.step_seconds = place.step_seconds
+            self.validation_seconds = place.validation_seconds
+            self._started -= place.seconds
+            if place.steps is not None:
+                self.schedule.go_on(place.steps, place.falls_from, place.falls_by)
 
     @property
     def seconds(self) -> float:
@@ -67,14 +76,14 @@ class Pace:
 
     def took(self, steps: int, seconds: float) -> None:
         """Note what some steps took, once the device has finished them."""
-        self._a_step += (seconds / steps - self._a_step) * min(1.0, steps / STEPS_OF_PACE)
+        self.step_seconds += (seconds / steps - self.step_seconds) * min(1.0, steps / STEPS_OF_PACE)
 
     @contextmanager
     def of_validation(self) -> Iterator[None]:
         """Measure what a validation takes, saving included."""
         before = time.perf_counter()
         yield
-        self._a_validation = time.perf_counter() - before
+        self.validation_seconds = time.perf_counter() - before
 
     def _fit(self, step: int) -> None:
         """Let the rate fall when there is just enough time for it, and at a pace that fits."""
@@ -94,4 +103,6 @@ class Pace:
         """Return how many steps fit into the time left, with the validations until `steps`."""
         by_growth = math.log(steps / step) / math.log(VALIDATION_GROWTH)
         validations = 1 + min(by_growth, (steps - step) / self._plan.validation_interval)
-        return (self._allowed - self.seconds - validations * self._a_validation) / self._a_step
+        return (
+            self._allowed - self.seconds - validations * self.validation_seconds
+        ) / self.step_seconds

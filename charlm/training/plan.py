@@ -1,6 +1,7 @@
 """What to train, from the text's size and the budget, before the first step is taken."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,9 +14,11 @@ from charlm.config import (
     TrainingConfig,
 )
 from charlm.corpus.encoding import Corpus
+from charlm.errors import ConfigError
 from charlm.parameters import parameter_count, recurrent_count
 from charlm.training.loss import most_outputs
-from charlm.training.outlook import Machine, Speed
+from charlm.training.outlook import PLANNED_SHARE, Machine, Outlook, Speed
+from charlm.training.state import Expectation, TrainingState
 from charlm.wording import count, quantity
 
 # A validation token costs about a fourth of a training token, so that validation takes at most
@@ -149,6 +152,59 @@ def make_plan(
         ahead = machine.outlook(corpus, model, config)
     config = _with_dropout(config, model, tokens, ahead.tokens / tokens, reasons)
     config = replace(config, bptt_length=config.window_length)
+    return _plan(corpus, model, config, machine, ahead, reasons, seconds=machine.seconds_left)
+
+
+def resume_plan(corpus: Corpus, state: TrainingState) -> Plan:
+    """Return the plan of a run that goes on; only its budget may have changed."""
+    machine = Machine(state.config)
+    ahead, seconds = machine.resumed(corpus, state), state.expectation.seconds
+    return _plan(corpus, state.model, state.config, machine, ahead, state.reasons, seconds=seconds)
+
+
+def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
+    """Return the run with the budget of `config`: its learning rate is fitted to it anew.
+
+    Raises:
+        ConfigError: If more than that has been done already.
+    """
+    place, allowed = state.place, config.max_time
+    if config.max_steps is not None and config.max_steps <= place.step:
+        raise ConfigError(f"max-steps must be above {place.step}, the steps that were taken")
+    if allowed is not None and PLANNED_SHARE * allowed <= place.seconds:
+        raise ConfigError(f"max-time must be above {place.seconds:.0f} seconds, which were taken")
+    # Before its first report a run knows nothing of its pace; the next ones correct the guess.
+    step_seconds = place.step_seconds or 0.01
+    seconds, steps = None, config.max_steps or place.step
+    if allowed is not None:
+        seconds = PLANNED_SHARE * allowed
+        steps = place.step + max(1, int((seconds - place.seconds) / step_seconds))
+    return replace(
+        state,
+        config=config,
+        expectation=Expectation(
+            steps=steps,
+            seconds=seconds,
+            step_seconds=step_seconds if seconds is not None else None,
+            validation_seconds=place.validation_seconds if seconds is not None else None,
+        ),
+        place=replace(
+            place, steps=None, validations_since_best=0, is_over=False, step_seconds=step_seconds
+        ),
+    )
+
+
+def _plan(
+    corpus: Corpus,
+    model: ModelConfig,
+    config: TrainingConfig,
+    machine: Machine,
+    ahead: Outlook,
+    reasons: Sequence[str],
+    *,
+    seconds: float | None,
+) -> Plan:
+    """Return the plan for settings in which nothing is left open."""
     return Plan(
         model=model,
         config=config,
@@ -156,7 +212,7 @@ def make_plan(
         precision=machine.precision,
         steps=ahead.steps,
         most_steps=ahead.most_steps,
-        seconds=machine.seconds_left,
+        seconds=seconds,
         speed=ahead.speed,
         validation_interval=max(
             1, int(TRAINED_PER_VALIDATED * corpus.validation.tokens / ahead.tokens_per_step)
@@ -165,7 +221,7 @@ def make_plan(
         parameters=parameter_count(model, corpus.tokenizer.vocab_size),
         memory=_memory(model, config, corpus.tokenizer.vocab_size),
         characters=corpus.train.characters,
-        tokens=tokens,
+        tokens=corpus.train.tokens,
         predictions=corpus.train.predictions,
         tokens_per_step=ahead.tokens_per_step,
         vocabulary=corpus.tokenizer.vocabulary,

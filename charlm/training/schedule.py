@@ -19,13 +19,15 @@ class Schedule:
 
     Attributes:
         steps: All steps of the run; None until that is known.
+        falls_from: The step from which the line falls.
+        falls_by: The share of the peak that it falls from.
     """
 
     def __init__(self, most_steps: int, *, is_timed: bool) -> None:
         """Take the most steps there may be, and whether time may end them before."""
         self._most_steps = most_steps
         self.steps: int | None = None
-        self._start, self._top = 0.0, 1.0  # the line falls from this share at this step
+        self.falls_from, self.falls_by = 0.0, 1.0
         if not is_timed:
             self._fix(most_steps)
 
@@ -33,7 +35,7 @@ class Schedule:
         """Return the share of the peak learning rate at `step`, from 0, in (0, 1]."""
         share = min(1.0, (step + 1) / WARM_UP)
         if self.steps is not None:
-            share = min(share, self._top * (self.steps - step) / (self.steps - self._start))
+            share = min(share, self.falls_by * (self.steps - step) / (self.steps - self.falls_from))
         return share
 
     def steps_if_falling(self, step: int) -> int:
@@ -47,7 +49,11 @@ class Schedule:
     def refit(self, step: int, steps: int) -> None:
         """Let the rate fall to nothing after another number of steps, from `step` on."""
         steps = min(max(step + 1, steps), self._most_steps)
-        self._top, self._start, self.steps = self.share(step), step, steps
+        self.falls_by, self.falls_from, self.steps = self.share(step), step, steps
+
+    def go_on(self, steps: int, falls_from: float, falls_by: float) -> None:
+        """Be the schedule that had these attributes."""
+        self.steps, self.falls_from, self.falls_by = steps, falls_from, falls_by
 
     def _fix(self, steps: int) -> None:
-        self.steps, self._start = steps, (1 - FALL) * steps
+        self.steps, self.falls_from = steps, (1 - FALL) * steps

@@ -257,13 +257,19 @@ def test_training_stops_early_when_validation_no_longer_improves(corpus_of, monk
 
 
 def test_a_run_that_is_asked_to_stop_keeps_what_it_has(corpus_of):
-    answers = iter([False] * 12 + [True])
-    *_, validation, finished = run(
-        corpus_of(SENTENCE * 20), settings(max_steps=1000), should_stop=lambda: next(answers)
+    corpus = corpus_of(SENTENCE * 20)
+    steps = []
+    *_, validation, finished = (
+        steps.append(event.step) or event
+        for event in train(
+            corpus,
+            make_plan(corpus, SMALL, settings(max_steps=1000)),
+            should_stop=lambda: steps[-1:] == [20],
+        )
     )
 
-    assert (finished.ending, finished.step) == ("stopped", 12)
-    assert validation.step == 12
+    assert (finished.ending, finished.step) == ("stopped", 20)
+    assert validation.step == 20
     assert finished.best.best is not None
 
 

@@ -1,0 +1,371 @@
+"""A run that was stopped goes on as if it had never stopped, to the last bit."""
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.errors import ConfigError, TrainingError
+from charlm.training import learner, loop
+from charlm.training.events import Finished, Progress, Validation
+from charlm.training.learner import Learner
+from charlm.training.loop import train
+from charlm.training.loss import LARGEST_SOFTMAX
+from charlm.training.plan import make_plan, resume_plan, with_budget
+from charlm.training.state import TrainingState, state_path
+
+NETWORKS = {"last.output.weight", "best.output.weight"}
+SMALL = ModelConfig(embedding_size=6, hidden_size=10)
+SENTENCE = "my dog has fleas, and 7 cats know about it."
+LINES = "".join(f"{word}{n}\n" for n in range(40) for word in ("Anna", "Bob ", "Ferry "))
+PAIRS = "".join(f"{n}\t{n + n}\n" for n in range(120))
+STEPS = 60
+STOPS = (1, 7, 10, 25, 59)  # before, at and after reports and validations
+NOT_REPEATED = ("seconds", "characters_per_second", "best", "sample")
+
+
+def settings(**given):
+    exact = {"precision": "fp32", "device": "cpu", "dropout": 0.2, "max_steps": STEPS}
+    return TrainingConfig(**{**exact, "batch_size": 4, "bptt_length": 16, **given})
+
+
+def told(event):
+    """Return what the metrics say of an event, but for the clock."""
+    return {name: value for name, value in asdict(event).items() if name not in NOT_REPEATED}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The number of steps that have been taken, of whatever run."""
+    taken, step = [0], Learner.step
+
+    def counted(self, number, learning_rate):
+        taken[0] = number + 1
+        return step(self, number, learning_rate)
+
+    monkeypatch.setattr(Learner, "step", counted)
+    return taken
+
+
+@pytest.fixture
+def encode(tmp_path):
+    """Encode a text, each time into files of its own."""
+
+    def build(text, **config):
+        path = tmp_path / "corpus.txt"
+        path.write_bytes(text.encode())
+        documents, wanted = [Document("corpus.txt", path)], CorpusConfig(**config)
+        return lambda tokenizer: encode_corpus(documents, wanted, tokenizer=tokenizer)
+
+    return build
+
+
+def follow(events):
+    """Return what is told until the run's last state, and how it ended."""
+    events = list(events)
+    states = [place for place, event in enumerate(events) if isinstance(event, TrainingState)]
+    finished = events[-1]
+    if finished.state is None:  # what is told after the last state is not the run's
+        events = events[: states[-1]]
+    record = [told(event) for event in events if isinstance(event, Progress | Validation)]
+    return record, finished
+
+
+def straight(encode, model, config, **more):
+    """Run without a stop."""
+    corpus = encode(None)
+    return follow(train(corpus, make_plan(corpus, model, config), save_every=math.inf, **more))
+
+
+def in_pieces(encode, model, config, clock, path, stops=STOPS, change=lambda state: state, **more):
+    """Stop after each of `stops`, go through a file, and on with another encoding of the text."""
+    corpus, record, state = encode(None), [], None
+    plan = make_plan(corpus, model, config)
+    for stop in (*stops, math.inf):
+        clock[0] = 0
+        events = list(
+            train(
+                corpus, plan, state=state, save_every=math.inf,
+                should_stop=lambda stop=stop: clock[0] >= stop, **more,
+            )
+        )  # fmt: skip
+        some, finished = follow(events)
+        record += some
+        if stop == math.inf:
+            return record, finished
+        assert (finished.ending, finished.step) == ("stopped", stop)
+        more = {}
+        [*_, last] = [event for event in events if isinstance(event, TrainingState)]
+        last.save(path)
+        state = change(TrainingState.load(path))
+        corpus = encode(state.last.tokenizer)
+        plan = resume_plan(corpus, state)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        one[name].tobytes() == other[name].tobytes() for name in one
+    )
+
+
+def assert_alike(straight, resumed):
+    """All that was told, the best model, the last one, and what the optimizer remembers."""
+    (record, end), (other_record, other_end) = straight, resumed
+    one, other = end.state, other_end.state
+
+    assert record == other_record
+    assert end.best.step == other_end.best.step
+    assert same(end.best.best.arrays, other_end.best.best.arrays)
+    assert same(end.best.best.dynamic_rates, other_end.best.best.dynamic_rates)
+    assert same(one.last.arrays, other.last.arrays)
+    assert same(one.optimizer, other.optimizer)
+    assert same(one.carried, other.carried)
+    assert one.gradient_norms.tobytes() == other.gradient_norms.tobytes()
+    assert end.median_gradient_norm == other_end.median_gradient_norm
+
+
+TEXT = {"text": SENTENCE * 30, "lines": LINES, "pairs": PAIRS}
+
+
+@pytest.mark.parametrize("form", ["text", "lines", "pairs"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "bpe", "unigram"])
+def test_a_run_in_pieces_is_the_run(tokenizer, cell, form, encode, clock, tmp_path):
+    model = ModelConfig(embedding_size=6, hidden_size=10, cell=cell, form=form)
+    corpus = encode(TEXT[form], tokenizer=tokenizer, form=form)
+    path = tmp_path / "state"
+
+    assert_alike(
+        straight(corpus, model, settings()), in_pieces(corpus, model, settings(), clock, path)
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_whatever_the_optimizer_and_the_direction(optimizer, direction, encode, clock, tmp_path):
+    model = ModelConfig(
+        embedding_size=6, hidden_size=10, num_layers=2, residual=True, direction=direction
+    )
+    corpus, config = encode(SENTENCE * 30), settings(optimizer=optimizer)
+    path = tmp_path / "state"
+
+    assert_alike(straight(corpus, model, config), in_pieces(corpus, model, config, clock, path))
+
+
+def test_whatever_is_drawn_of_a_large_vocabulary(encode, clock, tmp_path):
+    model = ModelConfig(embedding_size=6, hidden_size=10, tie_weights=True)
+    words = " ".join(f"w{n % 3500}" for n in range(9000))
+    corpus = encode(words, tokenizer="word")
+    path = tmp_path / "state"
+    assert corpus(None).tokenizer.vocab_size > LARGEST_SOFTMAX
+
+    assert_alike(
+        straight(corpus, model, settings()), in_pieces(corpus, model, settings(), clock, path)
+    )
+
+
+def test_whatever_it_went_on_from(encode, clock, tmp_path, verse_checkpoint):
+    corpus = encode(SENTENCE * 30)
+    start = {"start": verse_checkpoint}
+
+    def known(_):
+        return corpus(verse_checkpoint.tokenizer)
+
+    path = tmp_path / "state"
+    one = straight(known, verse_checkpoint.config, settings(), **start)
+    other = in_pieces(known, verse_checkpoint.config, settings(), clock, path, **start)
+
+    assert_alike(one, other)
+    assert other[1].best.best.provenance["from"] == one[1].best.best.provenance["from"]
+
+
+def test_a_run_that_ends_because_nothing_improves_ends_there_in_pieces(encode, clock, tmp_path):
+    corpus = encode("".join(np.random.default_rng(0).permutation([*"abcdefgh"] * 90)))
+    config, path = settings(max_steps=2000, learning_rate=0.05), tmp_path / "state"
+    one = straight(corpus, SMALL, config)
+    other = in_pieces(corpus, SMALL, config, clock, path, (15, 100, 300))
+
+    assert one[1].ending == other[1].ending == "no improvement"
+    assert one[1].step == other[1].step
+    assert_alike(one, other)
+
+
+def without_moments(state):
+    return replace(state, optimizer={})
+
+
+def without_carried_state(state):
+    return replace(state, carried={})
+
+
+def without_losses(state):
+    return replace(state, losses=np.zeros((2, 0), np.float32))
+
+
+def without_norms(state):
+    return replace(state, gradient_norms=np.zeros(0, np.float32))
+
+
+def a_step_later(state):
+    return replace(state, place=replace(state.place, step=state.place.step + 1))
+
+
+def without_the_count_of_validations(state):
+    return replace(state, place=replace(state.place, next_validation=0))
+
+
+def with_a_weight_that_is_one_bit_larger(state):
+    state.last.arrays["output.bias"][0] = np.nextafter(
+        state.last.arrays["output.bias"][0], np.float32(np.inf)
+    )
+    return state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_moments,
+        without_carried_state,
+        without_losses,
+        without_norms,
+        a_step_later,
+        without_the_count_of_validations,
+        with_a_weight_that_is_one_bit_larger,
+    ],
+)
+def test_what_is_left_out_of_the_state_is_missed(change, encode, clock, tmp_path):
+    corpus, path = encode(SENTENCE * 30), tmp_path / "state"
+    one = straight(corpus, SMALL, settings())
+    other = in_pieces(corpus, SMALL, settings(), clock, path, (7, 25), change)
+
+    with pytest.raises(AssertionError):
+        assert_alike(one, other)
+
+
+@pytest.mark.parametrize("generator", ["torch", "NumPy"])
+def test_a_random_generator_that_went_on_by_itself_would_be_missed(
+    generator, encode, clock, tmp_path, monkeypatch
+):
+    """Without the seed of each step, a run in pieces draws what the first piece drew."""
+    words = " ".join(f"w{n % 3500}" for n in range(9000))
+    corpus, path = encode(words, tokenizer="word"), tmp_path / "state"
+    config = settings(dropout=0.2 if generator == "torch" else 0.0)
+    make, drawn = np.random.default_rng, np.random.default_rng(0)
+
+    def only_once(seed):
+        return drawn if np.ndim(seed) == 1 and len(seed) == 2 else make(seed)
+
+    if generator == "torch":
+        monkeypatch.setattr(learner, "_mixed", lambda rng_seed, step: torch.initial_seed())
+        monkeypatch.setattr(torch, "manual_seed", lambda seed: None)
+    else:
+        monkeypatch.setattr(learner.np.random, "default_rng", only_once)
+    one = straight(corpus, SMALL, config)
+    drawn = make(0)
+    other = in_pieces(corpus, SMALL, config, clock, path, (7, 25))
+
+    with pytest.raises(AssertionError):
+        assert_alike(one, other)
+
+
+def test_a_stop_while_the_held_out_text_is_scored_is_no_loss(encode, clock, tmp_path, monkeypatch):
+    """Nobody waits for the score; it is made when the run goes on."""
+    monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
+    corpus, path = encode(SENTENCE * 30), tmp_path / "state"
+    one = straight(corpus, SMALL, settings())
+    other = in_pieces(corpus, SMALL, settings(), clock, path, (10, 20, 60))
+
+    assert_alike(one, other)
+
+
+def test_a_run_that_is_stopped_before_its_first_validation_has_no_model(encode, monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
+    corpus = encode(SENTENCE * 30)(None)
+    events = [*train(corpus, make_plan(corpus, SMALL, settings()), should_stop=lambda: True)]
+
+    assert [type(event) for event in events] == [Finished]
+    assert events[0].best is None
+
+
+def test_the_best_model_is_in_the_state_once(encode, clock, tmp_path):
+    """And apart from the last one where that is another."""
+    corpus = encode(SENTENCE * 30)(None)
+    plan = make_plan(corpus, SMALL, settings())
+    states = [
+        event for event in train(corpus, plan, save_every=0.0) if isinstance(event, TrainingState)
+    ]
+    at_best, after = [state for state in states if state.best is not None][:2]
+    assert at_best.place.step == at_best.best.step == after.place.step - 1 == after.best.step
+    for state, networks in ((at_best, 1), (after, 2)):
+        state.save(tmp_path / "state")
+        loaded = TrainingState.load(tmp_path / "state")
+        assert len(load_file(tmp_path / "state").keys() & NETWORKS) == networks
+        assert loaded.best == state.best
+        assert same(loaded.best_model.arrays, at_best.last.arrays)
+        assert same(loaded.last.arrays, state.last.arrays)
+
+
+def test_a_longer_budget_has_the_rate_that_a_run_of_so_many_steps_has_there(encode, clock):
+    corpus = encode(SENTENCE * 30)(None)
+    *_, first = train(corpus, make_plan(corpus, SMALL, settings()), save_every=math.inf)
+    state = with_budget(first.state, replace(first.state.config, max_steps=200))
+    events = [*train(corpus, resume_plan(corpus, state), state=state)]
+    whole = [*train(corpus, make_plan(corpus, SMALL, settings(max_steps=200)))]
+    rates, wanted = (
+        [(each.step, each.learning_rate) for each in run if isinstance(each, Progress)]
+        for run in (events, whole)
+    )
+
+    assert first.state.place.is_over
+    assert rates == wanted[6:]
+    assert events[-1].step == 200
+
+
+def test_time_that_was_taken_counts_when_the_run_goes_on(encode):
+    corpus = encode(SENTENCE * 30)(None)
+    plan = make_plan(corpus, SMALL, settings(max_steps=None, max_time=1.0))
+    *_, first = train(corpus, plan, save_every=math.inf)
+    state = with_budget(first.state, replace(first.state.config, max_time=2.0))
+    *_, second = train(corpus, resume_plan(corpus, state), state=state)
+
+    assert first.state.place.seconds > 0.5
+    assert second.step > first.step
+    assert first.seconds < second.seconds < 2.5
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"max_steps": 60}, "max-steps must be above 60, the steps that were taken"),
+        ({"max_time": 1e-6}, "max-time must be above"),
+    ],
+)
+def test_a_budget_that_is_used_up_is_refused(budget, message, encode):
+    corpus = encode(SENTENCE * 30)(None)
+    *_, end = train(corpus, make_plan(corpus, SMALL, settings()), save_every=math.inf)
+    none = {"max_steps": None, "max_time": None, "max_epochs": None}
+
+    with pytest.raises(ConfigError, match=message):
+        with_budget(end.state, replace(end.state.config, **{**none, **budget}))
+
+
+def test_a_run_that_has_diverged_is_not_saved_over_the_state_that_was_good(encode):
+    corpus = encode(SENTENCE * 30)(None)
+    events = train(corpus, make_plan(corpus, SMALL, settings(learning_rate=1e30)), save_every=0.0)
+    states = []
+    with pytest.raises(TrainingError, match="training has diverged"):
+        states += (event for event in events if isinstance(event, TrainingState))
+
+    assert all(np.isfinite(each).all() for state in states for each in state.last.arrays.values())
+
+
+def test_the_state_lies_beside_the_model():
+    assert str(state_path(Path("a/model.safetensors"))) == "a/model.state.safetensors"
+    assert str(state_path(Path("names"))) == "names.state"
