@@ -95,9 +95,8 @@ class NewRun:
     def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan":
         """Return the plan; `note` is told what a user may want to know of it."""
         if self.start is not None and (share := _spelled_share(corpus)) >= 0.01:
-            note(
-                f"{100 * share:.0f} % of the text are bytes that spell what the model does not know"
-            )
+            spelled = f"{100 * share:.0f} % of the text are bytes that spell"
+            note(f"note: {spelled} what the model does not know")
         self._vectors = None
         if self.embeddings is not None:
             self._vectors = _read_embeddings(self.embeddings, corpus, note)

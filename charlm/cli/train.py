@@ -291,7 +291,8 @@ def train_command(
     """
     if lines and pairs:
         raise ConfigError("--lines and --pairs exclude one another")
-    refuse("--resume", {"--overwrite": overwrite})
+    if resume:
+        refuse("--resume", {"--overwrite": overwrite})
     destination = Destination(
         output=output,
         overwrite=overwrite,

@@ -24,7 +24,7 @@ def test_training_says_what_it_will_do_and_what_it_did(charlm, verse_path, tmp_p
     assert "40 steps" in talk
     assert "best validation" in talk
     assert talk.rstrip().endswith("try: charlm generate --length 300")
-    assert os.listdir(tmp_path) == ["model.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["model.safetensors", "model.state.safetensors"]
 
 
 def test_the_line_it_suggests_works(charlm, verse_path):
