@@ -34,23 +34,21 @@ def write_atomically(path: Path, data: bytes) -> None:
             file is left. Only where the last one failed, the directory's fsync, `path` has the new
             file already, which a power cut may still undo.
     """
-    _refuse_devices(path)
-    target = path.resolve()
-    temporary = _temporary(target)
-    try:
+    with _reported(path):
+        mode = _mode(path)
+        target = _target(path)
+        temporary = _temporary(target)
         with _removed_on_error(temporary):
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             try:
                 _write_all(descriptor, data)
-                if target.exists():
-                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                if mode is not None:
+                    os.chmod(temporary, mode)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             os.replace(temporary, target)
         _flush_directory(target.parent)
-    except OSError as error:
-        raise cannot_write(path, error) from None
 
 
 def cannot_write(path: Path, error: OSError) -> CheckpointError:
@@ -62,20 +60,19 @@ def cannot_write(path: Path, error: OSError) -> CheckpointError:
 
 def check_writable(path: Path) -> None:
     """Raise CheckpointError now if `path` could not be written later."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a directory", hint="name a file in it")
-    _refuse_devices(path)
-    target = path.resolve()
-    folder = target.parent
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} does not exist", hint=f"mkdir -p {folder}")
-    probe = _temporary(target)
-    try:
+    with _reported(path):
+        _mode(path)
+        target = _target(path)
+        folder = target.parent
+        try:
+            os.stat(folder)
+        except FileNotFoundError:
+            raise CheckpointError(f"{folder} does not exist", hint=f"mkdir -p {folder}") from None
+        probe = _temporary(target)
         with _removed_on_error(probe):
             os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             os.unlink(probe)
-    except OSError as error:
-        raise cannot_write(path, error) from None
+        _flush_directory(folder)
 
 
 @contextlib.contextmanager
@@ -88,22 +85,22 @@ def only_writer(path: Path) -> Iterator[None]:
     Raises:
         CheckpointError: If another process has it; the message tells which.
     """
-    target = path.resolve()
     if os.name == "nt":  # which has no such locks
         yield
         return
+    target = _target(path)
     lock = target.with_name(f".{target.name}.lock")
-    try:
+    with _reported(path):
         descriptor = _locked(path, lock)
-    except OSError as error:
-        raise cannot_write(path, error) from None
     try:
-        _remove_stale_temporaries(target)
+        with _reported(path):
+            _remove_stale_temporaries(target)
         yield
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            lock.unlink()
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # left or not, it stands in nobody's way
+            os.unlink(lock)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _locked(path: Path, lock: Path) -> int:
@@ -112,21 +109,31 @@ def _locked(path: Path, lock: Path) -> int:
 
     while True:
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(descriptor)
-            raise CheckpointError(
-                f"another training, process {owner}, is writing {path}",
-                hint="wait until it is done, or name another --output",
-            ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{os.getpid()}\n".encode())
-                return descriptor
-        os.close(descriptor)  # its last owner has just removed it: a file without a name
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+                raise CheckpointError(
+                    f"another training, process {owner}, is writing {path}",
+                    hint="wait until it is done, or name another --output",
+                ) from None
+            if not _is_at(lock, descriptor):
+                continue  # its last owner has just removed it: a file without a name
+            undo.callback(os.unlink, lock)
+            os.ftruncate(descriptor, 0)
+            _write_all(descriptor, f"{os.getpid()}\n".encode())
+            undo.pop_all()
+            return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether it is the open file that has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _remove_stale_temporaries(target: Path) -> None:
@@ -135,7 +142,8 @@ def _remove_stale_temporaries(target: Path) -> None:
     for found in target.parent.iterdir():
         match = name.fullmatch(found.name)
         if match is not None and not _is_alive(int(match[1])):
-            found.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another user's, who alone may remove it
+                os.unlink(found)
 
 
 def _is_alive(process: int) -> bool:
@@ -150,6 +158,11 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def _target(path: Path) -> Path:
+    """Return where a symbolic link leads; itself if that is nowhere, of which opening tells."""
+    return Path(os.path.realpath(path))
+
+
 def _temporary(target: Path) -> Path:
     """Return a name beside `target` that nobody else has."""
     return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -162,18 +175,39 @@ def _write_all(descriptor: int, data: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
-def _refuse_devices(path: Path) -> None:
-    """Raise CheckpointError for what a rename would destroy: a device, a pipe, a socket."""
-    if str(path) == "-" or (path.exists() and not path.is_file()):
+def _mode(path: Path) -> int | None:
+    """Return the mode of the file at `path`; None if there is none.
+
+    Raises:
+        CheckpointError: For what a rename would destroy: a directory, device, pipe or socket.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise CheckpointError(f"{path} is a directory", hint="name a file in it")
+    if str(path) == "-" or (mode is not None and not stat.S_ISREG(mode)):
         raise CheckpointError(
             f"{path} is not a regular file, so nothing is written there", hint="name another file"
         )
+    return None if mode is None else stat.S_IMODE(mode)
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 @contextlib.contextmanager
 def _removed_on_error(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:  # somebody else's
+        raise
     except BaseException:
         with contextlib.suppress(OSError):  # what went wrong before is told, and no more than that
             os.unlink(path)
