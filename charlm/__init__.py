@@ -9,6 +9,7 @@ errors        what can go wrong in a way that a user can mend
 baselines     what compressors make of a text
 config        every setting and its default
 atomic        files that are replaced whole
+lock          one process at a time writes an output
 fingerprint   what a training text says, so small that a model can hold it
 tensorfile    facts and arrays in one file, with their hash
 parameters    every matrix and vector of a network

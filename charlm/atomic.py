@@ -8,13 +8,13 @@ The order of the operations is what the promise rests on:
     fsync the directory                                                the name is on the disk
 
 A process that dies before the rename leaves the old file and a temporary one, which
-`remove_stale_temporaries` removes later; a power cut leaves the old file or the new one, on file
+the next training removes (`lock.py`); a power cut leaves the old file or the new one, on file
 systems that honour fsync.
 """
 
 import contextlib
+import errno
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -34,14 +34,14 @@ def write_atomically(path: Path, data: bytes) -> None:
             file is left. Only where the last one failed, the directory's fsync, `path` has the new
             file already, which a power cut may still undo.
     """
-    with _reported(path):
+    with reported(path):
         mode = _mode(path)
-        target = _target(path)
+        target = target_of(path)
         temporary = _temporary(target)
         with _removed_on_error(temporary):
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             try:
-                _write_all(descriptor, data)
+                write_all(descriptor, data)
                 if mode is not None:
                     os.chmod(temporary, mode)
                 os.fsync(descriptor)
@@ -51,18 +51,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         _flush_directory(target.parent)
 
 
-def cannot_write(path: Path, error: OSError) -> CheckpointError:
-    """Return what to tell when the system refuses to write a file."""
-    return CheckpointError(
-        f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
-    )
-
-
 def check_writable(path: Path) -> None:
     """Raise CheckpointError now if `path` could not be written later."""
-    with _reported(path):
+    with reported(path):
         _mode(path)
-        target = _target(path)
+        target = target_of(path)
         folder = target.parent
         try:
             os.stat(folder)
@@ -75,90 +68,7 @@ def check_writable(path: Path) -> None:
         _flush_directory(folder)
 
 
-@contextlib.contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Hold the right to write `path`, which one process at a time can have; tidy up after others.
-
-    A file beside it, locked, holds the process's number. The system lets go of the lock when the
-    process dies, however that happens, so what is left of the file never stands in anybody's way.
-
-    Raises:
-        CheckpointError: If another process has it; the message tells which.
-    """
-    if os.name == "nt":  # which has no such locks
-        yield
-        return
-    target = _target(path)
-    lock = target.with_name(f".{target.name}.lock")
-    with _reported(path):
-        descriptor = _locked(path, lock)
-    try:
-        with _reported(path):
-            _remove_stale_temporaries(target)
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # left or not, it stands in nobody's way
-            os.unlink(lock)
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-
-def _locked(path: Path, lock: Path) -> int:
-    """Return the descriptor of the lock file, which this process holds now."""
-    import fcntl  # POSIX's
-
-    while True:
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-                raise CheckpointError(
-                    f"another training, process {owner}, is writing {path}",
-                    hint="wait until it is done, or name another --output",
-                ) from None
-            if not _is_at(lock, descriptor):
-                continue  # its last owner has just removed it: a file without a name
-            undo.callback(os.unlink, lock)
-            os.ftruncate(descriptor, 0)
-            _write_all(descriptor, f"{os.getpid()}\n".encode())
-            undo.pop_all()
-            return descriptor
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Return whether it is the open file that has this name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_stale_temporaries(target: Path) -> None:
-    """Remove the temporary files that processes left which died while they wrote `target`."""
-    name = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.[0-9a-f]{8}\.tmp")
-    for found in target.parent.iterdir():
-        match = name.fullmatch(found.name)
-        if match is not None and not _is_alive(int(match[1])):
-            with contextlib.suppress(OSError):  # another user's, who alone may remove it
-                os.unlink(found)
-
-
-def _is_alive(process: int) -> bool:
-    if process == os.getpid():  # had by one before this, as in containers, where numbers are few
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True  # somebody else's
-    return True
-
-
-def _target(path: Path) -> Path:
+def target_of(path: Path) -> Path:
     """Return where a symbolic link leads; itself if that is nowhere, of which opening tells."""
     return Path(os.path.realpath(path))
 
@@ -168,7 +78,7 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
     """Write `data`, however few bytes the system takes at a time."""
     left = memoryview(data)
     while left:
@@ -195,11 +105,14 @@ def _mode(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
+    """Raise CheckpointError where the system refuses to write `path`."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise CheckpointError(
+            f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -221,5 +134,8 @@ def _flush_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that knows no such thing
+            raise
     finally:
         os.close(descriptor)

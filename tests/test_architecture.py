@@ -15,7 +15,7 @@ PACKAGE = Path(charlm.__file__).parent
 LAYERS = [
     ["errors", "wording", "filetypes", "baselines"],
     ["config", "atomic", "fingerprint"],
-    ["tokenizers", "parameters", "tensorfile"],
+    ["tokenizers", "parameters", "tensorfile", "lock"],
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from charlm.atomic import only_writer
 from charlm.checkpoint import Checkpoint
+from charlm.lock import only_writer
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 

@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 from faults import Disk, Fault, power_cuts
 
-from charlm.atomic import check_writable, only_writer
+from charlm.atomic import check_writable
 from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
+from charlm.lock import only_writer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a Windows folder has no fsync")
 

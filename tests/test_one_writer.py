@@ -9,8 +9,8 @@ import sys
 import pytest
 from faults import Disk, Fault
 
-from charlm.atomic import only_writer
 from charlm.errors import CheckpointError
+from charlm.lock import only_writer
 
 fcntl = pytest.importorskip("fcntl", reason="the system has no such locks")
 
@@ -18,7 +18,7 @@ DEAD = 2**22 + 1  # more than Linux ever gives
 HOLD = """
 import sys
 from pathlib import Path
-from charlm.atomic import only_writer
+from charlm.lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -64,7 +64,8 @@ class Destination:
         Raises:
             CheckpointError: If something cannot be written, or is there that was not named.
         """
-        from charlm.atomic import check_writable, only_writer
+        from charlm.atomic import check_writable
+        from charlm.lock import only_writer
 
         check_writable(self.output)
         written = [self.output, self.state, *([self.metrics] if self.metrics else [])]
@@ -77,7 +78,7 @@ class Destination:
         if self.metrics in (self.output, self.state):
             raise CheckpointError(f"{self.metrics} is the model", hint="choose another --metrics")
         check_writable(self.state)
-        with only_writer(self.output):
+        with only_writer(self.output, self.state):
             self._refuse_what_was_not_named()
             yield
 
