@@ -60,6 +60,7 @@ class Metrics:
             return False
         try:
             self._file.truncate(end)
+            self._file.seek(end)  # where the next mark is looked for
         except OSError as error:
             raise self._cannot_write(error) from None
         return True
