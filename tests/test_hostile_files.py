@@ -143,14 +143,14 @@ def test_every_lie_ends_in_a_line_whatever_is_asked(endings, lies, refused, harm
 
 @pytest.mark.slow
 @on_linux
-def test_commands_refuse_every_truncation_and_flip(endings, file):
-    cut = ((f"cut at {length}", file[:length]) for length in range(len(file)))
+def test_commands_refuse_truncations_and_flips(endings, file):
+    cut = ((f"cut at {length}", file[:length]) for length in range(0, len(file), 11))
     turned = (
         (f"{place} turned", file[:place] + bytes([byte ^ 1 << place % 8]) + file[place + 1 :])
-        for place, byte in enumerate(file)
+        for place, byte in islice(enumerate(file), 0, None, 11)
     )
 
-    assert endings(chain(cut, turned), each=1) == {"refused": 2 * len(file)}
+    assert endings(chain(cut, turned), each=1) == {"refused": 2 * -(-len(file) // 11)}
 
 
 @on_linux
