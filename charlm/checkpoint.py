@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from charlm import tensorfile, tokenizers
 from charlm.config import ModelConfig, OneWay
 from charlm.errors import ConfigError
-from charlm.fingerprint import Fingerprint
+from charlm.fingerprint import MOST_FINGERPRINTS, Fingerprint
 from charlm.parameters import BACKWARD, SHARED, parameters
 from charlm.tensorfile import Facts, FileKind, TensorFile
 from charlm.tokenizers import Tokenizer
@@ -53,6 +53,8 @@ TOKENIZER_MODEL = "tokenizer.model"
 FINGERPRINT = "fingerprint."  # before its number
 LINE_SCORES = "line_scores"
 MOST_LINE_SCORES = 1001  # so that tenths of a percent are told
+# Trained ones are below 100. Up to here no product of any size that a config allows overflows.
+LARGEST_WEIGHT = 1_000_000
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -193,8 +195,11 @@ class Checkpoint:
         """Raise ConfigError unless all numbers are such as training makes."""
         if not np.isfinite(self.line_scores).all() or (np.diff(self.line_scores) < 0).any():
             raise ConfigError(f"its {LINE_SCORES} are not in order")
-        if not all(np.isfinite(array).all() for array in self.arrays.values()):
-            raise ConfigError("it holds weights that are not finite numbers")
+        for name, array in self.arrays.items():
+            if not -LARGEST_WEIGHT <= array.min() <= array.max() <= LARGEST_WEIGHT:  # or NaN
+                raise ConfigError(
+                    f"{name} holds weights that are not finite, or above {LARGEST_WEIGHT:,}"
+                )
         for array in self.dynamic_rates.values():
             if not np.isfinite(array).all() or (array <= 0).any():
                 raise ConfigError("it holds learning rates that are not above 0")
@@ -226,6 +231,8 @@ def _fingerprints(file: TensorFile) -> tuple[Fingerprint, ...]:
     wanted = [f"{FINGERPRINT}{number}" for number in range(len(names))]
     if not isinstance(facts, list) or len(facts) != len(names) or set(names) != set(wanted):
         raise ConfigError("its fingerprints are not those that it describes")
+    if len(names) > MOST_FINGERPRINTS:
+        raise ConfigError(f"it holds {len(names):,} fingerprints, of at most {MOST_FINGERPRINTS}")
     return tuple(
         Fingerprint.from_json(fact, file.bytes(name))
         for fact, name in zip(facts, wanted, strict=True)

@@ -24,6 +24,8 @@ PASSAGE = 32  # characters
 SHORTEST_STRIDE = 16  # characters from a passage to the next
 MOST_PASSAGES = 1_000_000  # of longer texts they are farther apart
 MOST_HASHES = 64
+MOST_FINGERPRINTS = 256  # of one model, which asks each of them
+LARGEST_NUMBER = 1 << 53  # of entries or characters that a fingerprint may claim
 # Of a text that is asked about: how many lines or passages are looked at, at most and at least.
 MOST_PROBED, FEWEST_PROBES = 10_000, 20
 
@@ -145,17 +147,27 @@ class Fingerprint:
                 "stride": int(stride),
                 "hashes": int(hashes),
                 **rest,
-            } if not rest and entries >= 0 and stride >= 1 and 1 <= hashes <= MOST_HASHES:
-                if 1 <= len(bits) <= LARGEST_FILTER:
+            } if not rest and 1 <= len(bits) <= LARGEST_FILTER:
+                shortest = 1 if kind == "lines" else SHORTEST_STRIDE
+                ranges = (
+                    (entries, 0, LARGEST_NUMBER),
+                    (stride, shortest, LARGEST_NUMBER),
+                    (hashes, 1, MOST_HASHES),
+                )
+                if all(type(n) is int and least <= n <= most for n, least, most in ranges):
                     return cls(kind, entries, stride, hashes, bits)
         raise ConfigError("its fingerprint of the training text is none")
 
 
 def joined(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> tuple[Fingerprint, ...]:
-    """Return what is known of all texts, each once; nothing if nothing is known of some."""
+    """Return what is known of all texts, each once; nothing if nothing is known of some.
+
+    Of more than MOST_FINGERPRINTS nothing is.
+    """
     if not first or not second:
         return ()
-    return (*first, *(each for each in second if not any(map(each.equals, first))))
+    found = (*first, *(each for each in second if not any(map(each.equals, first))))
+    return found if len(found) <= MOST_FINGERPRINTS else ()
 
 
 def _passages(chunks: Iterable[str], stride: int) -> Iterator[list[str]]:

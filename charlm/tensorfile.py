@@ -12,6 +12,8 @@ file is one CheckpointError. No array is larger than the file, for safetensors c
 import hashlib
 import importlib.metadata
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from charlm.filetypes import HEAD_SIZE, is_text, recognise
 
 # Bytes. A million words make some 14; parsed, its JSON takes up to 25 times as much memory.
 LARGEST_HEADER = 16 << 20
+DEEPEST = 32  # facts in facts; what is written has 4, and Python's json fails at some 1,000
 
 Facts = Mapping[str, Any]
 
@@ -185,6 +188,7 @@ def _refuse_what_is_none(path: Path, kind: FileKind) -> None:
             raise CheckpointError(f"there is no {kind.name.split()[-1]} at {path}", hint=kind.cure)
         if not path.is_file():  # a directory, a pipe or a device, none of which ever ends well
             raise CheckpointError(f"{path} is not a regular file", hint=kind.cure)
+        size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
     except OSError as error:
@@ -199,6 +203,16 @@ def _refuse_what_is_none(path: Path, kind: FileKind) -> None:
             f"{path} is damaged: its header claims {_header_size(head):,} bytes, "
             f"of at most {LARGEST_HEADER:,}"
         )
+    # A file of holes takes no room, and may have any size; safetensors panics without memory.
+    if size > _memory():
+        raise CheckpointError(f"{path} has {size:,} bytes, more than this machine's memory")
+
+
+def _memory() -> float:
+    """Return the machine's memory in bytes, as far as the system tells."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _header_size(data: bytes) -> int:
@@ -210,7 +224,7 @@ def _to_json(value: object) -> str:
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    """Return a JSON object in which no key stands twice and every number is finite."""
+    """Return a JSON object, not deep, in which no key is twice and every number is finite."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         json.dumps(value, allow_nan=False)  # 1e999 is JSON, and not a finite number
@@ -218,7 +232,22 @@ def _from_json(text: str) -> dict[str, Any]:
         raise ConfigError("its metadata is not JSON") from None
     if not isinstance(value, dict):
         raise ConfigError("its metadata is no JSON object")
+    if _is_deep(value):
+        raise ConfigError(f"its metadata is nested more than {DEEPEST} deep")
     return value
+
+
+def _is_deep(value: dict[str, Any]) -> bool:
+    """Return whether there are more than DEEPEST objects and lists in one another."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    return bool(level)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,11 +17,12 @@ import pytest
 from safetensors.numpy import save
 
 from charlm import tokenizers
-from charlm.checkpoint import Checkpoint
+from charlm.checkpoint import KIND, Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.parameters import parameters
+from charlm.tensorfile import opened
 
 
 @pytest.fixture
@@ -218,10 +219,22 @@ def with_metadata(text):
     return edited(lambda header: header["__metadata__"].update(charlm=text))
 
 
+def fingerprinted(header, data, count):
+    """Add fingerprints of a byte each."""
+    fact = {"kind": "lines", "entries": 1, "stride": 1, "hashes": 1}
+    header, data = with_fact("fingerprints", [fact] * count)(header, data)
+    for number in range(count):
+        place = len(data) + number
+        offsets = [place, place + 1]
+        header[f"fingerprint.{number}"] = {"dtype": "U8", "shape": [1], "data_offsets": offsets}
+    return header, data + bytes(count)
+
+
 MUTATIONS = {
     "no metadata": edited(lambda header: header.pop("__metadata__")),
     "metadata that is no JSON": with_metadata("{"),
     "metadata that is a list": with_metadata("[1, 2]"),
+    "metadata that says a thing twice": with_metadata('{"format": 1, "format": 1}'),
     "metadata that is deep": with_metadata("[" * 100_000),
     "metadata that is not a number": with_metadata('{"format": NaN}'),
     "a newer format": with_fact("format", 2),
@@ -243,6 +256,12 @@ MUTATIONS = {
         "fingerprints", [{"kind": "lines", "entries": 1, "stride": 1, "hashes": 1}]
     ),
     "fingerprints that are a number": with_fact("fingerprints", 1),
+    "a separator that is empty": with_config(document_separator=""),
+    "a flag that is a number": with_config(tie_weights=0),
+    "more fingerprints than may be asked": lambda header, data: fingerprinted(header, data, 257),
+    "a SentencePiece model of numbers": edited(
+        lambda header: header.update({"tokenizer.model": header.pop("output.bias")})
+    ),
     "a tensor that poses as a fingerprint": edited(
         lambda header: header.update({"fingerprint.0": header.pop("output.bias")})
     ),
@@ -283,8 +302,53 @@ def test_weights_that_are_not_numbers_are_refused(random_checkpoint, path):
     broken.arrays["output.bias"][3] = np.nan
     broken.save(path)
 
-    with pytest.raises(CheckpointError, match="not finite"):
+    with pytest.raises(CheckpointError, match=r"output\.bias holds weights that are not finite"):
         Checkpoint.load(path)
+
+
+def test_weights_that_could_overflow_are_refused(random_checkpoint, path):
+    large = random_checkpoint()
+    large.arrays["output.weight"][3] = -1e6
+    large.save(path)
+    assert Checkpoint.load(path).arrays["output.weight"].min() == -1e6
+    large.arrays["output.weight"][3] = -1.1e6
+    large.save(path)
+
+    with pytest.raises(CheckpointError, match="or above 1,000,000"):
+        Checkpoint.load(path)
+
+
+def test_learning_rates_are_above_0(random_checkpoint, path):
+    rated = random_checkpoint()
+    rates = {name: np.zeros(len(array), np.float32) for name, array in rated.arrays.items()}
+    replace(rated, dynamic_rates=rates).save(path)
+
+    with pytest.raises(CheckpointError, match="learning rates that are not above 0"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("depth", [30, 31])
+def test_facts_are_no_deeper_than_what_reads_them_can_bear(random_checkpoint, path, depth):
+    deep = json.loads("[" * depth + "]" * depth)
+    replace(random_checkpoint(), provenance={"deep": deep}).save(path)
+    if depth == 30:
+        assert Checkpoint.load(path).provenance == {"deep": deep}
+        return
+    with pytest.raises(CheckpointError, match="nested more than 32 deep"):
+        Checkpoint.load(path)
+
+
+def test_a_file_larger_than_the_memory_is_refused_unread(saved, monkeypatch):
+    monkeypatch.setattr("charlm.tensorfile._memory", lambda: 1000)
+
+    with pytest.raises(CheckpointError, match="bytes, more than this machine's memory"):
+        Checkpoint.load(saved)
+
+
+def test_where_the_system_tells_no_memory_files_may_have_any_size(saved, monkeypatch):
+    monkeypatch.delattr("os.sysconf", raising=False)
+
+    assert Checkpoint.load(saved).config.hidden_size == 7
 
 
 def zipped():
@@ -312,6 +376,46 @@ def test_a_foreign_file_is_called_by_its_name(path, data, name):
 
     with pytest.raises(CheckpointError, match=name):
         Checkpoint.load(path)
+
+
+def test_a_name_that_the_system_cannot_bear_is_an_error(tmp_path):
+    with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
+        Checkpoint.load(tmp_path / ("long" * 100))
+
+
+def test_a_vocabulary_too_large_to_be_read_again_is_not_saved(random_checkpoint, path, monkeypatch):
+    monkeypatch.setattr("charlm.tensorfile.LARGEST_HEADER", 500)
+    with pytest.raises(CheckpointError, match="the vocabulary is too large for"):
+        random_checkpoint().save(path)
+
+    assert not path.exists()
+
+
+def test_part_of_a_file_has_names_and_facts_of_its_own(saved):
+    with opened(saved, KIND) as file:
+        output = file.within("output.", {"step": 1})
+        assert (output.names, output.facts) == ({"weight", "bias"}, {"step": 1})
+        assert output.kind("bias") == ("F32", (264,))
+        assert (output.arrays()["bias"] == file.array("output.bias")).all()
+    with (
+        pytest.raises(CheckpointError, match="what it says of output is no JSON object"),
+        opened(saved, KIND) as file,
+    ):
+        file.within("output.", [])
+
+
+def test_each_direction_is_a_model_of_its_own_that_shares_the_embedding(random_checkpoint):
+    both = random_checkpoint(direction="both")
+    ways = {way: both.one_way(way) for way in both.config.directions}
+    again = both.with_dynamic_rates({way: each.arrays for way, each in ways.items()})
+
+    assert ways["backward"].arrays["output.bias"] is both.arrays["backward.output.bias"]
+    assert ways["backward"].arrays["embedding.weight"] is both.arrays["embedding.weight"]
+    assert ways["forward"].one_way("forward") is ways["forward"]
+    assert again.dynamic_rates == dict(both.arrays)
+    assert len({each.weights_sha256 for each in (both, *ways.values())}) == 3
+    with pytest.raises(KeyError):
+        ways["forward"].one_way("backward")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="the system has no /dev/zero")

@@ -49,6 +49,10 @@ from charlm.errors import ConfigError
         (CorpusConfig, "form", "poems", "form must be one of text, lines, pairs"),
         (CorpusConfig, "vocab_size", 500, "vocab-size has no meaning for the char tokenizer"),
         (CorpusConfig, "document_separator", "", "document-separator must not be empty"),
+        (ModelConfig, "document_separator", "", "document-separator must not be empty"),
+        (ModelConfig, "document_separator", 1, "document-separator must be a text"),
+        (ModelConfig, "tie_weights", 1, "tie-weights must be one of False, True, got 1"),
+        (ModelConfig, "cell", 99 * "x", f"cell must be one of lstm, gru, rnn, got '{59 * 'x'}…"),
         (
             CorpusConfig,
             "validation_fraction",

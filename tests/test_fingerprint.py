@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charlm.errors import ConfigError
-from charlm.fingerprint import LARGEST_FILTER, Fingerprint, joined
+from charlm.fingerprint import LARGEST_FILTER, MOST_FINGERPRINTS, Fingerprint, joined
 
 
 def words(count, seed):
@@ -71,7 +71,7 @@ def test_what_is_written_is_read_again():
     "change",
     [
         {"kind": "words"}, {"hashes": 0}, {"hashes": 1 << 40}, {"stride": 0}, {"entries": "many"},
-        {"more": 1},
+        {"more": 1}, {"entries": True}, {"stride": 1 << 54}, {"kind": "passages", "stride": 15},
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused(change):
@@ -95,6 +95,8 @@ def test_of_several_texts_all_are_known_or_none():
     assert joined([first], [second]) == (first, second)
     assert joined([first], [again]) == (first,)
     assert joined([], [first]) == joined([first], []) == ()
+    assert len(joined(MOST_FINGERPRINTS * [first], [again])) == MOST_FINGERPRINTS
+    assert joined(MOST_FINGERPRINTS * [first], [second]) == ()
 
 
 def test_the_share_that_is_known_is_that_of_lines_or_of_passages():

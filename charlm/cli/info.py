@@ -113,7 +113,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"tokenizer   {facts['tokenizer']['kind']}: {facts['vocabulary']}"
     try:
         origin = list(_origin(facts["provenance"], facts["direction"]))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise CheckpointError(f"{facts['model']} has a provenance of an unknown form") from None
     for name, value in origin:
         yield f"{name:11} {visible(value)}"

@@ -6,6 +6,7 @@ from charlm.errors import ConfigError
 
 # What a file may claim is bounded before anything is computed from it (law 8: a file is data).
 LARGEST_SIZE = 1 << 20
+MOST_SHOWN = 60  # characters of a value in a message
 
 
 def require_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
@@ -13,13 +14,14 @@ def require_whole(name: str, value: object, smallest: int, largest: int | None =
     if type(value) is int and smallest <= value and (largest is None or value <= largest):
         return
     bounds = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
-    raise ConfigError(f"{name} must be a whole number {bounds}, got {value!r}")
+    raise ConfigError(f"{name} must be a whole number {bounds}, got {_shown(value)}")
 
 
 def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise ConfigError unless `value` is one of the choices."""
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    """Raise ConfigError unless `value` is one of the choices; 1 is not True."""
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        listed = ", ".join(map(str, choices))
+        raise ConfigError(f"{name} must be one of {listed}, got {_shown(value)}")
 
 
 def require(
@@ -44,3 +46,9 @@ def require(
         rule = " and ".join(f"{word} {bound:g}" for word, bound, _ in rules if bound is not None)
         finite = "" if math.isfinite(value) else "finite and "
         raise ConfigError(f"{name} must be {finite}{rule}, got {value:g}")
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message has it, which a file may have made long."""
+    told = repr(value)
+    return told if len(told) <= MOST_SHOWN else f"{told[:MOST_SHOWN]}…"

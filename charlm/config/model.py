@@ -58,6 +58,8 @@ class ModelConfig:
             )
         if not isinstance(self.document_separator, str | None):
             raise ConfigError("document-separator must be a text")
+        if self.document_separator == "":
+            raise ConfigError("document-separator must not be empty")
 
     @classmethod
     def for_tokenizer(

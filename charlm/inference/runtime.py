@@ -30,6 +30,7 @@ from charlm.checkpoint import Arrays
 from charlm.config import Cell, ModelConfig
 
 LARGEST_TABLE = 8192  # rows
+LARGEST_ACTIVATION = 1e6  # of a ReLU, which could grow with every step until nothing is a number
 
 Floats = NDArray[np.float32]
 # Of each layer: hidden, of an LSTM the cell, too, each (B, H); and the product of hidden and the
@@ -200,7 +201,8 @@ def _rnn_relu(
 ) -> tuple[Floats, ...]:
     del before
     from_input += from_state
-    return (np.maximum(from_input, 0, out=from_input),)
+    np.maximum(from_input, 0, out=from_input)
+    return (np.minimum(from_input, LARGEST_ACTIVATION, out=from_input),)
 
 
 def log_softmax(logits: Floats) -> Floats:

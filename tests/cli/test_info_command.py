@@ -31,12 +31,24 @@ def test_info_in_json_has_the_same_and_more(charlm, verse_model_path, verse_chec
     assert facts["provenance"] == verse_checkpoint.provenance
 
 
-def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path):
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"corpus": [3], "steps": "many"},
+        {
+            "steps": 1,
+            "epochs": 10**400,
+            "seconds": 1,
+            "charlm_version": "0",
+        },  # no float is so large
+    ],
+)
+def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path, provenance):
     odd = Checkpoint(
         config=verse_checkpoint.config,
         tokenizer=verse_checkpoint.tokenizer,
         arrays=verse_checkpoint.arrays,
-        provenance={"corpus": [3], "steps": "many"},
+        provenance=provenance,
     )
     odd.save(tmp_path / "odd")
     result = charlm("info", "odd")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from charlm.checkpoint import LARGEST_WEIGHT
 from charlm.inference import runtime
 from charlm.inference.runtime import Runtime
 from charlm.training.network import LanguageModel
@@ -106,3 +107,13 @@ def test_a_step_leaves_the_state_that_it_was_given(random_checkpoint):
         for old, new in zip(kept, state, strict=True)
         for a, b in zip(old, new, strict=True)
     )
+
+
+def test_a_relu_that_grows_with_every_step_stays_a_number(random_checkpoint):
+    checkpoint = random_checkpoint(cell="rnn", nonlinearity="relu", residual=True, num_layers=2)
+    for array in checkpoint.arrays.values():
+        array[:] = LARGEST_WEIGHT
+    with np.errstate(all="raise"):
+        logits = stepwise(checkpoint, random_ids(checkpoint, 40, 2))
+
+    assert np.isfinite(logits).all()

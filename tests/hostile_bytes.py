@@ -1,0 +1,213 @@
+"""Files that are hostile below their facts: headers, arrays, SentencePiece models, other files."""
+
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+from itertools import product
+
+import mutants
+import numpy as np
+from safetensors.numpy import save
+
+from charlm.checkpoint import KIND, TOKENIZER_MODEL
+
+NETWORKS = [
+    {},
+    {"cell": "gru", "num_layers": 2, "residual": True},
+    {"cell": "rnn", "nonlinearity": "relu", "document_separator": "\n"},
+    {"embedding_size": 3, "tie_weights": True, "form": "lines", "direction": "both"},
+    {"form": "pairs"},
+]
+WEIGHTS = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e6, -1e6, 1e-45, 0]
+TENSORS = {
+    "dtype": ["F16", "BF16", "F64", "I64", "BOOL", "U8", "F8_E4M3", "F4", "C64", "O", "", None, 1],
+    "shape": [[], [0], [-1], [1 << 62, 4], [1 << 64], [2**32, 2**32], [1] * 500, [1.5], "2", None],
+    "data_offsets": [[0, 0], [0, 4], [4, 0], [-4, 0], [0, 1 << 60], [0, 1 << 64], [0], "0", None],
+}  # fmt: skip
+LARGE = 100_000
+
+
+def put_together(header, data, size=None):
+    """Return a safetensors file of a header, as JSON or its text, that claims a size."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if size is None else size).to_bytes(8, "little") + text + data
+
+
+def lying_headers(file):
+    """Yield the name and file of changes to a file's header; nothing else is made to fit."""
+    length = int.from_bytes(file[:8], "little")
+    text, data = file[8 : 8 + length], file[8 + length :]
+    header = json.loads(text)
+    for size in (
+        0,
+        1,
+        7,
+        length - 1,
+        length + 1,
+        1 << 20,
+        1 << 24,
+        1 << 32,
+        1 << 63,
+        (1 << 64) - 1,
+    ):
+        yield f"a header of {size}", put_together(text, data, size)
+    names = [name for name in header if name != "__metadata__"]
+    for name in names:
+        for key, values in TENSORS.items():
+            for value in values:
+                changed = {**header[name], key: value}
+                yield f"{name}.{key} = {value}", put_together({**header, name: changed}, data)
+        others = {key: value for key, value in header.items() if key != name}
+        yield f"no {name}", put_together(others, data)
+        for other in (
+            "../../evil",
+            "\x1b[2J",
+            "",
+            "fingerprint.9",
+            "dynamic_rate.x",
+            "line_scores",
+        ):
+            yield f"{name} as {other!r}", put_together({**others, other: header[name]}, data)
+        for other in names:
+            changed = {**header[name], "data_offsets": header[other]["data_offsets"]}
+            yield f"{name} at {other}", put_together({**header, name: changed}, data)
+            yield f"{name} as {other}", put_together({**others, other: header[name]}, data)
+        twice = f'{{"{name}":{json.dumps(header[name])},'.encode() + text.lstrip()[1:]
+        yield f"{name} twice", put_together(twice, data)
+    for metadata in (None, 1, [], {}, {KIND.key: 1}, {KIND.key: None}, {"other": "{}"}):
+        yield f"metadata {metadata}", put_together({**header, "__metadata__": metadata}, data)
+    yield "a deep header", put_together(b"[" * LARGE, data)
+    nothing = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    many = {f"tensor.{number}": nothing for number in range(LARGE)}
+    yield "many tensors", put_together({**many, **header}, data)
+
+
+def lying_arrays():
+    """Yield the name and file of models whose numbers are no weights, signed."""
+    for config in NETWORKS:
+        facts, arrays = mutants.honest(is_complete=False, **config)
+        for value, name in product(WEIGHTS, [*arrays, "all"]):
+            changed = {
+                each: np.full_like(array, value) if name in (each, "all") else array
+                for each, array in arrays.items()
+            }
+            yield f"{config}: {name} = {value}", mutants.signed(facts, changed)
+
+
+def many_fingerprints(count):
+    """Return a model that holds so many fingerprints, signed."""
+    facts, arrays = mutants.honest("byte", is_complete=False)
+    known = {"kind": "passages", "entries": 1, "stride": 16, "hashes": 64}
+    bits = {f"fingerprint.{number}": np.ones(1, np.uint8) for number in range(count)}
+    return mutants.signed({**facts, "fingerprints": [known] * count}, {**arrays, **bits})
+
+
+def foreign_tokenizers(*, every):
+    """Yield the name and file of models with a SentencePiece model that no training made, signed.
+
+    Of the bits of a trained one, one of every so many bytes is turned.
+    """
+    facts, arrays = mutants.honest("bpe", is_complete=False)
+    trained = arrays[TOKENIZER_MODEL].tobytes()
+    models = {f"{kind} for BPE": _proto_of(kind) for kind in ("unigram",)}
+    models |= {"nothing": b"", "text": b"abc", "zeros": bytes(100), "twice": trained * 2}
+    models |= {f"cut at {at}": trained[:at] for at in range(1, len(trained), every)}
+    for place in range(0, len(trained), every):
+        for bit in (1, 0x80):
+            turned = bytearray(trained)
+            turned[place] ^= bit
+            models[f"bit {bit} of byte {place}"] = bytes(turned)
+    for name, more in PROTOS.items():
+        models[name] = trained + more
+    for name, model in models.items():
+        known = {**facts["tokenizer"], "model_sha256": hashlib.sha256(model).hexdigest()}
+        held = {**arrays, TOKENIZER_MODEL: np.frombuffer(model, np.uint8)}
+        yield f"SentencePiece: {name}", mutants.signed({**facts, "tokenizer": known}, held)
+
+
+def _proto_of(kind):
+    return mutants.honest(kind, is_complete=False)[1][TOKENIZER_MODEL].tobytes()
+
+
+def _field(number, value):
+    """Return a field of a protocol buffer: bytes, or a whole number."""
+    if isinstance(value, bytes):
+        return _varint(number << 3 | 2) + _varint(len(value)) + value
+    return _varint(number << 3) + _varint(value)
+
+
+def _varint(value):
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _piece(text, kind=1, score=b"\0\0\0\0"):
+    return _field(1, _field(1, text) + b"\x15" + score + _field(3, kind))
+
+
+# What is merged into a trained model: fields of ModelProto, see sentencepiece_model.proto.
+PROTOS = {
+    "an empty piece": _piece(b""),
+    "a piece of no UTF-8": _piece(b"\xff\xfe"),
+    "a piece with a NUL": _piece(b"a\0b"),
+    "a piece of a megabyte": _piece(b"x" * (1 << 20)),
+    "a piece twice": _piece(b"the") * 2,
+    "a score that is NaN": _piece(b"new", score=b"\0\0\xc0\x7f"),
+    "a second unknown piece": _piece(b"<unknown>", 2),
+    "a byte that is none": _piece(b"<0xZZ>", 6),
+    "a byte beyond 255": _piece(b"<0x1FF>", 6),
+    "a control piece": _piece(b"<s>", 3),
+    "a piece of the user's": _piece(b"<user>", 4),
+    "a kind of piece that is none": _piece(b"odd", 99),
+    "many pieces": b"".join(_piece(b"%d" % number) for number in range(LARGE)),
+    **{f"a model of type {kind}": _field(2, _field(3, kind)) for kind in (0, 1, 2, 3, 4, 99)},
+    "an unknown id of its own": _field(2, _field(40, 1 << 31)),
+    "no byte fallback": _field(2, _field(35, 0)),
+    "suffix white space": _field(2, _field(24, 1)),
+    **{
+        f"a map of {len(blob)} characters {number}": _field(3, _field(2, blob))
+        for number, blob in enumerate(
+            [
+                b"\0",
+                b"\xff" * 4,
+                b"\xff" * 1028,
+                b"\x00\x04\0\0" + b"\xff" * 1024,
+                b"\x00\x04\0\0" + bytes(1024),
+                b"\x00\x04\0\0" + b"\x01" * 1024 + b"x",
+                b"\x00\x04\0\0" + b"\x00\x01\x02\x80" * 256 + b"\xff" * 99,
+                np.random.default_rng(0).bytes(5000),
+                b"\x00\x04\0\0" + np.random.default_rng(0).bytes(5000),
+            ]
+        )
+    },
+    "a dummy prefix": _field(3, _field(3, 1) + _field(4, 1)),
+    "a test of itself": _field(4, _field(1, _field(1, b"the cat") + _field(2, b"x"))),
+    "a denormaliser": _field(5, _field(2, b"\xff" * 1028)),
+}
+
+
+def _zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(print))
+    return file.getvalue()
+
+
+FOREIGN = {
+    **{f"a pickle of protocol {n}": pickle.dumps(print, protocol=n) for n in range(6)},
+    "a zip archive": _zipped(),
+    "a page": b"<!DOCTYPE html><html>",
+    "a git-lfs pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    "nothing": b"",
+    "a byte": b"\0",
+    "eight bytes": bytes(8),
+    "text": b"Once upon a time there was a text.",
+    "a text without end": b"a" * (1 << 22),
+    "another model": save({"output.bias": np.zeros(3, np.float32)}),
+    "noise": np.random.default_rng(0).bytes(1 << 16),
+}
