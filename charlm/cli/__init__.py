@@ -27,10 +27,8 @@ app.command("info")(info_command)
 
 # What typer raises for bad usage. It has no public name in every release; its subclass has.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-MEMORY_HINT = (
-    "free some or raise ulimit -v; or give less at once: a shorter text, a smaller model, "
-    "fewer texts of --count or --best-of"
-)
+NO_ROOM_FOR_LIBRARY = "failed to map segment from shared object"  # as the system's linker says it
+MEMORY_HINT = "raise ulimit -v, or give less at once: a shorter text, a smaller model, fewer texts"
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,17 +58,20 @@ def main() -> None:
     """Run a command; what a user can mend becomes a line on stderr and an exit status."""
     try:
         raise SystemExit(app(standalone_mode=False))
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and NO_ROOM_FOR_LIBRARY not in str(error):
+            raise
     except CharlmError as error:
         _end(error)
     except UsageError as error:  # whose message may hold anything that was typed
         _end(_usage_error(error))
-    except MemoryError:
-        _end(CharlmError("there is not enough memory", hint=MEMORY_HINT))
     except OSError as error:  # of typer's own writing: --help > /dev/full
         from charlm.cli.output import point_stdout_at_nothing
 
         point_stdout_at_nothing()
         _end(CharlmError(str(error)))
+    # Only here, where the error no longer holds on to all that was in the way.
+    _end(CharlmError("there is not enough memory", hint=MEMORY_HINT))
 
 
 def _usage_error(error: Any) -> ConfigError:
