@@ -101,7 +101,8 @@ def eval_command(
     if model is not None and len(model) > 1:
         refuse("several models", {**filters, **modes, **whole, "--per-line": False})
 
-    from charlm.corpus.reading import STDIN, named_files, open_documents, standard_input
+    from charlm.corpus.reading import open_documents
+    from charlm.corpus.sources import STDIN, named_files, standard_input
 
     names = texts or [STDIN]
     if STDIN in names:

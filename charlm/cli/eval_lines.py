@@ -12,7 +12,7 @@ import typer
 from charlm.cli.output import finite, is_terminal, write, write_json
 from charlm.config import OneWay, ScoreUnit
 from charlm.corpus.lots import Lot, line_lots
-from charlm.corpus.reading import STDIN
+from charlm.corpus.sources import STDIN
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score, best_of
 from charlm.wording import harmless

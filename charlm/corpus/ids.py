@@ -1,7 +1,6 @@
 """Ids of a text: in files that are memory-mapped, all at once or as far as they are read."""
 
 import copy
-import tempfile
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from charlm.config import Form
 from charlm.corpus.parts import Part
-from charlm.errors import CorpusError
+from charlm.corpus.temporary import open_temporary, write_temporary
 from charlm.tokenizers import Ids, Tokenizer
 
 MIRRORED_AT_ONCE = 1 << 20  # boundaries
@@ -56,7 +55,7 @@ class ArrayFile:
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
-        self._file = tempfile.TemporaryFile()
+        self._file = open_temporary()
         weakref.finalize(self, self._file.close)
         self._length = 0
         self._array: NDArray[Any] = np.zeros(0, dtype)
@@ -67,14 +66,8 @@ class ArrayFile:
         Raises:
             CorpusError: If the temporary directory is full.
         """
-        try:
-            self._file.write(array.astype(self._dtype, copy=False).tobytes())
-            self._file.flush()
-        except OSError as error:
-            raise CorpusError(
-                f"ids cannot be written to {tempfile.gettempdir()}: {error.strerror}",
-                hint="name a directory with more room in $TMPDIR",
-            ) from None
+        data = array.astype(self._dtype, copy=False).tobytes()
+        write_temporary(self._file, data, what="ids")
         self._length += len(array)
 
     def __len__(self) -> int:

@@ -17,6 +17,8 @@ from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
 
+# Characters. An item is encoded at once, which takes some twenty bytes for each of them.
+LONGEST_LINE = 1 << 24
 TRAINING_HINT = "cut -f1,2 keeps two columns; --lines takes lines as they are"
 
 BOUNDARIES: dict[Form, int] = {"lines": 1, "pairs": 2}  # in the ids of an item
@@ -38,12 +40,13 @@ def lines_of(
         Lines to learn from, and those that are held out.
 
     Raises:
-        CorpusError: If a pair is wanted and a line is none; the message has its number.
+        CorpusError: If a pair is wanted and a line is none; the message has its number. If a line
+            has more than LONGEST_LINE characters.
     """
     number = 0  # of the lines so far that are not empty
     for document in documents:
         place = 0  # of the line in its file
-        for lines in split_lines(document.read_text()):
+        for lines in split_lines(_bounded(document)):
             if is_pairs:
                 check_pairs(lines, document.name, first=place + 1, hint=TRAINING_HINT)
             place += len(lines)
@@ -55,6 +58,22 @@ def lines_of(
                 [line for line, held in zip(kept, is_held_out, strict=True) if not held],
                 [line for line, held in zip(kept, is_held_out, strict=True) if held],
             )
+
+
+def _bounded(document: Document) -> Iterator[str]:
+    """Yield the text of a document, unless it has a line that is too long to be an item."""
+    length = 0  # of the line so far
+    for chunk in document.read_text():
+        first = chunk.find("\n")
+        length += len(chunk) if first < 0 else first
+        if length > LONGEST_LINE:
+            raise CorpusError(
+                f"{document.name} has a line of more than {LONGEST_LINE:,} characters",
+                hint="learn from it as running text, without --lines and --pairs",
+            )
+        if first >= 0:
+            length = len(chunk) - 1 - chunk.rfind("\n")
+        yield chunk
 
 
 def split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:

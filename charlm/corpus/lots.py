@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.corpus.reading import STDIN, refuse_other_formats, standard_input
+from charlm.corpus.sources import STDIN, refuse_device, refuse_other_formats, standard_input
 from charlm.errors import CorpusError
 
 # Bytes that are asked for: few at first, so that the first lines need not wait for many others.
@@ -50,6 +50,7 @@ def line_lots(name: str, *, is_strict: bool = True) -> Iterator[Lot]:
         yield from _read("stdin", standard_input().fileno(), is_strict=is_strict)
         return
     try:
+        refuse_device(Path(name))
         file = Path(name).open("rb")
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None

@@ -3,47 +3,75 @@
 import codecs
 import contextlib
 import hashlib
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from charlm.errors import ConfigError, CorpusError
-from charlm.filetypes import GIT_LFS_POINTER, HEAD_SIZE, is_text, recognise
+from charlm.corpus.sources import (
+    STDIN,
+    named_files,
+    refuse_device,
+    refuse_other_formats,
+    standard_input,
+)
+from charlm.corpus.temporary import open_temporary, write_temporary
+from charlm.errors import CorpusError
 
 CHUNK_BYTES = 1 << 22
-STDIN = "-"
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text that can be read any number of times.
+    """A text that can be read any number of times, and is the same each time.
 
     Stdin and pipes are copied to a temporary file without a name, which is gone when
-    `open_documents` ends.
+    `open_documents` ends. A file that grows is read as far as it went when it was opened.
+
+    Attributes:
+        name: What messages call it.
+        path: Of its file.
+        spooled: Its copy, if it has one.
+        opened: What its file was when it was opened; None takes it as it is.
     """
 
     name: str
     path: Path
     spooled: IO[bytes] | None = None
+    opened: os.stat_result | None = None
 
     def read_bytes(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield bytes [start, stop) of the document, a few megabytes at a time.
 
         Raises:
-            CorpusError: If the file cannot be read.
+            CorpusError: If the file cannot be read, or is no longer what it was.
         """
         try:
             if self.spooled is not None:
                 yield from _chunks(self.spooled, start, stop)
                 return
+            if self.opened is not None:
+                stop = min(self.opened.st_size, self.opened.st_size if stop is None else stop)
             with self.path.open("rb") as file:
-                yield from _chunks(file, start, stop)
+                self._refuse_change(file)
+                for chunk in _chunks(file, start, stop):
+                    self._refuse_change(file)
+                    yield chunk
+                self._refuse_change(file)
         except OSError as error:
             raise CorpusError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def _refuse_change(self, file: IO[bytes]) -> None:
+        """Raise CorpusError if the file changed in another way than by growing."""
+        if self.opened is None:
+            return
+        then, now = self.opened, os.fstat(file.fileno())
+        has_grown = now.st_size > then.st_size
+        if now.st_ino != then.st_ino or not (
+            has_grown or (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+        ):
+            raise CorpusError(f"{self.name} changed while it was read", hint="read a copy of it")
 
     def read_text(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
         """Yield the text in bytes [start, stop) in chunks, without a byte order mark.
@@ -54,9 +82,13 @@ class Document:
             CorpusError: If the bytes are not UTF-8; the message says what they seem to be, or
                 where the first wrong byte stands.
         """
+        return self.decoded(self.read_bytes(start, stop), start)
+
+    def decoded(self, chunks: Iterable[bytes], start: int = 0) -> Iterator[str]:
+        """Yield the text of bytes that were read from `start` on; see `read_text`."""
         decoder = codecs.getincrementaldecoder("utf-8")("strict")
         offset = start
-        for chunk in self.read_bytes(start, stop):
+        for chunk in chunks:
             if offset == 0:
                 refuse_other_formats(self.name, chunk)
             text = self._decode(decoder, chunk, offset + len(chunk), final=False)
@@ -104,70 +136,23 @@ def open_documents(paths: Sequence[str]) -> Iterator[list[Document]]:
             if name == STDIN:
                 documents.append(_spool("stdin", standard_input(), spools))
                 continue
-            for path in named_files(name):
-                if path.is_file():
-                    documents.append(Document(str(path), path))
-                    continue
-                with path.open("rb") as file:  # a pipe, such as <(zcat text.gz)
-                    documents.append(_spool(str(path), file, spools))
+            documents += (_open(path, spools) for path in named_files(name))
         yield documents
-
-
-def refuse_other_formats(name: str, data: bytes) -> None:
-    """Raise CorpusError if the first bytes of a file say that it is no UTF-8 text."""
-    head = data[:HEAD_SIZE]
-    found = recognise(head)
-    if found is None or (is_text(head) and found != GIT_LFS_POINTER):
-        return  # the source of a page may be learnt from, and a text may begin as it likes
-    hint = "give plain text in UTF-8"
-    if found.startswith("UTF"):
-        hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
-    elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
-        hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
-    raise CorpusError(f"{name} is {found}, not UTF-8 text", hint=hint)
-
-
-def named_files(name: str) -> list[Path]:
-    """Return the file that a path names, or the .txt files in a directory.
-
-    Raises:
-        CorpusError: If there is none.
-    """
-    path = Path(name)
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
-        if not files:
-            raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
-        return files
-    if not path.exists():
-        raise CorpusError(f"{name} does not exist")
-    return [path]
-
-
-def standard_input() -> IO[bytes]:
-    """Return stdin.
-
-    Raises:
-        ConfigError: If it is closed, or a terminal, on which nobody would know that text is
-            awaited.
-    """
-    if sys.stdin is None:
-        raise ConfigError("standard input is closed")
-    if sys.stdin.isatty():
-        raise ConfigError(
-            "standard input is a terminal", hint="name a file, or pipe a text into charlm"
-        )
-    return sys.stdin.buffer
 
 
 def examine(document: Document) -> DocumentFacts:
     """Read the whole document once: check its encoding, count and hash it."""
-    characters = sum(map(len, document.read_text()))
     digest, size, mark = hashlib.sha256(), 0, False
-    for chunk in document.read_bytes():
-        mark = mark or (size == 0 and chunk.startswith(codecs.BOM_UTF8))
-        digest.update(chunk)
-        size += len(chunk)
+
+    def measured() -> Iterator[bytes]:
+        nonlocal size, mark
+        for chunk in document.read_bytes():
+            mark = mark or (size == 0 and chunk.startswith(codecs.BOM_UTF8))
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+
+    characters = sum(map(len, document.decoded(measured())))
     return DocumentFacts(
         name=Path(document.name).name,
         characters=characters,
@@ -188,10 +173,30 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _spool(name: str, source: IO[bytes], spools: contextlib.ExitStack) -> Document:
-    spooled = spools.enter_context(tempfile.TemporaryFile())
+def _open(path: Path, spools: contextlib.ExitStack) -> Document:
+    name = str(path)
     try:
-        shutil.copyfileobj(source, spooled, CHUNK_BYTES)
+        refuse_device(path)
+        if path.is_file():
+            opened = path.stat()
+            # A file without a size may have a text all the same: those of /proc have.
+            return Document(name, path, opened=opened if opened.st_size else None)
+        with path.open("rb") as file:  # a pipe, such as <(zcat text.gz)
+            return _spool(name, file, spools)
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _spool(name: str, source: IO[bytes], spools: contextlib.ExitStack) -> Document:
+    spooled = spools.enter_context(open_temporary())
+    for chunk in _read_on(name, source):
+        write_temporary(spooled, chunk, what=f"the text of {name}")
     return Document(name, Path(name), spooled)
+
+
+def _read_on(name: str, source: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := source.read(CHUNK_BYTES):
+            yield chunk
+    except OSError as error:
+        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None

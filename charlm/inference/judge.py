@@ -113,7 +113,8 @@ class Judge(Trained):
 
         Raises:
             ConfigError: If the model lacks the direction.
-            CorpusError: If the model is one of pairs and a line is none.
+            CorpusError: If the model is one of pairs and a line is none, or the text is longer
+                than 33,554,432 characters.
         """
         from charlm.inference.tokens import score_tokens
 

@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
+from charlm.errors import CorpusError
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.scoring import Nats, items_of, passages_of, read_passages
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import lengths
 
 Places = NDArray[np.int64]
+
+# Characters of a text whose tokens are told; each takes some 120 bytes of memory.
+LONGEST_TEXT = 1 << 25
 
 _WORD = re.compile(r"\s*\n|[^\S\n]*\S+|\s+$")
 
@@ -116,8 +120,13 @@ def score_tokens(
         name: What error messages call the text.
 
     Raises:
-        CorpusError: If pairs are wanted and a line is none.
+        CorpusError: If pairs are wanted and a line is none, or the text is too long.
     """
+    if len(text) > LONGEST_TEXT:
+        raise CorpusError(
+            f"{name} has {len(text):,} characters, but tokens are told of {LONGEST_TEXT:,} at most",
+            hint="cut it: split -C 32m FILE",
+        )
     config = runtime.config
     located = items_of(text, config, name)
     passages = passages_of([item for _, item in located], tokenizer, config)

@@ -106,7 +106,7 @@ def test_the_model_is_found_by_flag_then_environment_then_here(
         (("--top-choices", "0"), "top-choices must be at least 1, got 0"),
         (("--mix", "0.5"), "--mix needs two models"),
         (("--rng-seed", "-1"), "rng-seed must be at least 0, got -1"),
-        (("--tempp", "1"), "No such option"),
+        (("--tempp", "1"), "no such option"),
     ],
 )
 def test_bad_usage_exits_2_before_the_model_is_opened(charlm, arguments, message):
