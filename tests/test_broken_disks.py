@@ -66,11 +66,11 @@ def errors(done):
 
 
 @pytest.mark.parametrize(
-    ("is_old", "filler"),
-    [(False, "90k"), (True, "1M")],
+    ("is_old", "filler", "name"),
+    [(False, "90k", "model.state"), (True, "1M", "model")],
     ids=["a new file, with too little room", "over an old one, with no room at all"],
 )
-def test_a_full_disk_leaves_the_old_model(shell, tmp_path, random_checkpoint, is_old, filler):
+def test_a_full_disk_leaves_the_old_model(shell, tmp_path, random_checkpoint, is_old, filler, name):
     if not can_mount():
         pytest.skip("the system lets nobody mount a disk")
     (tmp_path / "disk").mkdir()
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_old_model(shell, tmp_path, random_checkpoint, is
     )
 
     assert done.returncode == 1
-    assert errors(done) == ["error: disk/model cannot be written: No space left on device"]
+    assert errors(done) == [f"error: disk/{name} cannot be written: No space left on device"]
     assert "Traceback" not in done.stderr
     listed = ["filler"]
     if is_old:
@@ -99,7 +99,7 @@ def test_a_limit_of_file_sizes_leaves_the_old_model(shell, tmp_path, random_chec
     )
 
     assert done.returncode == 1
-    assert errors(done) == ["error: model cannot be written: File too large"]
+    assert errors(done) == ["error: model.state cannot be written: File too large"]
     assert "Traceback" not in done.stderr
     assert (tmp_path / "model").read_bytes() == old
     assert sorted(os.listdir(tmp_path)) == ["model", "verse.txt"]

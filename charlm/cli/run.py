@@ -177,7 +177,7 @@ def _silent(text: str) -> None:
 
 def _is_among(path: Path, names: list[str]) -> bool:
     """Tell whether a file is one of those named, or of the texts in a directory that is."""
-    from charlm.corpus.reading import named_files
+    from charlm.corpus.sources import named_files
 
     if not path.exists():
         return False

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
-from charlm.errors import TrainingError
+from charlm.errors import ConfigError, TrainingError
 from charlm.fingerprint import joined
 from charlm.inference.lines import with_line_scores
 from charlm.inference.model import Model
@@ -332,6 +332,10 @@ class _Run:
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         found = Best(step=self.step, epoch=self.epoch, seconds=self.pace.seconds, nats=nats)
         checkpoint = self._checkpoint(self._learner.to_arrays(), self._provenance(nats))
+        try:
+            checkpoint.check_values()  # as whoever loads it will
+        except ConfigError as error:
+            self._diverged(f"after step {self.step} {error.message}")
         with np.errstate(all="ignore"):  # weights that are about to diverge
             sample = self._sample(Model(checkpoint))
         validation = self._validation(found, checkpoint if is_best else None, sample=sample)
