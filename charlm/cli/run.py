@@ -141,6 +141,9 @@ def _learn(
     stop: Stop,
 ) -> None:
     """Plan and train, and save what comes of it."""
+    from charlm.training import check_room_for_pytorch
+
+    check_room_for_pytorch()
     from charlm.training.hardware import prepare
 
     prepare(job.config.threads)
@@ -243,10 +246,13 @@ def _follow(
                     is_stopped = event.ending == "stopped"
                     command = _resume_line() if is_stopped else _generate_line(output, model)
                     display.finished(event, output, destination.state, command)
-    except TrainingError:
+    except TrainingError as error:
         if is_saved:
             display.note(f"{output} holds the best model until then")
-        raise
+        raise TrainingError(
+            error.message,
+            hint=f"{error.hint}; --resume goes on from the last save, --overwrite begins anew",
+        ) from None
 
 
 def _what_was_read(corpus: "Corpus") -> str:

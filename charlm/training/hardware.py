@@ -15,7 +15,10 @@ from charlm.config import Device, ModelConfig, Precision, TrainingConfig
 from charlm.errors import ConfigError, TrainingError
 
 # As PyTorch's allocators say it, of which only those of other devices have an error of their own.
-_NO_MEMORY = re.compile("not enough memory|allocate memory|out of memory|bad_alloc", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    "not enough memory|allocate memory|out of memory|bad_alloc|could not create a primitive",
+    re.IGNORECASE,
+)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
