@@ -1,5 +1,6 @@
 """How plans, progress and errors look: on stderr, drawn by rich, readable without colour."""
 
+import contextlib
 import itertools
 import math
 import sys
@@ -166,8 +167,7 @@ class TrainingDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._stop_live()
 
     def planned(self, plan: "Plan") -> None:
         """Say in one line what is about to happen, and start to show it."""
@@ -212,8 +212,7 @@ class TrainingDisplay:
         """Say how it ended, where the model and the state are, and what to do next."""
         if self._live is not None:
             self._live.update(self._picture())
-            self._live.stop()
-            self._live = None
+        self._stop_live()
         self._say(
             f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
             f"in {duration(finished.seconds)}; {self._best(finished.best)}"
@@ -230,7 +229,8 @@ class TrainingDisplay:
         self._say(f"saved {' and '.join(saved)}")
         if not self._quiet:  # left whole, so that it can be copied from a narrow window
             verb = "to go on" if finished.ending == "stopped" else "try"
-            self._console.print(Text(visible(f"{verb}: {command}")), soft_wrap=True)
+            with self._unless_gone():
+                self._console.print(Text(visible(f"{verb}: {command}")), soft_wrap=True)
 
     def _best(self, best: "Validation | None") -> str:
         """Say what the best model is worth."""
@@ -250,7 +250,22 @@ class TrainingDisplay:
 
     def _say(self, text: str) -> None:
         if not self._quiet:
-            say(self._console, Text(visible(text)))
+            with self._unless_gone():
+                say(self._console, Text(visible(text)))
+
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            with self._unless_gone():
+                self._live.stop()
+            self._live = None
+
+    @contextlib.contextmanager
+    def _unless_gone(self) -> Iterator[None]:
+        """Be quiet from now on if the terminal was closed: what is learnt is saved all the same."""
+        try:
+            yield
+        except OSError:
+            self._quiet = True
 
     def _line(self, progress: "Progress") -> str:
         return (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from charlm.errors import CharlmError
+from charlm.filetypes import HEAD_SIZE, is_text, recognise
 
 if TYPE_CHECKING:
     from charlm.training.events import Event
@@ -29,10 +30,24 @@ class Metrics:
     def __enter__(self) -> "Metrics":
         if self._path is not None:
             try:
+                self._refuse_what_is_none()
                 self._file = self._path.open("a", encoding="utf-8")
             except OSError as error:
                 raise self._cannot_write(error) from None
         return self
+
+    def _refuse_what_is_none(self) -> None:
+        """Raise CharlmError for a file that appending would destroy, such as a model."""
+        if self._path is None or not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            head = file.read(HEAD_SIZE)
+        if not is_text(head):
+            found = recognise(head) or "no text"
+            raise CharlmError(
+                f"{self._path} is {found}, to which no metrics are appended",
+                hint="choose another --metrics file",
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -116,6 +116,7 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
     changes: dict[str, Any] = {}
     notes: list[str] = []
     for name, flag, value in given(context):
+        said = flag if isinstance(value, bool) else f"{flag} {value}"
         if name in ("lines", "pairs"):
             name, value = "form", name
         if name in BUDGET:
@@ -125,11 +126,11 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
         elif name in settled and settled[name] != value:
             if name not in CHANGEABLE:
                 raise ConfigError(
-                    f"{flag} {value} is not what the run in {path} has: {settled[name]}",
+                    f"{said} is not what the run in {path} has: {settled[name]}",
                     hint=f"leave out {flag}, or {BEGIN_ANEW}",
                 )
             changes[name] = value
-            notes.append(f"{flag} {value} instead of {settled[name]}")
+            notes.append(f"{said} instead of {settled[name]}")
     budget = {name: budget.get(name) for name in BUDGET} if budget else {}
     if any(settled[name] != value for name, value in budget.items()):
         from charlm.training.plan import with_budget

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -97,6 +98,15 @@ def test_metrics_on_a_full_disk_are_one_line(charlm, verse_path):
 
     assert result.returncode == 1
     assert result.stderr == b"error: /dev/full cannot be written: No space left on device\n"
+
+
+def test_metrics_are_not_appended_to_a_model(charlm, verse_path, verse_model_path, tmp_path):
+    shutil.copy(verse_model_path, tmp_path / "a")
+    result = charlm("train", verse_path, *SMALL, "--max-steps", 5, "-o", "b", "--metrics", "a")
+
+    assert result.returncode == 1
+    assert b"error: a is a safetensors file, to which no metrics are appended\n" in result.stderr
+    assert (tmp_path / "a").read_bytes() == verse_model_path.read_bytes()
 
 
 def test_overwrite_overwrites(charlm, verse_path, tmp_path):
