@@ -70,9 +70,10 @@ def loaded_by(*lines):
     return set(result.stdout.splitlines()[-1].split())
 
 
-def after_command(*arguments):
+def after_command(*arguments, **environment):
     return loaded_by(
-        "import sys, charlm.cli",
+        "import os, sys, charlm.cli",
+        f"os.environ.update({environment})",
         f"sys.argv = {['charlm', *map(str, arguments)]!r}",
         "try: charlm.cli.main()",
         "except SystemExit as end: assert not end.code, end.code",
@@ -82,6 +83,19 @@ def after_command(*arguments):
 
 def test_the_package_itself_loads_nothing_heavy():
     assert not loaded_by("import charlm") & {"torch", "numpy", "rich", "typer", "sentencepiece"}
+
+
+def test_every_file_of_the_package_is_installed():
+    """What is no Python is left out of an installation unless pyproject.toml names it."""
+    tomllib = pytest.importorskip("tomllib")
+    pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    files = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+
+    assert files == set(pyproject["tool"]["setuptools"]["package-data"]["charlm"])
 
 
 def test_public_names_are_there():
@@ -96,6 +110,12 @@ def test_public_names_are_there():
 )
 def test_help_waits_for_neither_torch_nor_numpy(arguments):
     assert not after_command(*arguments) & {"torch", "numpy", "sentencepiece"}
+
+
+def test_completion_waits_for_neither_torch_nor_numpy():
+    asked = {"COMP_WORDS": "charlm tr", "COMP_CWORD": "1", "_CHARLM_COMPLETE": "complete_bash"}
+
+    assert not after_command(**asked) & {"torch", "numpy", "sentencepiece"}
 
 
 def test_speaking_and_judging_never_load_torch(verse_model_path, verse_path):

@@ -291,6 +291,13 @@ def test_a_lying_header_is_refused(saved, mutate):
     assert "\n" not in caught.value.message
 
 
+def test_a_newer_format_is_refused_with_both_numbers(saved):
+    put_together(saved, *MUTATIONS["a newer format"](*parts(saved)))
+
+    with pytest.raises(CheckpointError, match=r"has checkpoint format 2; this charlm reads 1$"):
+        Checkpoint.load(saved)
+
+
 def test_the_mutations_start_from_a_file_that_loads(saved):
     put_together(saved, *parts(saved))
 

@@ -48,6 +48,15 @@ def test_json_has_the_sums_and_what_follows_from_them(judge, text):
     assert found["bits_per_byte"] == pytest.approx(found["nats"] / math.log(2) / 53)
 
 
+def test_json_holds_no_number_that_is_none(charlm, unigram_checkpoint, tmp_path):
+    """A token whose probability is exp(-1000) makes a perplexity that no number can hold."""
+    unigram_checkpoint({"a": 1.0}).save(tmp_path / "model")
+    found = json.loads(charlm("eval", "-m", "model", "--json", stdin=b"b").stdout)
+
+    assert found["nats"] == pytest.approx(1000)
+    assert found["perplexity"] is None
+
+
 def test_without_json_there_is_a_figure_a_line(judge, text):
     lines = [line.split() for line in judge(text).stdout.decode().splitlines()]
 

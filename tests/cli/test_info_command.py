@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -94,11 +95,30 @@ def test_help_in_a_pipe_has_no_escape_codes(charlm):
     assert result.stderr == b""
 
 
-def test_a_misspelt_command_is_answered_with_the_right_one(charlm):
-    result = charlm("trian", "x.txt")
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(("trian", "x.txt"), "train"), (("generate", "--tempp", "1"), "--temp")],
+)
+def test_what_is_misspelt_is_answered_with_what_was_meant(charlm, arguments, meant):
+    result = charlm(*arguments)
 
     assert result.returncode == 2
-    assert b"train" in result.stderr
+    assert re.search(rf"(?<!\w){meant}(?!\w)", result.stderr.decode())
+
+
+def test_a_shell_can_complete_commands_and_options(charlm):
+    script = charlm("--show-completion", "bash")
+    checked = subprocess.run(["bash", "-n"], input=script.stdout, capture_output=True, check=False)
+
+    assert (checked.returncode, checked.stderr) == (0, b"")
+    for words, found in (
+        (["charlm", "tr"], ["train"]),
+        (["charlm", "generate", "--temp"], ["--temperature", "--temp"]),
+    ):
+        asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        answer = charlm(env={"_CHARLM_COMPLETE": "complete_bash", **asked})
+
+        assert answer.stdout.decode().split() == found
 
 
 def test_it_runs_without_a_home_or_terminal(charlm_path, tmp_path):

@@ -41,6 +41,7 @@ def ended(child):
 def test_training_is_alive_and_leaves_the_cursor_visible(terminal, verse_path):
     child = terminal("train", verse_path, *SMALL, "--max-time", "3s")
     child.expect("learning from")
+    child.expect(r"\d % +\d+ s left")
     child.expect("bits per character")
     child.expect("it writes")
     rest, status = ended(child)

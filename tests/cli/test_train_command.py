@@ -22,6 +22,7 @@ def test_training_says_what_it_will_do_and_what_it_did(charlm, verse_path, tmp_p
         "read 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
+    assert " parameters, " in talk and " of memory, " in talk
     assert "40 steps" in talk
     assert "best validation" in talk
     assert talk.rstrip().endswith("try: charlm generate --length 300")

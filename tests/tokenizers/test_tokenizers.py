@@ -181,6 +181,16 @@ def test_reserved_characters_stand_in_no_piece(kind):
     assert ids[-1] == ord("\n")
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_line_of_any_length_is_learnt_from_to_its_end(kind):
+    """By itself, SentencePiece skips lines of more than 4,192 bytes."""
+    line = "ferry " * 5_000 + "tide " * 5_000
+    learnt = tokenizers.learn(kind, [line], vocab_size=30)
+
+    assert {"ferry", "tide"} <= {str(piece).strip() for piece in learnt.pieces}
+    assert len(learnt.encode(line)) <= 20_000  # two tokens a word, at most
+
+
 def test_sentencepiece_keeps_its_log_to_itself(capfd):
     tokenizers.learn("unigram", [PROSE], vocab_size=5000)
 
