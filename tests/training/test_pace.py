@@ -10,6 +10,7 @@ from charlm.training import pace
 from charlm.training.outlook import Speed
 from charlm.training.pace import Pace
 from charlm.training.plan import make_plan
+from charlm.training.state import Place
 
 SECONDS, REPORT = 100.0, 10
 
@@ -80,3 +81,20 @@ def test_a_run_in_which_validation_takes_all_the_time_is_no_single_step(plan, mo
     steps, *_ = run(slow, monkeypatch, lambda step, now: 0.05)
 
     assert steps > 1
+
+
+@pytest.mark.parametrize("steps", [None, 3_000])
+def test_a_run_that_goes_on_has_the_time_and_the_rate_that_it_had(plan, monkeypatch, steps):
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: 1000.0))
+    place = Place(
+        step=1_500, validated_step=1_000, next_validation=2_000, validations_since_best=0,
+        learning_rate=0.01, seconds=40.0, reported=39.0, step_seconds=0.03, validation_seconds=2.0,
+        steps=steps, falls_from=750.0, falls_by=0.8, is_over=False,
+    )  # fmt: skip
+    clock = Pace(plan, place)
+
+    assert clock.seconds == 40
+    assert (clock.step_seconds, clock.validation_seconds) == (0.03, 2.0)
+    assert clock.schedule.steps == steps
+    if steps is not None:
+        assert clock.schedule.share(1_500) == pytest.approx(0.8 * 1_500 / 2_250)

@@ -190,7 +190,8 @@ def test_a_run_that_ends_because_nothing_improves_ends_there_in_pieces(encode, c
     corpus = encode("".join(np.random.default_rng(0).permutation([*"abcdefgh"] * 90)))
     config, path = settings(max_steps=2000, learning_rate=0.05), tmp_path / "state"
     one = straight(corpus, SMALL, config)
-    other = in_pieces(corpus, SMALL, config, clock, path, (15, 100, 300))
+    end = one[1].step
+    other = in_pieces(corpus, SMALL, config, clock, path, (15, 100, end - 1))
 
     assert one[1].ending == other[1].ending == "no improvement"
     assert one[1].step == other[1].step
@@ -326,18 +327,6 @@ def test_a_longer_budget_has_the_rate_that_a_run_of_so_many_steps_has_there(enco
     assert first.state.place.is_over
     assert rates == wanted[6:]
     assert events[-1].step == 200
-
-
-def test_time_that_was_taken_counts_when_the_run_goes_on(encode):
-    corpus = encode(SENTENCE * 30)(None)
-    plan = make_plan(corpus, SMALL, settings(max_steps=None, max_time=1.0))
-    *_, first = train(corpus, plan, save_every=math.inf)
-    state = with_budget(first.state, replace(first.state.config, max_time=2.0))
-    *_, second = train(corpus, resume_plan(corpus, state), state=state)
-
-    assert first.state.place.seconds > 0.5
-    assert second.step > first.step
-    assert first.seconds < second.seconds < 2.5
 
 
 @pytest.mark.parametrize(
