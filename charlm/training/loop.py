@@ -317,10 +317,13 @@ class _Run:
 
     def validated(self, stop: _Stop) -> Iterator[Validation]:
         """Score the held-out text, unless a stop is urgent; keep the model if it is the best."""
-        with self.paused(), self.pace.of_validation():
+        with self.paused():
+            before = self.pace.seconds
             nats = self._learner.validate(stop.is_urgent)
-            if nats is not None:
-                yield self._validate(nats)
+            if nats is None:
+                return
+            yield self._validate(nats)
+            self.pace.validation_seconds = self.pace.seconds - before  # saving included
 
     def _validate(self, nats: float) -> Validation:
         self.validated_step = self.step

@@ -285,6 +285,23 @@ def test_a_stop_while_the_held_out_text_is_scored_is_no_loss(encode, clock, tmp_
     assert_alike(one, other)
 
 
+def test_a_validation_that_is_given_up_tells_nothing_of_how_long_one_takes(encode, monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
+    corpus, validate, asked = encode(SENTENCE * 30)(None), Learner.validate, []
+
+    def noted(self, give_up):
+        asked.append(1)
+        return validate(self, give_up)
+
+    monkeypatch.setattr(Learner, "validate", noted)
+    plan = make_plan(corpus, SMALL, settings())
+    events = [*train(corpus, plan, save_every=math.inf, should_stop=lambda: len(asked) > 0)]
+    [*_, state] = [event for event in events if isinstance(event, TrainingState)]
+
+    assert state.place.step > state.place.validated_step == -1
+    assert state.place.validation_seconds == 0
+
+
 def test_a_run_that_is_stopped_before_its_first_validation_has_no_model(encode, monkeypatch):
     monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
     corpus = encode(SENTENCE * 30)(None)
