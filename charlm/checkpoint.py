@@ -47,6 +47,7 @@ KIND = FileKind(
     name="a charlm model",
     format=1,
     cure="train one with `charlm train CORPUS`, or name it with --model or $CHARLM_MODEL",
+    repair="copy it anew, or train again",
 )
 RATE = "dynamic_rate."  # before the name of the parameter that it is for
 TOKENIZER_MODEL = "tokenizer.model"

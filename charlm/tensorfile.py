@@ -31,6 +31,7 @@ from charlm.filetypes import HEAD_SIZE, is_text, recognise
 
 # Bytes. A million words make some 14; parsed, its JSON takes up to 25 times as much memory.
 LARGEST_HEADER = 16 << 20
+WRITTEN = ("F32", "U8")  # types of arrays, as the format names them
 DEEPEST = 32  # facts in facts; what is written has 4, and Python's json fails at some 1,000
 
 Facts = Mapping[str, Any]
@@ -45,12 +46,14 @@ class FileKind:
         name: What it is called, as in "a charlm model".
         format: The newest format that this charlm knows.
         cure: What to do when there is none.
+        repair: What to do when it is damaged.
     """
 
     key: str
     name: str
     format: int
     cure: str
+    repair: str
 
 
 class TensorFile:
@@ -81,8 +84,18 @@ class TensorFile:
         return tensor.get_dtype(), tuple(tensor.get_shape())
 
     def array(self, name: str) -> NDArray[Any]:
-        """Read an array."""
-        found: NDArray[Any] = self._file.get_tensor(self._prefix + name)
+        """Read an array.
+
+        Raises:
+            ConfigError: If it is of a type that is never written, or of no shape that NumPy has.
+        """
+        dtype, _ = self.kind(name)
+        if dtype not in WRITTEN:
+            raise ConfigError(f"{name[:60]} is {dtype}, not one of {', '.join(WRITTEN)}")
+        try:
+            found: NDArray[Any] = self._file.get_tensor(self._prefix + name)
+        except ValueError:
+            raise ConfigError(f"{name[:60]} has no shape that an array can have") from None
         return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -103,12 +116,9 @@ class TensorFile:
         return self.array(name)
 
     def check_digest(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Raise CheckpointError unless the facts and arrays are those that were written."""
+        """Raise ConfigError unless the facts and arrays are those that were written."""
         if digest(self.facts, arrays) != self.facts.get("sha256"):
-            raise CheckpointError(
-                f"{self.path} is damaged: its contents do not match their SHA-256",
-                hint="copy it anew, or train again",
-            )
+            raise ConfigError("its contents do not match their SHA-256")
 
 
 def save(path: Path, kind: FileKind, facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -148,11 +158,10 @@ def opened(path: Path, kind: FileKind) -> Iterator[TensorFile]:
         with safe_open(path, framework="np") as file:
             yield TensorFile(path, file, _facts(path, file, kind))
     except ConfigError as error:
-        raise CheckpointError(f"{path} is damaged: {error.message}") from None
+        raise CheckpointError(f"{path} is damaged: {error.message}", hint=kind.repair) from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is damaged: {str(error).splitlines()[0][:200]}",
-            hint="copy it anew, or train again",
+            f"{path} is damaged: {str(error).splitlines()[0][:200]}", hint=kind.repair
         ) from None
 
 
@@ -174,7 +183,7 @@ def _facts(path: Path, file: Any, kind: FileKind) -> Facts:
     facts = _from_json(metadata[kind.key])
     if facts.get("format") != kind.format:
         raise CheckpointError(
-            f"{path} has checkpoint format {str(facts.get('format'))[:20]}; "
+            f"{path} has checkpoint format {repr(facts.get('format'))[:20]}; "
             f"this charlm reads {kind.format}",
             hint="upgrade charlm",
         )
@@ -201,7 +210,8 @@ def _refuse_what_is_none(path: Path, kind: FileKind) -> None:
     if _header_size(head) > LARGEST_HEADER:
         raise CheckpointError(
             f"{path} is damaged: its header claims {_header_size(head):,} bytes, "
-            f"of at most {LARGEST_HEADER:,}"
+            f"of at most {LARGEST_HEADER:,}",
+            hint=kind.repair,
         )
     # A file of holes takes no room, and may have any size; safetensors panics without memory.
     if size > _memory():

@@ -5,6 +5,7 @@ A stranger knows how a file is signed: wherever there is something to sign, thes
 
 import json
 from copy import deepcopy
+from itertools import product
 
 import numpy as np
 from safetensors.numpy import save
@@ -79,12 +80,12 @@ def honest(kind="char", *, is_complete=True, **config):
     return {"format": KIND.format, "version": "0.1.0", **facts}, dict(arrays)
 
 
-def signed(facts, arrays):
+def signed(facts, arrays, *, kind=KIND):
     """Return the file of a model, with the SHA-256 of whatever it holds."""
-    return with_json({**facts, "sha256": SIGNATURE}, arrays, "null")
+    return with_json({**facts, "sha256": SIGNATURE}, arrays, "null", kind=kind)
 
 
-def with_json(facts, arrays, text):
+def with_json(facts, arrays, text, *, kind=KIND):
     """Return the file of a model in whose facts `text` stands where PLACE does, signed."""
     whole = json.dumps(facts).replace(json.dumps(PLACE), text)
     try:
@@ -92,7 +93,7 @@ def with_json(facts, arrays, text):
         found = tensorfile.digest(read, arrays) if isinstance(read, dict) else ""
     except (ValueError, RecursionError):  # there is nothing that could be signed
         found = ""
-    return save(arrays, {KIND.key: whole.replace(json.dumps(SIGNATURE), json.dumps(found))})
+    return save(arrays, {kind.key: whole.replace(json.dumps(SIGNATURE), json.dumps(found))})
 
 
 def paths_of(value, path=()):
@@ -116,15 +117,17 @@ def placed(facts, path, value):
     return changed["facts"]
 
 
-def lying_facts(facts, arrays, *, within=()):
-    """Yield the name and file of every fact's replacement by every hostile value."""
+def lying_facts(facts, arrays, *, within=(), values=HOSTILE_VALUES, kind=KIND, every=1):
+    """Yield the name and file of every fact's replacement by every hostile value.
+
+    Of all of them, in their order, one in so many.
+    """
     facts = {**facts, "sha256": SIGNATURE}
-    for path in paths_of(facts):
-        if path[: len(within)] != within:
-            continue
+    paths = [path for path in paths_of(facts) if path[: len(within)] == within]
+    for path, text in list(product(paths, [*values, None]))[::every]:
         name = ".".join(map(str, path)) or "all facts"
-        for text in HOSTILE_VALUES:
-            changed = placed(facts, path, PLACE)
-            yield f"{name} = {text[:20]} of {len(text)}", with_json(changed, arrays, text)
-        if path:
-            yield f"no {name}", with_json(placed(facts, path, None), arrays, "null")
+        if text is not None:
+            file = with_json(placed(facts, path, PLACE), arrays, text, kind=kind)
+            yield f"{name} = {text[:20]} of {len(text)}", file
+        elif path:
+            yield f"no {name}", with_json(placed(facts, path, None), arrays, "null", kind=kind)

@@ -6,6 +6,7 @@ from charlm.errors import ConfigError
 
 # What a file may claim is bounded before anything is computed from it (law 8: a file is data).
 LARGEST_SIZE = 1 << 20
+LONGEST_TIME = 1e9  # seconds; some thirty years, told to a ten-millionth
 MOST_SHOWN = 60  # characters of a value in a message
 
 

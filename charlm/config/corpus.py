@@ -38,7 +38,12 @@ class CorpusConfig:
                     f"vocab-size has no meaning for the {self.tokenizer} tokenizer",
                     hint=f"it is for --tokenizer {', '.join(LARGE_VOCABULARIES)}",
                 )
+        require_whole("max-validation-characters", self.max_validation_characters, 1)
         if self.document_separator == "":
             raise ConfigError("document-separator must not be empty")
+        try:
+            (self.document_separator or "").encode()
+        except UnicodeEncodeError:  # a byte that is no UTF-8, as a shell may give it
+            raise ConfigError("document-separator must be UTF-8, as texts are") from None
         if self.document_separator is not None and self.form != "text":
             raise ConfigError(f"document-separator is for running text, not for {self.form}")

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from charlm.config.checks import LARGEST_SIZE, require, require_choice, require_whole
+from charlm.config.checks import LARGEST_SIZE, LONGEST_TIME, require, require_choice, require_whole
 from charlm.config.corpus import TokenizerKind
 from charlm.config.model import ModelConfig
 from charlm.errors import ConfigError
@@ -13,6 +13,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
 Initialisation = Literal["orthogonal", "identity", "uniform"]
 
+MOST_STEPS = 1 << 40
+LARGEST_NUMBER = 1e38  # which float32 has, and twice as much
 DEFAULT_MAX_TIME = 300.0  # seconds
 DEFAULT_SAVE_EVERY = 60.0  # seconds
 DEFAULT_BPTT_LENGTH = 64  # tokens
@@ -74,8 +76,14 @@ class TrainingConfig:
         require("dropout", self.dropout, at_least=0, below=1)
         require("max-time", self.max_time, above=0)
         require("max-epochs", self.max_epochs, above=0)
+        # Beyond these nothing can be computed.
+        require("learning-rate", self.learning_rate, at_most=LARGEST_NUMBER)
+        require("weight-decay", self.weight_decay, at_most=LARGEST_NUMBER)
+        require("max-gradient-norm", self.max_gradient_norm, at_most=LARGEST_NUMBER)
+        require("max-time", self.max_time, at_most=LONGEST_TIME)
+        require("max-epochs", self.max_epochs, at_most=MOST_STEPS)
         if self.max_steps is not None:
-            require_whole("max-steps", self.max_steps, 1, 1 << 40)
+            require_whole("max-steps", self.max_steps, 1, MOST_STEPS)
         if self.threads is not None:
             require_whole("threads", self.threads, 1, 1 << 12)
         require_whole("rng-seed", self.rng_seed, 0, (1 << 63) - 1)

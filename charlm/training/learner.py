@@ -18,12 +18,17 @@ from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
 from charlm.corpus.layout import MOST_LOGITS, Batches, Passages
 from charlm.corpus.streams import Streams
-from charlm.errors import CheckpointError
 from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
-from charlm.training.optimization import build_optimizer, set_learning_rate
+from charlm.training.optimization import (
+    MOMENTS,
+    NEVER_NEGATIVE,
+    build_optimizer,
+    set_learning_rate,
+)
+from charlm.training.state import damaged
 
 LONGEST_VALIDATION_WINDOW = 64  # tokens; the features of longer ones fill memory
 
@@ -188,19 +193,30 @@ class Learner:
                     if name.startswith(f"{direction}.")
                 }
             )
+        if moments:  # there are none before the first step, and of sgd without momentum
+            self._remember(moments)
+
+    def _remember(self, moments: Arrays) -> None:
+        """Let the optimizer remember; its kernels trust shapes, so that nothing else may pass."""
+        wanted = {
+            f"{what}.{name}": () if what == "step" else tuple(tensor.shape)
+            for name, tensor in zip(self._trained_names(), self._trained, strict=True)
+            for what in MOMENTS[self._config.optimizer]
+        }
+        if {name: moment.shape for name, moment in moments.items()} != wanted:
+            raise damaged(f"its moments are not those of {self._config.optimizer} for its network")
+        for name, moment in moments.items():
+            is_signed = name.partition(".")[0] not in NEVER_NEGATIVE
+            if not np.isfinite(moment).all() or not (is_signed or (moment >= 0).all()):
+                raise damaged(f"its {name[:60]} holds what no optimizer remembers")
         state = self._optimizer.state_dict()
-        remembered: dict[int, dict[str, Tensor]] = {}
-        for number, (name, tensor) in enumerate(
-            zip(self._trained_names(), self._trained, strict=True)
-        ):
-            for key, moment in moments.items():
-                what, _, of = key.partition(".")
-                if of == name:
-                    if moment.shape not in ((), tuple(tensor.shape)):
-                        raise CheckpointError(
-                            f"the state is damaged: its {key[:60]} has another shape"
-                        )
-                    remembered.setdefault(number, {})[what] = torch.from_numpy(moment).clone()
+        remembered = {
+            number: {
+                what: torch.from_numpy(moments[f"{what}.{name}"]).clone()
+                for what in MOMENTS[self._config.optimizer]
+            }
+            for number, name in enumerate(self._trained_names())
+        }
         self._optimizer.load_state_dict({**state, "state": remembered})
 
     def _trained_names(self) -> list[str]:
@@ -274,9 +290,9 @@ class _Reader:
         names = [[f"{layer}.{n}" for n in range(vectors)] for layer in range(config.num_layers)]
         wanted = (1, self._batch_size, config.hidden_size)
         if {n for layer in names for n in layer} != arrays.keys() or any(
-            array.shape != wanted for array in arrays.values()
+            array.shape != wanted or not np.isfinite(array).all() for array in arrays.values()
         ):
-            raise CheckpointError("the state is damaged: its recurrent state is of another network")
+            raise damaged("its recurrent state is not that of its network")
         self._state = [
             tuple(torch.from_numpy(arrays[name]).clone().to(self._device) for name in layer)
             for layer in names

@@ -199,7 +199,6 @@ class _Run:
         losses = np.array([(float(loss), float(norm)) for loss, norm in self.losses], np.float32)
         self._refuse_divergence(losses)
         best, plan, speed = self.best, self._plan, self._plan.speed
-        arrays = self._learner.to_arrays()
         return TrainingState(
             corpus=self._corpus.config,
             texts=self._corpus.digests,
@@ -228,7 +227,7 @@ class _Run:
                 falls_by=self.pace.schedule.falls_by,
                 is_over=False,
             ),
-            last=self._checkpoint(arrays, {}),
+            last=self._checkpoint({}),
             best=None if best is None else _time_and_score(best),
             best_model=None if best is None else best.best,
             optimizer=self._learner.moments(),
@@ -318,10 +317,13 @@ class _Run:
 
     def validated(self, stop: _Stop) -> Iterator[Validation]:
         """Score the held-out text, unless a stop is urgent; keep the model if it is the best."""
-        with self.paused(), self.pace.of_validation():
+        with self.paused():
+            before = self.pace.seconds
             nats = self._learner.validate(stop.is_urgent)
-            if nats is not None:
-                yield self._validate(nats)
+            if nats is None:
+                return
+            yield self._validate(nats)
+            self.pace.validation_seconds = self.pace.seconds - before  # saving included
 
     def _validate(self, nats: float) -> Validation:
         self.validated_step = self.step
@@ -331,11 +333,7 @@ class _Run:
         is_best = self.best is None or nats < self.best.nats
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         found = Best(step=self.step, epoch=self.epoch, seconds=self.pace.seconds, nats=nats)
-        checkpoint = self._checkpoint(self._learner.to_arrays(), self._provenance(nats))
-        try:
-            checkpoint.check_values()  # as whoever loads it will
-        except ConfigError as error:
-            self._diverged(f"after step {self.step} {error.message}")
+        checkpoint = self._checkpoint(self._provenance(nats))
         with np.errstate(all="ignore"):  # weights that are about to diverge
             sample = self._sample(Model(checkpoint))
         validation = self._validation(found, checkpoint if is_best else None, sample=sample)
@@ -371,7 +369,7 @@ class _Run:
         self, ending: Ending, best: Validation | None, state: TrainingState | None
     ) -> Finished:
         """Return how the run ended."""
-        norms = np.array(self.gradient_norms)
+        norms = np.array(self.gradient_norms, np.float64)  # two of float32 may have no mean
         return Finished(
             ending=ending,
             step=self.step,
@@ -397,22 +395,27 @@ class _Run:
             sample += model.generate(length=SAMPLE_LENGTH, rng_seed=seed) + "\n"
         return sample
 
-    def _checkpoint(
-        self, arrays: Mapping[str, NDArray[np.float32]], provenance: Mapping[str, Any]
-    ) -> Checkpoint:
-        return Checkpoint(
+    def _checkpoint(self, provenance: Mapping[str, Any]) -> Checkpoint:
+        """Return the network as it is, if it is one that can be loaded again."""
+        checkpoint = Checkpoint(
             config=self._plan.model,
             tokenizer=self._corpus.tokenizer,
-            arrays=arrays,
+            arrays=self._learner.to_arrays(),
             provenance=provenance,
             fingerprints=self._fingerprints,
         )
+        try:
+            checkpoint.check_values()  # as whoever loads it will
+        except ConfigError as error:
+            self._diverged(f"after step {self.step} {error.message}")
+        return checkpoint
 
     def _provenance(self, nats: float) -> dict[str, Any]:
         plan, validation = self._plan, self._corpus.validation
         machine = dict(describe(plan.device, plan.precision))
         torch_version = machine.pop("torch_version")
         return {
+            **self._origin,
             "corpus": [
                 {
                     "name": facts.name,
@@ -422,7 +425,6 @@ class _Run:
                 }
                 for facts in self._corpus.facts
             ],
-            **self._origin,
             "train": {"characters": plan.characters, "tokens": plan.predictions},
             "validation": {
                 "characters": validation.characters,

@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from charlm.training.plan import Plan
 from charlm.training.schedule import Schedule
@@ -24,7 +22,7 @@ class Pace:
     Attributes:
         schedule: Whose end it fixes in time.
         step_seconds: What a step takes, in a moving average.
-        validation_seconds: What the last validation took.
+        validation_seconds: What the last validation took, saving included.
     """
 
     def __init__(self, plan: Plan, place: Place | None = None) -> None:
@@ -77,13 +75,6 @@ class Pace:
     def took(self, steps: int, seconds: float) -> None:
         """Note what some steps took, once the device has finished them."""
         self.step_seconds += (seconds / steps - self.step_seconds) * min(1.0, steps / STEPS_OF_PACE)
-
-    @contextmanager
-    def of_validation(self) -> Iterator[None]:
-        """Measure what a validation takes, saving included."""
-        before = time.perf_counter()
-        yield
-        self.validation_seconds = time.perf_counter() - before
 
     def _fit(self, step: int) -> None:
         """Let the rate fall when there is just enough time for it, and at a pace that fits."""

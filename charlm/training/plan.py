@@ -18,7 +18,7 @@ from charlm.errors import ConfigError
 from charlm.parameters import parameter_count, recurrent_count
 from charlm.training.loss import most_outputs
 from charlm.training.outlook import PLANNED_SHARE, Machine, Outlook, Speed
-from charlm.training.state import Expectation, TrainingState
+from charlm.training.state import Expectation, TrainingState, damaged
 from charlm.wording import count, quantity
 
 # A validation token costs about a fourth of a training token, so that validation takes at most
@@ -156,9 +156,23 @@ def make_plan(
 
 
 def resume_plan(corpus: Corpus, state: TrainingState) -> Plan:
-    """Return the plan of a run that goes on; only its budget may have changed."""
+    """Return the plan of a run that goes on; only its budget may have changed.
+
+    Raises:
+        CheckpointError: If a step would read more than the whole text, which no plan lets it.
+        ConfigError: If more steps have been taken than the budget has.
+    """
+    batch_size, length = state.config.batch_size, state.config.window_length
+    if batch_size > max(1, corpus.train.tokens // length):
+        raise damaged(f"{batch_size:,} streams are too many for its text")
     machine = Machine(state.config)
     ahead, seconds = machine.resumed(corpus, state), state.expectation.seconds
+    if ahead.most_steps < state.place.step:
+        raise ConfigError(
+            f"the budget is of {count(ahead.most_steps, 'step')}, "
+            f"but {state.place.step:,} were taken already",
+            hint="give the run a larger one",
+        )
     return _plan(corpus, state.model, state.config, machine, ahead, state.reasons, seconds=seconds)
 
 

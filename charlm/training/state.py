@@ -15,6 +15,8 @@ There is no state of a random generator among them, because there is no generato
 random numbers of a step are drawn anew from (rng seed, step), and so is what it reads.
 """
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -26,16 +28,20 @@ from numpy.typing import NDArray
 from charlm import tensorfile
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
-from charlm.errors import ConfigError
+from charlm.config.checks import LONGEST_TIME, require, require_whole
+from charlm.errors import CheckpointError, ConfigError
 from charlm.tensorfile import FileKind
 
+BEGIN_ANEW = "begin a new run with --overwrite"
 KIND = FileKind(
     key="charlm_state",
     name="a charlm state",
     format=1,
-    cure="leave out --resume to begin a new run",
+    cure=BEGIN_ANEW,
+    repair=BEGIN_ANEW,
 )
 
+SHORTEST_STEP = 1e-9  # seconds; less is not measured
 # What JSON may have where a field is annotated so; other annotations check themselves.
 JSON_TYPES: dict[Any, set[type]] = {
     bool: {bool},
@@ -45,6 +51,11 @@ JSON_TYPES: dict[Any, set[type]] = {
     float | None: {int, float, type(None)},
     str | None: {str, type(None)},
 }
+
+
+def damaged(what: str) -> CheckpointError:
+    """Return the error that a state is not one that a run could have left."""
+    return CheckpointError(f"the state is damaged: {what}", hint=BEGIN_ANEW)
 
 
 def state_path(model: Path) -> Path:
@@ -87,8 +98,19 @@ class Place:
     is_over: bool
 
     def __post_init__(self) -> None:
-        if not 0 <= self.step >= self.validated_step:
-            raise ConfigError(f"a run cannot stand at step {self.step}")
+        require_whole("step", self.step, 0, sys.maxsize)
+        require_whole("validated_step", self.validated_step, -1, self.step)
+        require_whole("next_validation", self.next_validation, 0)
+        require_whole("validations_since_best", self.validations_since_best, 0)
+        require("learning_rate", self.learning_rate, at_least=0)
+        require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
+        require("reported", self.reported, at_least=0, at_most=self.seconds)
+        require("step_seconds", self.step_seconds, at_least=0, at_most=LONGEST_TIME)
+        require("validation_seconds", self.validation_seconds, at_least=0, at_most=LONGEST_TIME)
+        if self.steps is not None:
+            require_whole("steps", self.steps, max(1, self.step), sys.maxsize)
+            require("falls_from", self.falls_from, at_least=0, below=self.steps)
+        require("falls_by", self.falls_by, above=0, at_most=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +129,15 @@ class Expectation:
     step_seconds: float | None
     validation_seconds: float | None
 
+    def __post_init__(self) -> None:
+        require_whole("steps", self.steps, 1, sys.maxsize)
+        require("seconds", self.seconds, above=0, at_most=LONGEST_TIME)
+        require("step_seconds", self.step_seconds, at_least=SHORTEST_STEP, at_most=LONGEST_TIME)
+        require("validation_seconds", self.validation_seconds, at_least=0, at_most=LONGEST_TIME)
+        times = {self.seconds is None, self.step_seconds is None, self.validation_seconds is None}
+        if len(times) > 1:
+            raise ConfigError("it has a time budget, and has none")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
@@ -116,6 +147,12 @@ class Best:
     epoch: float
     seconds: float
     nats: float
+
+    def __post_init__(self) -> None:
+        require_whole("step", self.step, 0)
+        require("epoch", self.epoch, at_least=0)
+        require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
+        require("nats", self.nats, at_least=0)
 
 
 Record = TypeVar("Record", Place, Expectation, Best, CorpusConfig, TrainingConfig)
@@ -222,7 +259,7 @@ class TrainingState:
             best = None if facts.get("best") is None else _record(Best, facts["best"])
             state = cls(
                 corpus=_record(CorpusConfig, facts.get("corpus")),
-                texts=_texts(facts.get("texts")),
+                texts=_digests(facts.get("texts")),
                 config=_record(TrainingConfig, facts.get("config")),
                 reasons=_texts(facts.get("reasons")),
                 expectation=_record(Expectation, facts.get("expectation")),
@@ -246,7 +283,30 @@ class TrainingState:
                 state = replace(state, best_model=model)
             for checkpoint in (last, state.best_model or last):
                 checkpoint.check_values()
+            _check_agreement(state)
             return state
+
+
+def _check_agreement(state: TrainingState) -> None:
+    """Raise ConfigError where parts of a state are each in order, and not of one run."""
+    place, expected, corpus, last = state.place, state.expectation, state.corpus, state.last
+    if (corpus.form, corpus.document_separator, corpus.tokenizer) != (
+        last.config.form,
+        last.config.document_separator,
+        last.tokenizer.kind,
+    ):
+        raise ConfigError("its network is for other texts than it reads")
+    if state.losses.shape[1] + len(state.gradient_norms) != place.step:
+        raise ConfigError(f"its losses are not those of {place.step:,} steps")
+    if (place.validated_step if state.best is None else state.best.step) > place.validated_step:
+        raise ConfigError("its best network is better than any that was measured")
+    if (state.best is None) != (place.validated_step < 0):
+        raise ConfigError("it has measured a network, and has no best one")
+    if (expected.seconds is None) != (state.config.max_time is None):
+        raise ConfigError("its time budget is not that of its settings")
+    is_timed, is_fixed = expected.seconds is not None, place.steps is not None
+    if is_timed and (place.step_seconds < SHORTEST_STEP or (is_fixed and place.step == 0)):
+        raise ConfigError("it knows how long it takes, and has not looked")
 
 
 def _record(kind: type[Record], value: object) -> Record:
@@ -258,16 +318,29 @@ def _record(kind: type[Record], value: object) -> Record:
     wanted = {each.name: each.type for each in fields(kind)}
     if not isinstance(value, dict) or value.keys() != wanted.keys():
         raise ConfigError(f"its {kind.__name__} must hold: {', '.join(wanted)}")
+    found = dict(value)
     for name, annotation in wanted.items():
         if type(value[name]) not in JSON_TYPES.get(annotation, {type(value[name])}):
             raise ConfigError(f"the {name} of its {kind.__name__} is of another type")
-    return kind(**value)
+        if annotation in (float, float | None) and value[name] is not None:
+            try:
+                found[name] = float(value[name])
+            except OverflowError:
+                raise ConfigError(f"the {name} of its {kind.__name__} is no number") from None
+    return kind(**found)
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ConfigError("what should be a list of texts is none")
     return tuple(value)
+
+
+def _digests(value: object) -> tuple[str, ...]:
+    found = _texts(value)
+    if len(found) < 2 or not all(re.fullmatch("[0-9a-f]{64}", each) for each in found):
+        raise ConfigError("its texts are not told by their SHA-256")
+    return found
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -288,7 +361,8 @@ def _within(arrays: Arrays, prefix: str) -> Arrays:
 def _numbers(arrays: Arrays, name: str, dimensions: int) -> NDArray[np.float32]:
     found: NDArray[Any] = arrays.get(name, np.empty(0, np.float32))
     is_pair = dimensions == 1 or found.shape[:1] == (2,)
-    if found.dtype != np.float32 or found.ndim != dimensions or not is_pair:
+    is_known = found.dtype == np.float32 and found.ndim == dimensions
+    if not is_known or not is_pair or not (np.isfinite(found) & (found >= 0)).all():
         raise ConfigError(f"its {name} are not numbers of steps")
     return found
 

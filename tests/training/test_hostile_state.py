@@ -1,0 +1,324 @@
+"""Whatever stands in the state of a run: one line of error, or a run that goes on.
+
+Here it is read, planned with and learnt from in this process, as `charlm train --resume` does.
+`mutants.py` and `hostile_bytes.py` make the files.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import mutants
+import numpy as np
+import pytest
+from hostile_bytes import FOREIGN, lying_headers
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from charlm.cli.resume import ResumedRun
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.errors import CharlmError
+from charlm.training.hardware import prepare
+from charlm.training.loop import train
+from charlm.training.plan import make_plan
+from charlm.training.state import KIND, TrainingState
+
+TEXT = "".join(f"{n} cats\t{n + n} fleas\n" for n in range(60))
+MOST_SECONDS = 20  # that a file may take
+MEMORY = 300  # MB that all of them may take
+
+# Besides those of `mutants.py`: numbers that a run might believe.
+NUMBERS = [
+    *(str(n) for n in (-(10**15), -1000, -2, 3, 7, 8, 19, 20, 21, 60, 400, 10**6, 10**15, 1 << 62)),
+    *(str(n) for n in ((1 << 63) - 1, 1 << 63, 1e-320, 1e-12, 1e-5, 0.25, 1e9, 1e15, 1e300)),
+    *('"lines"', '"pairs"', '"adamw"', '"sgd"', '"rmsprop"', '"both"', '"bpe"', '"\\n"'),
+]
+NUMBERS_OF_ARRAYS = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e6, -1, 1e-45, 0]
+# Where a run has stopped: how it was begun, and what is said of it that it had not come to yet.
+RUNS = {
+    "text": ({}, {"max_steps": 60}, {}),
+    "time": (
+        {"cell": "gru", "num_layers": 2, "residual": True, "direction": "both"},
+        {"max_time": 1.0, "optimizer": "rmsprop"},
+        {"steps": 400, "falls_from": 100.0, "falls_by": 1.0},
+    ),
+    "lines": ({"form": "lines", "tie_weights": True}, {"max_epochs": 3.0, "optimizer": "sgd"}, {}),
+    "pairs": (
+        {"form": "pairs", "cell": "rnn"},
+        {"max_time": 1.0, "max_steps": 2, "optimizer": "adam"},
+        {"steps": 2, "falls_from": 0.5, "falls_by": 1.0},
+    ),
+}
+STEPS = {"text": 35, "time": 12, "lines": 8, "pairs": 1}
+
+
+class Run:
+    """A run that has stopped: its texts, and what its state says."""
+
+    def __init__(self, name, folder):
+        model, config, place = RUNS[name]
+        path = folder / "corpus.txt"
+        path.write_text(TEXT, newline="")
+        self._documents = [Document("corpus.txt", path)]
+        self.path = folder / "model.state.safetensors"
+        model = ModelConfig(**{"embedding_size": 3, "hidden_size": 3, **model})
+        exact = {"precision": "fp32", "device": "cpu", "dropout": 0.2, "batch_size": 4}
+        config = TrainingConfig(**exact, bptt_length=8, **config)
+        self._corpora = {}
+        corpus = self._encoded(CorpusConfig(form=model.form), None)
+        events = train(corpus, make_plan(corpus, model, config), save_every=0.0)
+        states = (each for each in events if isinstance(each, TrainingState))
+        state = next(each for each in states if each.place.step == STEPS[name])
+        state = replace(
+            state,
+            place=replace(state.place, **place),
+            origin={"from": mutants.PROVENANCE["from"]},
+            command={"metrics": {"bytes": 9, "sha256": "2" * 64}, "options": {"max_steps": 60}},
+        )
+        state.save(self.path)
+        with safe_open(self.path, framework="np") as file:
+            # Of other numbers there are two ways to write them, and a turned bit may be the other.
+            self.facts = json.loads(file.metadata()[KIND.key], parse_float=three_digits)
+        self.arrays = load_file(self.path)
+        del self.facts["sha256"]
+        self.file = self.signed()
+
+    def _encoded(self, config, tokenizer):
+        key = repr((config, tokenizer and tokenizer.to_json()))
+        if key not in self._corpora:
+            self._corpora[key] = encode_corpus(self._documents, config, tokenizer=tokenizer)
+        return self._corpora[key]
+
+    def go_on(self, data):
+        """Return whether a file is refused in one line, when it is given to --resume."""
+        self.path.write_bytes(data)
+        asked = [0]
+
+        def should_stop():
+            asked[0] += 1
+            return asked[0] > 3
+
+        try:
+            with bounded(MOST_SECONDS):
+                state = TrainingState.load(self.path)
+                run = ResumedRun(state, {}, ())
+                corpus = self._encoded(run.corpus, run.tokenizer)
+                prepare(None if run.config.threads == 1 else run.config.threads)
+                plan = run.plan(corpus, str)
+                if plan is None:
+                    return False
+                for event in run.train(corpus, plan, save_every=0.0, should_stop=should_stop):
+                    if isinstance(event, TrainingState):
+                        last = event
+                last.save(self.path)
+                TrainingState.load(self.path)  # and so on
+        except CharlmError as error:
+            assert "\n" not in error.message
+            return True
+        return False
+
+    def count(self, files):
+        """Return how many files are refused, and how many do no harm."""
+        found = Counter()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for name, data in files:
+            try:
+                found["refused" if self.go_on(data) else "harmless"] += 1
+            except Exception as error:
+                raise AssertionError(f"{name}: {type(error).__name__}: {error}") from error
+        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert more < MEMORY * 1024
+        return found
+
+    def signed(self, facts=None, arrays=None):
+        return mutants.signed(facts or self.facts, arrays or self.arrays, kind=KIND)
+
+    def lies(self, *, every=1):
+        """Yield the name and file of states that lie, of which one in so many is made."""
+        for values in (NUMBERS, mutants.HOSTILE_VALUES):
+            yield from mutants.lying_facts(
+                self.facts, self.arrays, values=values, kind=KIND, every=every
+            )
+        for name, arrays in islice(self._lying_arrays(), 0, None, every):
+            yield name, self.signed(arrays=arrays)
+        yield from islice(lying_headers(self.file), 0, None, every)
+
+    def _lying_arrays(self):
+        """Yield a name and the arrays of a state, one of which is not what it should be."""
+        for name, array in self.arrays.items():
+            others = {each: value for each, value in self.arrays.items() if each != name}
+            yield f"no {name}", others
+            kinds = (np.float16, np.float64, np.int64, np.uint8, np.bool_)
+            found = {str(kind): array.astype(kind) for kind in kinds}
+            for shape in ((), (0,), (2, 0), (1,), (2,), (3, 3), (1 << 16,), (2, 1 << 16)):
+                found[str(shape)] = np.zeros(shape, array.dtype)
+            found |= {"longer": np.concatenate([array, array]) if array.ndim else array[None]}
+            found |= {"transposed": array.T, "flat": array.reshape(-1), "deeper": array[None]}
+            if array.dtype == np.float32:
+                for value in NUMBERS_OF_ARRAYS:
+                    found[f"all {value}"] = np.full_like(array, value)
+                    found[f"one {value}"] = np.array(array)
+                    found[f"one {value}"].reshape(-1)[:1] = value
+            for what, value in found.items():
+                yield f"{name} {what}", {**others, name: value}
+            for other in ("", "evil", "last.x", "best.x", "optimizer.x", "carried.x", name + "x"):
+                yield f"{name} as {other}", {**others, other: array}
+                yield f"{name} also {other}", {**self.arrays, other: array}
+
+
+def three_digits(number):
+    return float(f"{float(number):.3g}")
+
+
+@contextlib.contextmanager
+def bounded(seconds):
+    def out_of_time(*_):
+        raise AssertionError("it takes too long")
+
+    before = signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def run(request, tmp_path_factory):
+    return Run(request.param, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory):
+    return Run("text", tmp_path_factory.mktemp("run"))
+
+
+def is_refused(path):
+    """Return whether a state is refused, in one line."""
+    try:
+        TrainingState.load(path)
+    except CharlmError as error:
+        return "\n" not in error.message
+    return False
+
+
+def test_honest_states_go_on(run):
+    assert run.count([("as it is", run.file)]) == {"harmless": 1}
+
+
+def test_every_truncation_is_refused(text_run):
+    refused, path, file = 0, text_run.path, text_run.file
+    path.write_bytes(file)
+    for length in reversed(range(len(file))):
+        os.truncate(path, length)
+        refused += is_refused(path)
+
+    assert refused == len(file) > 10_000
+
+
+def test_a_flip_of_every_byte_of_the_header_and_many_of_the_body_is_refused(text_run):
+    refused, path, file = 0, text_run.path, text_run.file
+    header = 8 + int.from_bytes(file[:8], "little")
+    flips = [
+        *((place, 1 << place % 8) for place in range(header)),
+        *((place, 1 << place % 8) for place in range(header, len(file), 7)),
+    ]
+    path.write_bytes(file)
+    with path.open("r+b", buffering=0) as opened:
+        for place, bits in flips:
+            for byte in (file[place] ^ bits, file[place]):
+                opened.seek(place)
+                opened.write(bytes([byte]))
+                if byte != file[place]:
+                    refused += is_refused(path)
+
+    assert refused == len(flips) > 6000
+
+
+def test_some_of_all_lies_end_in_a_line_or_go_on(run):
+    found = run.count(run.lies(every=23))
+
+    assert found["refused"] > 250 and found["harmless"] > 50
+
+
+@pytest.mark.slow
+def test_every_lie_ends_in_a_line_or_goes_on(run):
+    found = run.count(run.lies())
+    print(found)
+
+    assert found["refused"] > 8000 and found["harmless"] > 2000
+
+
+def test_files_of_another_kind_are_refused(text_run):
+    files = [*FOREIGN.items(), ("a model", mutants.signed(*mutants.honest()))]
+
+    assert text_run.count(files) == {"refused": len(files)}
+
+
+def changed(facts, changes):
+    """Return the facts with other values at some paths."""
+    for path, value in changes.items():
+        facts = mutants.placed(facts, tuple(path.split(".")), value)
+    return facts
+
+
+IMPOSSIBLE = {
+    "more steps than it has losses of": {"place.step": 10**15, "place.steps": 10**16},
+    "a step after the last": {"place.steps": 34},
+    "a rate that falls at the end": {"place.falls_from": 60.0},
+    "a rate that falls from nothing": {"place.falls_by": 0.0},
+    "a validation before the first step": {"place.next_validation": -1},
+    "a validation that is to come": {"place.validated_step": 36},
+    "a best model that is to come": {"best.step": 36},
+    "a time that is no number": {"place.seconds": 10**400},
+    "less time than none": {"place.seconds": -1.0},
+    "a report that is to come": {"place.reported": 1e6},
+    "a validation that ended before it began": {"place.validation_seconds": -1.0},
+    "a time budget of steps": {"expectation.seconds": 60.0},
+    "a time budget that is not the run's": {"config.max_time": 60.0},
+    "texts of another form": {"corpus.form": "lines"},
+    "another tokenizer": {"corpus.tokenizer": "byte"},
+    "a separator of the network alone": {"last.config.document_separator": "x"},
+    "a separator that is no text": {
+        "corpus.document_separator": "\ud800", "last.config.document_separator": "\ud800",
+    },
+    "no texts": {"texts": []},
+    "another optimizer": {"config.optimizer": "rmsprop"},
+    "streams without end": {"config.batch_size": 1 << 20},
+    "nothing held out": {"corpus.max_validation_characters": -(10**400)},
+    "more threads than there are": {"config.threads": 4096},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_no_run_can_have_left_is_refused(changes, text_run):
+    assert text_run.go_on(text_run.signed(changed(text_run.facts, changes)))
+
+
+def test_moments_of_another_shape_never_reach_the_optimizer(text_run):
+    """PyTorch's fused kernels read as far as the tensor goes, whatever the moment's size."""
+    moments = [name for name in text_run.arrays if name.startswith("optimizer.exp")]
+    files = [
+        (name, text_run.signed(arrays={**text_run.arrays, name: np.zeros(shape, np.float32)}))
+        for name in moments
+        for shape in ((), (1,), (1, 1))
+    ]
+
+    assert text_run.count(files) == {"refused": len(files)}
+    assert len(files) > 24
+
+
+def test_the_cure_for_a_damaged_state_is_one_that_helps(text_run):
+    text_run.path.write_bytes(text_run.file[:-1])
+
+    with pytest.raises(CharlmError, match="is damaged: ") as caught:
+        TrainingState.load(text_run.path)
+    assert caught.value.hint == "begin a new run with --overwrite"
