@@ -235,7 +235,7 @@ class TrainingDisplay:
     def _best(self, best: "Validation | None") -> str:
         """Say what the best model is worth."""
         if best is None:
-            return "nothing was validated yet, so there is no model"
+            return "nothing was validated yet, so no model was saved"
         in_the_mean = self._required_plan().model.direction == "both"
         return (
             f"best validation {best.bits_per_character:.3f} bits per character "

@@ -165,14 +165,18 @@ def main(corpus, folder, number, stops):
     landed, wrong, runs, slowest = Counter(), [], 0, 0.0
     # Before the command listens to signals, Python or the system does what they say.
     phases = PHASES if number == signal.SIGKILL else PHASES[1:]
-    while not wrong and (sum(landed.values()) < stops or runs == 0):
-        wanted = phases[sum(landed.values()) % len(phases)]
+    while not wrong and (
+        runs == 0 or sum(landed.values()) < stops or any(landed[phase] == 0 for phase in phases)
+    ):
+        wanted = min(phases, key=lambda phase: (landed[phase], chance.random()))
         watched.memory[:] = bytes(16)
         child = Child(corpus, watched, "--resume")
         found = stop_in(child, watched, wanted, number, chance)
         asked = time.monotonic()
         status = child.wait()
-        if found is not None and status == STOPPED[number]:
+        # Where the command does not listen yet, or no more, the signal itself ends the process.
+        expected = {STOPPED[number], -number if found == "elsewhere" else STOPPED[number]}
+        if found is not None and status in expected:
             landed[found] += 1
             slowest = max(slowest, time.monotonic() - asked)
             wrong += filter(None, [what_is_left(watched)])

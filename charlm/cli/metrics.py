@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm.errors import CharlmError
 from charlm.filetypes import HEAD_SIZE, is_text, recognise
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from charlm.training.events import Event
 
 
-HASHED_BYTES = 4096  # before a mark, by which a file is known again
-
-
 class Metrics:
     """A file of JSON Lines, one a report, each written at once."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file: TextIO | None = None
+        self._file: BinaryIO | None = None
+        self._bytes, self._hash = 0, hashlib.sha256()  # of all that stands in the file
 
     def __enter__(self) -> "Metrics":
         if self._path is not None:
             try:
                 self._refuse_what_is_none()
-                self._file = self._path.open("a", encoding="utf-8")
+                if self._path.is_file():
+                    data = self._path.read_bytes()
+                    self._bytes, self._hash = len(data), hashlib.sha256(data)
+                self._file = self._path.open("ab")
             except OSError as error:
                 raise self._cannot_write(error) from None
         return self
@@ -56,7 +57,7 @@ class Metrics:
 
     def mark(self) -> dict[str, Any]:
         """Return where the file ends, once that has reached the disk, to find it again."""
-        if self._file is None or self._path is None:
+        if self._file is None:
             return {}
         try:
             os.fsync(self._file.fileno())
@@ -64,21 +65,29 @@ class Metrics:
             if error.errno != errno.EINVAL:  # a pipe or a device, which keeps nothing
                 raise self._cannot_write(error) from None
             return {}
-        return {"bytes": self._file.tell(), "sha256": _hash_of_end(self._path, self._file.tell())}
+        return {"file": self._identity(), "bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
     def rewind(self, mark: Mapping[str, Any]) -> bool:
         """Drop what was written after a mark, if it is in this file, and return whether it is."""
         end = mark.get("bytes")
-        if self._file is None or self._path is None or not isinstance(end, int):
+        if self._file is None or self._path is None or mark.get("file") != self._identity():
             return False
-        if not 0 <= end <= self._file.tell() or _hash_of_end(self._path, end) != mark.get("sha256"):
+        if not isinstance(end, int) or not 0 <= end <= self._bytes:
+            return False
+        found = hashlib.sha256(self._path.read_bytes()[:end])
+        if found.hexdigest() != mark.get("sha256"):
             return False
         try:
             self._file.truncate(end)
-            self._file.seek(end)  # where the next mark is looked for
         except OSError as error:
             raise self._cannot_write(error) from None
+        self._bytes, self._hash = end, found
         return True
+
+    def _identity(self) -> list[int]:
+        """Return what tells this file from all others, whatever their names."""
+        found = os.fstat(self._file.fileno()) if self._file is not None else None
+        return [] if found is None else [found.st_dev, found.st_ino]
 
     def _cannot_write(self, error: OSError) -> CharlmError:
         return CharlmError(f"{self._path} cannot be written: {error.strerror}")
@@ -95,17 +104,13 @@ class Metrics:
         if record is None:
             return
         try:
-            self._file.write(json.dumps(record, allow_nan=False) + "\n")
+            line = (json.dumps(record, allow_nan=False) + "\n").encode()
+            self._file.write(line)
             self._file.flush()
+            self._bytes += len(line)
+            self._hash.update(line)
         except OSError as error:
             raise self._cannot_write(error) from None
-
-
-def _hash_of_end(path: Path, end: int) -> str:
-    """Return the SHA-256 of what stands right before a place in a file."""
-    with path.open("rb") as file:
-        file.seek(max(0, end - HASHED_BYTES))
-        return hashlib.sha256(file.read(min(end, HASHED_BYTES))).hexdigest()
 
 
 def _record(event: "Event") -> dict[str, Any] | None:

@@ -34,18 +34,21 @@ def model_path(given: Path | None) -> Path:
 
 def given(context: typer.Context) -> Iterator[tuple[str, str, Any]]:
     """Yield the name, the flag and the value of each option that stands on the command line."""
-    for name, value in context.params.items():
+    for parameter in context.command.params:
+        name = parameter.name or ""
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            yield name, f"--{'no-' * (value is False)}{name.replace('_', '-')}", value
+            value = context.params[name]
+            is_no = value is False and parameter.secondary_opts
+            yield name, max(parameter.secondary_opts if is_no else parameter.opts, key=len), value
 
 
 def json_options(context: typer.Context) -> dict[str, Any]:
     """Return the options of the command line that say what a run is, as JSON has them."""
     return {
-        name: value
+        name: str(value) if isinstance(value, Path) else value
         for name, _, value in given(context)
-        if isinstance(value, bool | int | float | str)
+        if name not in ("output", "metrics") and isinstance(value, bool | int | float | str | Path)
     }
 
 

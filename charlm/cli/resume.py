@@ -25,6 +25,7 @@ CHANGEABLE = (
     "learning_rate", "weight_decay", "momentum", "max_gradient_norm", "dropout",
     "precision", "device", "threads",
 )  # fmt: skip
+BEGINNINGS = ("start", "embeddings")  # of which nothing is needed any more
 BEGIN_ANEW = "begin a new run with --overwrite, or name another --output"
 
 
@@ -121,6 +122,12 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
             name, value = "form", name
         if name in BUDGET:
             budget[name] = value
+        elif name in BEGINNINGS:
+            if former_options.get(name) != str(value):
+                raise ConfigError(
+                    f"{flag} {value} is not what the run in {path} began with",
+                    hint=f"leave out {flag}, or {BEGIN_ANEW}",
+                )
         elif former_options.get(name) == value:
             pass  # what the run was begun with, from which the plan may have made something else
         elif name in settled and settled[name] != value:
@@ -130,7 +137,8 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
                     hint=f"leave out {flag}, or {BEGIN_ANEW}",
                 )
             changes[name] = value
-            notes.append(f"{said} instead of {settled[name]}")
+            former = "the default" if settled[name] is None else settled[name]
+            notes.append(f"{said} instead of {former}")
     budget = {name: budget.get(name) for name in BUDGET} if budget else {}
     if any(settled[name] != value for name, value in budget.items()):
         from charlm.training.plan import with_budget

@@ -50,9 +50,15 @@ class Destination:
     @property
     def state(self) -> Path:
         """The file of the run's state."""
+        from charlm.atomic import target_of
         from charlm.training.state import state_path
 
-        return state_path(self.output)
+        return state_path(target_of(self.output) if self.output.is_symlink() else self.output)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a run to go on with, and that is wanted."""
+        return self.resume and self.output.name != "" and self.state.exists()
 
     @contextmanager
     def held(self, reads: list[str]) -> Iterator[None]:
@@ -83,7 +89,7 @@ class Destination:
             yield
 
     def _refuse_what_was_not_named(self) -> None:
-        if self.overwrite or (self.resume and self.state.exists()):
+        if self.overwrite or self.has_state:
             return
         if self.state.exists():
             raise CheckpointError(
@@ -116,7 +122,7 @@ def run(
     from charlm.display import TrainingDisplay, show_note
 
     note = _silent if destination.quiet else show_note
-    with _stoppable(quiet=destination.quiet) as stop, destination.held([*texts, *held_out]):
+    with _stoppable(destination) as stop, destination.held([*texts, *held_out]):
         job = find()
         # A long text is read while it is learnt from, so stdin's copy must live as long as that.
         with open_documents(texts) as documents, open_documents(held_out) as validation:
@@ -159,16 +165,20 @@ def _learn(
 
 
 @contextmanager
-def _stoppable(*, quiet: bool) -> Iterator[Stop]:
+def _stoppable(destination: Destination) -> Iterator[Stop]:
     """Let signals end a run in good order, and the process with 128 and their number."""
     from charlm.display import show_line
 
     with stop_signals() as stop:
-        stop.last_words = "stopped before training began; nothing is saved"
+        stop.last_words = (
+            f"stopped before training went on; the run is still saved in {destination.state}"
+            if destination.has_state
+            else "stopped before training began; nothing is saved"
+        )
         try:
             yield stop
         except KeyboardInterrupt:
-            if not quiet:
+            if not destination.quiet:
                 show_line(stop.last_words)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)

@@ -302,7 +302,7 @@ def train_command(
         quiet=quiet,
     )
     held_out = [validation] if validation else []
-    if resume and output.name and destination.state.exists():
+    if destination.has_state:
         run(corpus, held_out, destination, lambda: load_run(context, destination.state))
         return
     begun = None if start is None else load_start(context, start)

@@ -50,8 +50,8 @@ def train(
     """Train as planned and yield progress, validations and, last, how it ended.
 
     A run that is stopped yields its state, and goes on from it as if it had never stopped: on the
-    same machine to the last bit. What a stopped run still does, a last validation that may take
-    a few seconds, is for its user alone and no part of the state.
+    same machine to the last bit, unless it is time that ends it. What a stopped run still does, a
+    last validation that may take a few seconds, is for its user alone and no part of the state.
 
     Args:
         corpus: What `encode_corpus` returned.
@@ -182,7 +182,7 @@ class _Run:
         self.step = place.step
         self.validated_step, self.next_validation = place.validated_step, place.next_validation
         self._validations_since_best = place.validations_since_best
-        self._learning_rate, self._reported = place.learning_rate, place.reported
+        self._learning_rate, self._reported = place.learning_rate, place.reported_seconds
         self._origin, self._fingerprints = state.origin, tuple(state.last.fingerprints)
         self.losses = [(loss, norm) for loss, norm in state.losses.T.tolist()]
         self.gradient_norms.extend(state.gradient_norms.tolist())
@@ -219,7 +219,7 @@ class _Run:
                 validations_since_best=self._validations_since_best,
                 learning_rate=self._learning_rate,
                 seconds=self.pace.seconds,
-                reported=self._reported,
+                reported_seconds=self._reported,
                 step_seconds=self.pace.step_seconds,
                 validation_seconds=self.pace.validation_seconds,
                 steps=self.pace.schedule.steps,

@@ -186,7 +186,8 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
     if config.max_steps is not None and config.max_steps <= place.step:
         raise ConfigError(f"max-steps must be above {place.step}, the steps that were taken")
     if allowed is not None and PLANNED_SHARE * allowed <= place.seconds:
-        raise ConfigError(f"max-time must be above {place.seconds:.0f} seconds, which were taken")
+        least = place.seconds / PLANNED_SHARE
+        raise ConfigError(f"max-time must be above {least:.1f} seconds, for which the run has gone")
     # Before its first report a run knows nothing of its pace; the next ones correct the guess.
     step_seconds = place.step_seconds or 0.01
     seconds, steps = None, config.max_steps or place.step

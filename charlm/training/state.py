@@ -74,7 +74,7 @@ class Place:
         validations_since_best: How many brought nothing better.
         learning_rate: Of the last step.
         seconds: That the run has taken.
-        reported: How many of them had passed at the last report.
+        reported_seconds: How many of them had passed at the last report.
         step_seconds: What a step takes, in a moving average.
         validation_seconds: What the last validation took.
         steps: All steps of the run; None as long as that is open.
@@ -89,7 +89,7 @@ class Place:
     validations_since_best: int
     learning_rate: float
     seconds: float
-    reported: float
+    reported_seconds: float
     step_seconds: float
     validation_seconds: float
     steps: int | None
@@ -104,7 +104,7 @@ class Place:
         require_whole("validations_since_best", self.validations_since_best, 0)
         require("learning_rate", self.learning_rate, at_least=0)
         require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
-        require("reported", self.reported, at_least=0, at_most=self.seconds)
+        require("reported_seconds", self.reported_seconds, at_least=0, at_most=self.seconds)
         require("step_seconds", self.step_seconds, at_least=0, at_most=LONGEST_TIME)
         require("validation_seconds", self.validation_seconds, at_least=0, at_most=LONGEST_TIME)
         if self.steps is not None:

@@ -5,8 +5,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -105,8 +107,11 @@ def test_a_run_from_a_model_goes_on_without_it(
     charlm("train", *arguments, "-o", "whole")
     stopped(7, *arguments)
     (tmp_path / "start").unlink()
+    other = charlm("train", verse_path, "--from", "other", "--resume")
     result = charlm("train", *arguments, "--resume")
 
+    assert other.returncode == 2
+    assert b"error: --from other is not what the run in model.state.saf" in other.stderr
     assert result.returncode == 0, result.stderr
     assert weights(charlm) == weights(charlm, "whole")
 
@@ -294,13 +299,50 @@ def test_metrics_go_on_where_the_run_does(charlm, stopped, verse_path, tmp_path)
     assert parts == whole
 
 
-def test_a_metrics_file_of_something_else_is_left_whole(charlm, stopped, verse_path, tmp_path):
-    stopped(25, verse_path, *RUN, "--metrics", "m.jsonl")
-    (tmp_path / "m.jsonl").write_text("precious\n" * 500)
-    result = charlm("train", verse_path, "--resume", "--metrics", "m.jsonl")
+@pytest.mark.parametrize("steps", [1, 25])
+def test_a_metrics_file_of_something_else_is_left_whole(
+    charlm, stopped, verse_path, tmp_path, steps
+):
+    """Also where the run had written nothing yet, after which everything would stand."""
+    stopped(steps, verse_path, *RUN, "--metrics", "m.jsonl")
+    (tmp_path / "other.jsonl").write_text("precious\n" * 500)
+    result = charlm("train", verse_path, "--resume", "--metrics", "other.jsonl")
 
     assert b"the metrics file is not that of the run before" in result.stderr
-    assert (tmp_path / "m.jsonl").read_text().startswith("precious\n" * 500 + "{")
+    assert (tmp_path / "other.jsonl").read_text().startswith("precious\n" * 500 + "{")
+
+
+def test_the_state_of_a_model_behind_a_link_lies_beside_the_model(
+    charlm, stopped, verse_path, tmp_path
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/model")
+    stopped(7, verse_path, *RUN, "-o", "link")
+    result = charlm("train", verse_path, "-o", "folder/model", "--resume")
+
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link"]
+    assert sorted(os.listdir(tmp_path / "folder")) == ["model", "model.state"]
+    assert result.returncode == 0
+
+
+def test_a_stop_before_a_run_goes_on_tells_that_it_is_still_saved(
+    begun, charlm_path, verse_path, tmp_path
+):
+    with subprocess.Popen(
+        [charlm_path, "train", "-", "--resume"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while not (tmp_path / ".model.safetensors.lock").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        talk = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130
+    assert talk == (
+        b"stopped before training went on; the run is still saved in model.state.safetensors\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--output", "--metrics"])

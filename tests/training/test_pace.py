@@ -88,7 +88,8 @@ def test_a_run_that_goes_on_has_the_time_and_the_rate_that_it_had(plan, monkeypa
     monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: 1000.0))
     place = Place(
         step=1_500, validated_step=1_000, next_validation=2_000, validations_since_best=0,
-        learning_rate=0.01, seconds=40.0, reported=39.0, step_seconds=0.03, validation_seconds=2.0,
+        learning_rate=0.01, seconds=40.0, reported_seconds=39.0, step_seconds=0.03,
+        validation_seconds=2.0,
         steps=steps, falls_from=750.0, falls_by=0.8, is_over=False,
     )  # fmt: skip
     clock = Pace(plan, place)

@@ -288,6 +288,14 @@ def test_a_run_of_known_steps_does_not_mind_the_time_that_it_might_have(corpus_o
     assert same_weights(one.best.best, other.best.best)
 
 
+def test_a_gradient_that_is_no_number_is_divergence_though_the_loss_is_one(corpus_of, monkeypatch):
+    clip = Learner._clip
+    monkeypatch.setattr(Learner, "_clip", lambda self: clip(self) * math.inf)
+
+    with pytest.raises(TrainingError, match="the gradient at step 1 is inf: training has diverged"):
+        run(corpus_of(SENTENCE * 20), settings(max_steps=20))
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_shortest_timed_runs_end(corpus_of, steps):
     *_, finished = run(corpus_of(SENTENCE * 20), settings(max_steps=steps, max_time=1000))
