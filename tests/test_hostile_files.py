@@ -138,6 +138,7 @@ def test_two_thousand_lies_end_in_a_line_or_do_no_harm(endings):
 def test_every_lie_ends_in_a_line_whatever_is_asked(endings, lies, refused, harmless):
     found = endings(lies())
 
+    print(found)
     assert found["refused"] > refused and found["harmless"] > harmless
 
 
