@@ -138,7 +138,8 @@ def what_is_left(watched):
         return "a state was announced and is not there" if watched.saved_step else ""
     if TrainingState.load(state).place.step < watched.saved_step:
         return "the state is older than that which was announced"
-    return "a traceback" if "Traceback" in Path("talk").read_text() else ""
+    found = Path("talk").read_text().partition("Traceback")
+    return "".join(found[1:])
 
 
 def results():

@@ -1,5 +1,6 @@
 """A file is replaced whole or not at all."""
 
+import errno
 import itertools
 import os
 import stat
@@ -114,3 +115,24 @@ def test_a_new_file_has_the_mode_that_the_umask_gives(path, umask, mode):
         os.umask(before)
 
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened")
+def test_a_folder_that_knows_no_fsync_is_written_to_all_the_same(path, monkeypatch):
+    """As on some file systems in user space; any other error is told."""
+    fsync = os.fsync
+
+    def refuse(code):
+        def flush(descriptor):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(code, os.strerror(code))
+            fsync(descriptor)
+
+        return flush
+
+    monkeypatch.setattr(os, "fsync", refuse(errno.EINVAL))
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        write_atomically(path, b"newer")

@@ -332,6 +332,10 @@ def test_learning_rates_are_above_0(random_checkpoint, path):
 
     with pytest.raises(CheckpointError, match="learning rates that are not above 0"):
         Checkpoint.load(path)
+    for array in rates.values():
+        array += 1e-4
+    replace(rated, dynamic_rates=rates).save(path)
+    assert Checkpoint.load(path).dynamic_rates.keys() == rates.keys()
 
 
 @pytest.mark.parametrize("depth", [30, 31])

@@ -201,3 +201,24 @@ def test_whichever_operation_of_the_lock_fails_the_next_process_gets_it(path, fo
         assert is_refused == (number <= 3)  # later ones do no harm
 
     assert struck == wanted
+
+
+def test_the_temporaries_of_all_that_is_written_are_removed(path):
+    """A run writes its model and its state, and may have died in either."""
+    state = path.with_name("model.state")
+    for name in (".model", ".model.state", ".other"):
+        path.with_name(f"{name}.{DEAD}.0123abcd.tmp").touch()
+    with only_writer(path, state):
+        left = sorted(os.listdir(path.parent))
+
+    assert left == [".model.lock", f".other.{DEAD}.0123abcd.tmp"]
+
+
+def test_a_file_system_without_locks_stands_in_nobodys_way(path, lock, monkeypatch):
+    def refuse(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with only_writer(path):
+        assert lock.exists()
+    assert not lock.exists()

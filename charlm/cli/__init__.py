@@ -61,6 +61,8 @@ def main() -> None:
     except (MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and NO_ROOM_FOR_LIBRARY not in str(error):
             raise
+    except KeyboardInterrupt:  # when all was done but leaving
+        raise SystemExit(130) from None
     except CharlmError as error:
         _end(error)
     except UsageError as error:  # whose message may hold anything that was typed

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -69,6 +70,7 @@ def stop_signals() -> Iterator[Stop]:
     numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
     numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     before = [signal.signal(number, stop.handle) for number in numbers]
+    sys.unraisablehook = _tell_unless_interrupted
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     former = signal.set_wakeup_fd(writer)
@@ -78,9 +80,16 @@ def stop_signals() -> Iterator[Stop]:
         yield stop
     finally:
         stop.leave()
+        sys.unraisablehook = sys.__unraisablehook__
         signal.set_wakeup_fd(former)
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
         os.close(writer)
         watcher.join()
         os.close(reader)
+
+
+def _tell_unless_interrupted(what: "sys.UnraisableHookArgs") -> None:
+    """Show what went wrong where nothing can be raised; a signal there is `Stop.watch`'s."""
+    if not issubclass(what.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(what)

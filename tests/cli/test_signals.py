@@ -120,6 +120,35 @@ def test_a_signal_while_a_vocabulary_is_learnt(begin, tmp_path):
     assert {"words.txt"} <= set(os.listdir(tmp_path)) <= {"words.txt", ".model.safetensors.lock"}
 
 
+SWALLOWED = """
+import time
+from charlm.cli.signals import stop_signals
+class Deaf:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(1000)
+with stop_signals() as stop:
+    stop.last_words = "gone"
+    deaf = Deaf()
+    del deaf
+    time.sleep(1000)
+"""
+
+
+def test_an_interrupt_where_nothing_can_be_raised_ends_without_a_traceback():
+    with subprocess.Popen(
+        [sys.executable, "-c", SWALLOWED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        talk = process.communicate(timeout=60)[1]
+
+    assert (process.returncode, talk) == (130, "gone\n")
+
+
 BUSY = """
 import hashlib
 from charlm.cli.signals import stop_signals
