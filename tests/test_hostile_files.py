@@ -125,6 +125,7 @@ def test_honest_files_do_no_harm(endings):
 def test_two_thousand_lies_end_in_a_line_or_do_no_harm(endings):
     lies = chain(mutants_of_facts(), mutants_of_bytes(every=97))
     found = endings(islice(lies, 0, None, 2), each=1)
+    print(found)
 
     assert found["refused"] > 1500 and found["harmless"] > 500
 
