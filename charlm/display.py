@@ -1,6 +1,7 @@
 """How plans, progress and errors look: on stderr, drawn by rich, readable without colour."""
 
 import contextlib
+import errno
 import itertools
 import math
 import sys
@@ -52,9 +53,16 @@ ENDINGS = {
 }
 
 
+class _Talk(Console):
+    """A console that does not end the program when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")
+
+
 def console() -> Console:
     """Return a console on stderr that takes text as it is."""
-    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+    return _Talk(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def say(out: Console, text: Text) -> None:
@@ -261,7 +269,7 @@ class TrainingDisplay:
 
     @contextlib.contextmanager
     def _unless_gone(self) -> Iterator[None]:
-        """Be quiet from now on if the terminal was closed: what is learnt is saved all the same."""
+        """Be quiet from now on if nobody listens any more: what is learnt is saved all the same."""
         try:
             yield
         except OSError:

@@ -9,6 +9,7 @@ Reading promises: nothing of the file is executed, and nothing in it names anoth
 file is one CheckpointError. No array is larger than the file, for safetensors compares them.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -163,6 +164,14 @@ def opened(path: Path, kind: FileKind) -> Iterator[TensorFile]:
         raise CheckpointError(
             f"{path} is damaged: {str(error).splitlines()[0][:200]}", hint=kind.repair
         ) from None
+
+
+def check_replaceable(path: Path, kind: FileKind) -> None:
+    """Raise CheckpointError if at `path` is something else; a damaged file may be replaced."""
+    _refuse_what_is_none(path, kind)
+    with contextlib.suppress(SafetensorError, OSError), safe_open(path, framework="np") as file:
+        if kind.key not in (file.metadata() or {}):
+            raise CheckpointError(f"{path} is a safetensors file, but not {kind.name}")
 
 
 def digest(facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> str:

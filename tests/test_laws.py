@@ -97,13 +97,15 @@ def test_law_5_same_in_same_out(charlm, verse_path):
     assert hashes[0] == hashes[1]
 
 
-def test_law_6_nothing_is_overwritten_that_was_not_named(charlm, verse_path, tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"precious")
+def test_law_6_nothing_is_overwritten_that_was_not_named(
+    charlm, verse_path, verse_model_path, tmp_path
+):
+    shutil.copy(verse_model_path, tmp_path / "model.safetensors")
     result = charlm("train", verse_path, "--max-steps", 1)
 
     assert result.returncode == 1
     assert b"--overwrite" in result.stderr
-    assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
+    assert (tmp_path / "model.safetensors").read_bytes() == verse_model_path.read_bytes()
 
 
 def test_law_6_the_model_path_always_holds_a_whole_file(verse_checkpoint, tmp_path, monkeypatch):

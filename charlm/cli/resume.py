@@ -1,5 +1,6 @@
 """`charlm train --resume`: a run that goes on is what it was, but for a few options."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from charlm.cli.options import given, json_options
 from charlm.config import CorpusConfig, TrainingConfig
-from charlm.errors import ConfigError, CorpusError
+from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.wording import count
 
 if TYPE_CHECKING:
@@ -64,6 +65,23 @@ class ResumedRun:
         found = self.state.command.get("metrics")
         return found if isinstance(found, dict) else {}
 
+    def best_at(self, path: Path) -> float:
+        """Return the score, in nats, of a model that the run saved after its state, if it did.
+
+        A run that was killed goes on from before that model, which is not to be replaced by worse
+        ones meanwhile. What a stop has saved is nothing that the run itself would have found.
+        """
+        from charlm.checkpoint import Checkpoint
+
+        try:
+            found = Checkpoint.load(path).provenance
+            texts = [each["sha256"] for each in found["corpus"]]
+            is_later = found["steps"] > self.state.place.step and "stopped" not in found
+            is_own = is_later and texts == list(self.state.texts[:-1])
+            return float(found["validation"]["nats"]) if is_own else math.inf
+        except (CheckpointError, KeyError, TypeError, ValueError):
+            return math.inf  # none, or one of somebody else's
+
     def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan | None":
         """Return the plan, None if the run is over; `note` is told what a user may want to know.
 
@@ -73,10 +91,10 @@ class ResumedRun:
         _refuse_other_texts(self.state, corpus)
         steps = count(self.state.place.step, "step")
         if self.state.place.is_over:
-            note(
-                f"the run is over after {steps}; to go on, give it a larger budget, "
-                f"such as --max-steps {2 * self.state.place.step}"
-            )
+            larger = f"--max-steps {2 * self.state.place.step}"
+            if self.config.max_time is not None:
+                larger = f"--max-time {2 * self.config.max_time:g}s"
+            note(f"the run is over after {steps}; to go on, give it a larger budget: {larger}")
             return None
         from charlm.training.plan import resume_plan
 
@@ -133,7 +151,7 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
         elif name in settled and settled[name] != value:
             if name not in CHANGEABLE:
                 raise ConfigError(
-                    f"{said} is not what the run in {path} has: {settled[name]}",
+                    f"{said} is not what the run in {path} has: {settled[name] or 'none'}",
                     hint=f"leave out {flag}, or {BEGIN_ANEW}",
                 )
             changes[name] = value
@@ -145,7 +163,7 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
 
         former, new = (
             " ".join(
-                f"--{name.replace('_', '-')} {values[name]:g}"
+                f"--{name.replace('_', '-')} {values[name]:g}{'s' * (name == 'max_time')}"
                 for name in BUDGET
                 if values[name] is not None
             )

@@ -89,6 +89,20 @@ class Destination:
             yield
 
     def _refuse_what_was_not_named(self) -> None:
+        """Raise CheckpointError for what is there and is not to be replaced."""
+        from charlm import checkpoint
+        from charlm.tensorfile import check_replaceable
+        from charlm.training import state
+
+        for path, kind in ((self.output, checkpoint.KIND), (self.state, state.KIND)):
+            if path.exists() and not (path == self.state and self.has_state):
+                try:
+                    check_replaceable(path, kind)
+                except CheckpointError as error:
+                    raise CheckpointError(
+                        f"{error.message}, so it is not replaced",
+                        hint="remove it, or name another file with --output",
+                    ) from None
         if self.overwrite or self.has_state:
             return
         if self.state.exists():
@@ -96,6 +110,12 @@ class Destination:
                 f"there is a run at {self.state} already",
                 hint="go on with it with --resume, replace it with --overwrite, or name another "
                 "file with --output",
+            )
+        if self.output.exists() and self.resume:
+            raise CheckpointError(
+                f"there is a model at {self.output}, but not the state of its run, {self.state}",
+                hint=f"go on from the model with --from {self.output} and another --output, "
+                "or replace it with --overwrite instead of --resume",
             )
         if self.output.exists():
             raise CheckpointError(
@@ -156,9 +176,15 @@ def _learn(
     plan = job.plan(corpus, display.note)
     if plan is None:
         return
-    if job.metrics and not log.rewind(job.metrics):
-        display.note("the metrics file is not that of the run before; this run's are appended")
-    stop.may_wait(f"left at once; to go on where the run was saved last: {_resume_line()}")
+    if job.metrics and destination.metrics is None:
+        display.note("note: without --metrics, the metrics of the run are not gone on with")
+    elif job.metrics and not log.rewind(job.metrics):
+        display.note("note: this is not the metrics file of the run; its metrics are appended")
+    stop.may_wait(
+        ""
+        if destination.quiet
+        else f"left at once; to go on where the run was saved last: {_resume_line()}"
+    )
     display.planned(plan)
     events = job.train(corpus, plan, save_every=destination.save_every, should_stop=stop.is_wanted)
     _follow(events, destination, display, log, job, plan.model, stop)
@@ -170,15 +196,16 @@ def _stoppable(destination: Destination) -> Iterator[Stop]:
     from charlm.display import show_line
 
     with stop_signals() as stop:
-        stop.last_words = (
-            f"stopped before training went on; the run is still saved in {destination.state}"
-            if destination.has_state
-            else "stopped before training began; nothing is saved"
-        )
+        if not destination.quiet:
+            stop.last_words = (
+                f"stopped before training went on; the run is still saved in {destination.state}"
+                if destination.has_state
+                else "stopped before training began; nothing is saved"
+            )
         try:
             yield stop
         except KeyboardInterrupt:
-            if not destination.quiet:
+            if stop.last_words:
                 show_line(stop.last_words)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
@@ -227,11 +254,18 @@ def _follow(
     from charlm.training.state import TrainingState
 
     output = destination.output
+    best_there = job.best_at(output)  # nats of a model of this run that is not to be replaced
     is_saved = False
 
     def keep(state: TrainingState) -> None:
         found = {"metrics": log.mark(), "options": dict(job.options)}
-        replace(state, command=found).save(destination.state)
+        try:
+            replace(state, command=found).save(destination.state)
+        except CheckpointError as error:
+            good = f"; {output} holds the best model until then" * is_saved
+            raise CheckpointError(
+                error.message, hint=f"make room, and go on with --resume{good}"
+            ) from None
 
     try:
         for event in events:
@@ -240,7 +274,7 @@ def _follow(
                 case Progress():
                     display.progressed(event)
                 case Validation():
-                    if event.best is not None:
+                    if event.best is not None and event.nats <= best_there:
                         event.best.save(output)
                         is_saved = True
                     display.validated(event)
@@ -249,8 +283,9 @@ def _follow(
                     if stop.is_wanted():
                         display.note(f"stopping: the run is saved in {destination.state}")
                 case Finished():
-                    if event.best is not None and event.best.best is not None:
-                        event.best.best.save(output)
+                    best = event.best
+                    if best is not None and best.best is not None and best.nats <= best_there:
+                        best.best.save(output)
                     if event.state is not None:
                         keep(event.state)
                     is_stopped = event.ending == "stopped"
@@ -276,8 +311,9 @@ def _what_was_read(corpus: "Corpus") -> str:
 
 def _resume_line() -> str:
     """Return the command line that goes on with the run of this one."""
-    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
-    return shlex.join(["charlm", *words, "--resume"])
+    command, *words = sys.argv[1:]  # after which there may be a --
+    words = [word for word in words if word not in ("--overwrite", "--resume")]
+    return shlex.join(["charlm", command, "--resume", *words])
 
 
 def _generate_line(output: Path, model: ModelConfig) -> str:

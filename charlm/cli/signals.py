@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -12,6 +13,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 # Seconds that Python gets to act on a signal, which it does between two of its instructions: one of
 # them may learn a vocabulary for minutes.
 PATIENCE, PATIENCE_WITH_SECOND = 2.0, 0.3
+ECHO = 0.1  # seconds in which a second signal is the same wish: timeout(1) sends two
 
 
 class Stop:
@@ -26,6 +28,7 @@ class Stop:
         self.signal: int | None = None
         self.last_words = ""
         self._may_wait = False
+        self._since: float | None = None
         self._left = threading.Event()
 
     def may_wait(self, last_words: str) -> None:
@@ -39,7 +42,11 @@ class Stop:
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Note that work should end; where it may not wait, or is asked again, end it at once."""
         del frame
-        is_first, self.signal = self.signal is None, number
+        is_first = self._since is None
+        self._since = self._since or time.monotonic()
+        if not is_first and time.monotonic() - self._since < ECHO:
+            return
+        self.signal = number
         if not (is_first and self._may_wait):
             raise KeyboardInterrupt
 
@@ -49,12 +56,18 @@ class Stop:
         Args:
             signals: The descriptor from which the number of each signal can be read, as a byte.
         """
-        for count, number in enumerate(iter(lambda: os.read(signals, 1), b""), start=1):
-            patience = PATIENCE_WITH_SECOND if count > 1 else PATIENCE
-            is_done = (count == 1 and self._may_wait) or self._left.wait(patience)
+        since: float | None = None
+        for number in iter(lambda: os.read(signals, 1), b""):
+            is_first = since is None
+            since = since or time.monotonic()
+            if not is_first and time.monotonic() - since < ECHO:
+                continue
+            patience = PATIENCE if is_first else PATIENCE_WITH_SECOND
+            is_done = (is_first and self._may_wait) or self._left.wait(patience)
             if not is_done:
+                words = f"{self.last_words}\n" if self.last_words else ""
                 with contextlib.suppress(OSError):
-                    os.write(2, SHOW_CURSOR * os.isatty(2) + f"{self.last_words}\n".encode())
+                    os.write(2, SHOW_CURSOR * os.isatty(2) + words.encode())
                 os._exit(128 + number[0])
 
     def leave(self) -> None:

@@ -3,6 +3,7 @@
 A model to go on from settles what it is; no option may say otherwise.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,11 @@ class NewRun:
     def metrics(self) -> Mapping[str, Any]:
         """Where in the metrics file the run stands: at its end, whatever that is."""
         return {}
+
+    def best_at(self, path: Path) -> float:
+        """Return the score of a model of this run that is there already; there is none."""
+        del path
+        return math.inf
 
     def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan":
         """Return the plan; `note` is told what a user may want to know of it."""

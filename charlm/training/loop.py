@@ -114,7 +114,7 @@ def _steps(run: "_Run", stop: "_Stop", save_every: float | None) -> Iterator[Eve
         if state is not None:
             yield state
         if run.step > run.validated_step:
-            yield from run.validated(stop)
+            yield from run.validated(stop, is_last=True)
         best, state = run.best, None
     if best is not None and best.best is not None:
         best = replace(best, best=run.with_line_scores(best.best))
@@ -315,17 +315,20 @@ class _Run:
             hint=f"lower --learning-rate ({self._plan.config.peak_learning_rate:g})",
         )
 
-    def validated(self, stop: _Stop) -> Iterator[Validation]:
-        """Score the held-out text, unless a stop is urgent; keep the model if it is the best."""
+    def validated(self, stop: _Stop, *, is_last: bool = False) -> Iterator[Validation]:
+        """Score the held-out text, unless a stop is urgent; keep the model if it is the best.
+
+        The last score of a stopped run is no part of it, which the model then says of itself.
+        """
         with self.paused():
             before = self.pace.seconds
             nats = self._learner.validate(stop.is_urgent)
             if nats is None:
                 return
-            yield self._validate(nats)
+            yield self._validate(nats, {"stopped": True} if is_last else {})
             self.pace.validation_seconds = self.pace.seconds - before  # saving included
 
-    def _validate(self, nats: float) -> Validation:
+    def _validate(self, nats: float, more: Mapping[str, Any]) -> Validation:
         self.validated_step = self.step
         self.next_validation = self.pace.next_validation(self.step)
         if not math.isfinite(nats):
@@ -333,7 +336,7 @@ class _Run:
         is_best = self.best is None or nats < self.best.nats
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         found = Best(step=self.step, epoch=self.epoch, seconds=self.pace.seconds, nats=nats)
-        checkpoint = self._checkpoint(self._provenance(nats))
+        checkpoint = self._checkpoint({**self._provenance(nats), **more})
         with np.errstate(all="ignore"):  # weights that are about to diverge
             sample = self._sample(Model(checkpoint))
         validation = self._validation(found, checkpoint if is_best else None, sample=sample)

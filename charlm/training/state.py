@@ -32,7 +32,7 @@ from charlm.config.checks import LONGEST_TIME, require, require_whole
 from charlm.errors import CheckpointError, ConfigError
 from charlm.tensorfile import FileKind
 
-BEGIN_ANEW = "begin a new run with --overwrite"
+BEGIN_ANEW = "begin a new run with --overwrite instead of --resume"
 KIND = FileKind(
     key="charlm_state",
     name="a charlm state",

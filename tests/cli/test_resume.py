@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from charlm.checkpoint import Checkpoint
 from charlm.training.state import TrainingState
 
 SIZE = ("--hidden-size", 16, "--embedding-size", 8, "--batch-size", 64, "--bptt-length", 32)
@@ -71,7 +72,7 @@ def test_the_command_that_is_told_goes_on(charlm, stopped, verse_path, tmp_path)
     assert first.returncode == 130
     assert "\nstopping: the run is saved in a model.state\n" in talk
     assert "\nstopped as asked after 25 steps in " in talk
-    assert told[:2] == ["charlm", "train"] and told[-1] == "--resume"
+    assert told[:3] == ["charlm", "train", "--resume"]
     second = charlm(*told[1:])
     assert second.returncode == 0
     assert "\ngoing on after 25 steps\n" in second.stderr.decode()
@@ -169,10 +170,9 @@ def test_a_longer_budget_is_told_and_taken(charlm, stopped, begun, verse_path):
     assert "\ndone after 80 steps in " in longer.stderr.decode()
     assert over.returncode == 0
     assert over.stderr.decode().endswith(
-        "the run is over after 80 steps; to go on, give it a larger budget, "
-        "such as --max-steps 160\n"
+        "the run is over after 80 steps; to go on, give it a larger budget: --max-steps 160\n"
     )
-    assert "--max-time 3600 instead of --max-steps 80" in timed.stderr.decode()
+    assert "--max-time 3600s instead of --max-steps 80" in timed.stderr.decode()
     assert "\nstopped as asked after 90 steps in " in timed.stderr.decode()
 
 
@@ -209,7 +209,10 @@ def test_a_model_without_its_run_is_not_replaced_by_a_new_one(charlm, begun, ver
     result = charlm("train", verse_path, "--resume")
 
     assert result.returncode == 1
-    assert b"error: there is a model at model.safetensors already\n" in result.stderr
+    assert (
+        b"error: there is a model at model.safetensors, but not the state of its run, "
+        b"model.state.safetensors\n\nhint: go on from the model with --from model.safetensors"
+    ) in result.stderr
 
 
 def test_a_run_without_its_model_is_not_replaced_but_makes_it(charlm, begun, verse_path, tmp_path):
@@ -308,7 +311,7 @@ def test_a_metrics_file_of_something_else_is_left_whole(
     (tmp_path / "other.jsonl").write_text("precious\n" * 500)
     result = charlm("train", verse_path, "--resume", "--metrics", "other.jsonl")
 
-    assert b"the metrics file is not that of the run before" in result.stderr
+    assert b"note: this is not the metrics file of the run; its metrics are app" in result.stderr
     assert (tmp_path / "other.jsonl").read_text().startswith("precious\n" * 500 + "{")
 
 
@@ -357,3 +360,51 @@ def test_no_text_is_written_over(charlm, tmp_path, option):
         assert result.returncode == 1
         assert f"error: {name} is the text to learn from\n" in result.stderr.decode()
         assert (tmp_path / name).read_text() == "good text " * 100
+
+
+def test_a_better_model_of_a_run_that_was_killed_is_not_replaced_by_worse_ones(
+    charlm, stopped, verse_path, tmp_path
+):
+    """The state is of step 0; the model is one that was found later."""
+    stopped(1, verse_path, *RUN)
+    state = (tmp_path / "model.state.safetensors").read_bytes()
+    charlm("train", verse_path, "--resume")
+    (tmp_path / "model.state.safetensors").write_bytes(state)
+    best = (tmp_path / "model.safetensors").read_bytes()
+    stopped(40, verse_path, "--resume")
+
+    assert (tmp_path / "model.safetensors").read_bytes() == best
+    assert charlm("train", verse_path, "--resume").returncode == 0
+    assert Checkpoint.load(tmp_path / "model.safetensors").provenance["steps"] == 60
+
+
+@pytest.mark.parametrize("name", ["notes", "notes.state"])
+def test_overwrite_replaces_nothing_but_a_model_and_a_state(charlm, verse_path, tmp_path, name):
+    (tmp_path / name).write_text("precious notes of some length\n")
+    results = [
+        charlm("train", verse_path, *SIZE, "--max-steps", 2, "-o", "notes", *more)
+        for more in ([], ["--overwrite"])
+    ]
+
+    for result in results:
+        assert result.returncode == 1
+        assert f"error: {name} is text, not a charlm " in result.stderr.decode()
+        assert "so it is not replaced\n\nhint: remove it, or name ano" in result.stderr.decode()
+    assert (tmp_path / name).read_text() == "precious notes of some length\n"
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_model_is_not_replaced_by_the_state_of_another(charlm, verse_path, begun, tmp_path):
+    (tmp_path / "model.safetensors").rename(tmp_path / "other.state.safetensors")
+    result = charlm("train", verse_path, *RUN, "-o", "other.safetensors", "--overwrite")
+
+    assert result.returncode == 1
+    assert b"other.state.safetensors is a safetensors file, but not a charlm state" in result.stderr
+
+
+def test_the_command_that_is_told_minds_what_ends_options(charlm, stopped, verse_path, tmp_path):
+    shutil.copy(verse_path, tmp_path / "-x.txt")
+    talk = stopped(7, *RUN, "--", "-x.txt").stderr.decode()
+    told = shlex.split(talk.rpartition("to go on: ")[2])
+
+    assert charlm(*told[1:]).returncode == 0

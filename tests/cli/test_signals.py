@@ -38,7 +38,8 @@ def begin(charlm_path, tmp_path):
     yield run
     for process in begun:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stderr.close()
 
 
 def wait_for(path):
@@ -63,7 +64,7 @@ def test_a_signal_ends_training_in_good_order(begin, verse_path, tmp_path, numbe
 
     assert process.returncode == status
     assert f"\nstopping: the run is saved in {STATE}\n" in talk
-    assert talk.endswith(f"\nto go on: charlm train {verse_path} {' '.join(SMALL)} --resume\n")
+    assert talk.endswith(f"\nto go on: charlm train --resume {verse_path} {' '.join(SMALL)}\n")
     state = TrainingState.load(tmp_path / STATE)
     assert f"stopped as asked after {state.place.step:,} step" in talk
     assert Checkpoint.load(tmp_path / "model.safetensors").config == state.model
@@ -76,13 +77,36 @@ def test_a_second_signal_ends_at_once(begin, verse_path, tmp_path):
     process = begin(verse_path, *SMALL, "--validation", "held-out.txt", "--threads", 1)
     wait_for(tmp_path / STATE)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     talk = process.communicate(timeout=60)[1]
 
-    assert process.returncode in (130, 143)  # whichever Python notices last
+    assert process.returncode == 143
     assert "Traceback" not in talk
     assert "left at once; to go on where the run was saved last: charlm train" in talk
     assert TrainingState.load(tmp_path / STATE).place.step >= 0
+
+
+def test_two_signals_at_once_are_one_wish(begin, verse_path, tmp_path):
+    """As timeout(1) sends them, to the process and to its group."""
+    process = begin(verse_path, *SMALL)
+    wait_for(tmp_path / STATE)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    talk = process.communicate(timeout=60)[1]
+
+    assert process.returncode in (130, 143)  # whichever is noticed first
+    assert "stopped as asked after" in talk
+    assert "left at once" not in talk
+
+
+def test_training_goes_on_when_nobody_reads_what_it_says(begin, verse_path, tmp_path):
+    process = begin(verse_path, *SMALL[:-2], "--max-steps", 300)
+    process.stderr.readline()
+    process.stderr.close()
+
+    assert process.wait(timeout=60) == 0
+    assert TrainingState.load(tmp_path / STATE).place.is_over
 
 
 def test_a_signal_before_training_changes_nothing(begin, tmp_path):

@@ -110,8 +110,9 @@ def test_metrics_are_not_appended_to_a_model(charlm, verse_path, verse_model_pat
     assert (tmp_path / "a").read_bytes() == verse_model_path.read_bytes()
 
 
-def test_overwrite_overwrites(charlm, verse_path, tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"old")
+def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
+    """Also what is left of a model."""
+    (tmp_path / "model.safetensors").write_bytes(verse_model_path.read_bytes()[:-1])
 
     assert charlm("train", verse_path, *SMALL, "--max-steps", 5, "--overwrite").returncode == 0
     assert charlm("info").returncode == 0

@@ -321,4 +321,4 @@ def test_the_cure_for_a_damaged_state_is_one_that_helps(text_run):
 
     with pytest.raises(CharlmError, match="is damaged: ") as caught:
         TrainingState.load(text_run.path)
-    assert caught.value.hint == "begin a new run with --overwrite"
+    assert caught.value.hint == "begin a new run with --overwrite instead of --resume"
