@@ -20,7 +20,7 @@ from pathlib import Path
 import charlm.cli
 from charlm.checkpoint import Checkpoint
 from charlm.corpus import encoding
-from charlm.training import learner, loop, plan
+from charlm.training import learner, plan, run
 from charlm.training.state import TrainingState, state_path
 
 PHASES = ("elsewhere", "reading", "planning", "training", "validating", "saving the model",
@@ -72,8 +72,8 @@ class Watched:
         self.watch(learner.Learner, "validate", "validating")
         self.watch(Checkpoint, "save", "saving the model")
         self.watch(TrainingState, "save", "saving the state")
-        self.watch(loop, "with_dynamic_rates", "finishing")
-        self.watch(loop, "with_line_scores", "finishing")
+        self.watch(run, "with_dynamic_rates", "finishing")
+        self.watch(run, "with_line_scores", "finishing")
 
 
 class Child:
@@ -157,7 +157,8 @@ def clear():
 def main(corpus, folder, number, stops):
     os.makedirs(folder)
     os.chdir(folder)
-    importlib.import_module("torch._dynamo")  # as the first step of an optimizer does
+    for name in ("charlm.training.loop", "torch._dynamo"):  # which the first step loads
+        importlib.import_module(name)
     watched = Watched()
     assert Child(corpus, watched).wait() == 0, Path("talk").read_text()
     straight, files = results(), sorted(os.listdir())

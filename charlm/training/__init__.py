@@ -13,6 +13,7 @@ pace          how fast a run goes, and what that means for its length
 plan          what to train, from the text's size and the budget
 events        what happens in a run
 state         a run between two steps, as data
+run           a run between its events
 loop          runs the plan and yields what happens; prints nothing
 """
 

@@ -13,7 +13,8 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus import streams
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
-from charlm.training import loop, outlook, pace
+from charlm.training import outlook, pace
+from charlm.training import run as training_run
 from charlm.training.events import Finished, Progress, Validation
 from charlm.training.learner import Learner
 from charlm.training.loop import train
@@ -106,7 +107,7 @@ def test_another_rng_seed_gives_other_weights(corpus_of):
 
 
 def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of, monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+    monkeypatch.setattr(training_run, "PATIENCE", math.inf)
     for name in ("FASTER", "LATEST"):  # should the machine change its pace meanwhile
         monkeypatch.setattr(pace, name, math.inf)
     monkeypatch.setattr(pace, "SLOWER", -math.inf)
@@ -246,7 +247,7 @@ def test_a_batch_is_made_to_fit_a_short_text(corpus_of):
 
 
 def test_training_stops_early_when_validation_no_longer_improves(corpus_of, monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE", 2)
+    monkeypatch.setattr(training_run, "PATIENCE", 2)
     corpus = corpus_of("abcdefghij" * 30 + "zyxwvutsrq" * 3)  # what is held out is never learnt
     *events, finished = run(corpus, settings(max_steps=2000))
     validations = [event for event in events if isinstance(event, Validation)]
