@@ -27,7 +27,7 @@ CHANGEABLE = (
     "precision", "device", "threads",
 )  # fmt: skip
 BEGINNINGS = ("start", "embeddings")  # of which nothing is needed any more
-BEGIN_ANEW = "begin a new run with --overwrite, or name another --output"
+BEGIN_ANEW = "begin a new run with --overwrite instead of --resume, or name another --output"
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,12 @@ class ResumedRun:
         from charlm.checkpoint import Checkpoint
 
         try:
-            found = Checkpoint.load(path).provenance
+            model = Checkpoint.load(path)
+            found = model.provenance
             texts = [each["sha256"] for each in found["corpus"]]
             is_later = found["steps"] > self.state.place.step and "stopped" not in found
-            is_own = is_later and texts == list(self.state.texts[:-1])
-            return float(found["validation"]["nats"]) if is_own else math.inf
+            is_alike = model.config == self.state.model and texts == list(self.state.texts[:-1])
+            return float(found["validation"]["nats"]) if is_later and is_alike else math.inf
         except (CheckpointError, KeyError, TypeError, ValueError):
             return math.inf  # none, or one of somebody else's
 

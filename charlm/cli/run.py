@@ -286,6 +286,8 @@ def _follow(
                     best = event.best
                     if best is not None and best.best is not None and best.nats <= best_there:
                         best.best.save(output)
+                    elif best is not None:
+                        display.note(f"{output} keeps the better model that it had before")
                     if event.state is not None:
                         keep(event.state)
                     is_stopped = event.ending == "stopped"

@@ -371,11 +371,23 @@ def test_a_better_model_of_a_run_that_was_killed_is_not_replaced_by_worse_ones(
     charlm("train", verse_path, "--resume")
     (tmp_path / "model.state.safetensors").write_bytes(state)
     best = (tmp_path / "model.safetensors").read_bytes()
-    stopped(40, verse_path, "--resume")
+    talk = stopped(40, verse_path, "--resume").stderr.decode()
 
+    assert "\nmodel.safetensors keeps the better model that it had before\n" in talk
     assert (tmp_path / "model.safetensors").read_bytes() == best
     assert charlm("train", verse_path, "--resume").returncode == 0
     assert Checkpoint.load(tmp_path / "model.safetensors").provenance["steps"] == 60
+
+
+def test_a_better_model_of_another_network_is_none_of_this_run(
+    charlm, stopped, verse_path, tmp_path
+):
+    charlm("train", verse_path, *RUN, "--embedding-size", 12, "-o", "other")
+    stopped(1, verse_path, *RUN)
+    shutil.copy(tmp_path / "other", tmp_path / "model.safetensors")
+    stopped(40, verse_path, "--resume")
+
+    assert Checkpoint.load(tmp_path / "model.safetensors").config.embedding_size == 8
 
 
 @pytest.mark.parametrize("name", ["notes", "notes.state"])
