@@ -73,7 +73,8 @@ def say(out: Console, text: Text) -> None:
 def show_error(error: CharlmError) -> None:
     """Show what is wrong and, after an empty line, the cure."""
     out = console()
-    say(out, Text.assemble(("error: ", "bold red"), visible(error.message)))
+    where = f"[rank {error.rank}] " if error.rank else ""
+    say(out, Text.assemble(("error: ", "bold red"), where + visible(error.message)))
     if error.hint is not None:
         out.print()
         say(out, Text.assemble(("hint: ", "bold"), visible(error.hint)))

@@ -11,12 +11,16 @@ Misuse by code raises Python's own exceptions instead.
 
 
 class CharlmError(Exception):
-    """Something a user can mend: `message` says what is wrong, `hint` how to mend it."""
+    """Something a user can mend: `message` says what is wrong, `hint` how to mend it.
+
+    Where it came up in one of several processes, `rank` is its number.
+    """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.rank: int | None = None
 
 
 class ConfigError(CharlmError):

@@ -14,7 +14,7 @@ PACKAGE = Path(charlm.__file__).parent
 # From the floor up; a room imports only from those below it. `training` may use `inference`.
 LAYERS = [
     ["errors", "wording", "filetypes", "baselines"],
-    ["config", "atomic", "fingerprint"],
+    ["config", "atomic", "fingerprint", "distributed"],
     ["tokenizers", "parameters", "tensorfile", "lock"],
     ["corpus", "checkpoint"],
     ["inference"],

@@ -11,6 +11,7 @@ import typer
 from charlm.cli.eval import eval_command
 from charlm.cli.generate import generate_command
 from charlm.cli.info import info_command
+from charlm.cli.processes import is_told_here
 from charlm.cli.train import train_command
 from charlm.errors import CharlmError, ConfigError
 
@@ -90,7 +91,8 @@ def _usage_error(error: Any) -> ConfigError:
 
 def _end(error: CharlmError) -> NoReturn:
     """Show what is wrong and exit."""
-    from charlm.display import show_error  # rich, which a good run does not need
+    if is_told_here(error):
+        from charlm.display import show_error  # rich, which a good run does not need
 
-    show_error(error)
+        show_error(error)
     raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None

@@ -10,6 +10,7 @@ import typer
 
 from charlm.cli.options import given, json_options
 from charlm.config import CorpusConfig, TrainingConfig
+from charlm.distributed import ALONE, Group
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.wording import count
 
@@ -83,7 +84,9 @@ class ResumedRun:
         except (CheckpointError, KeyError, TypeError, ValueError):
             return math.inf  # none, or one of somebody else's
 
-    def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan | None":
+    def plan(
+        self, corpus: "Corpus", note: Callable[[str], None], group: Group = ALONE
+    ) -> "Plan | None":
         """Return the plan, None if the run is over; `note` is told what a user may want to know.
 
         Raises:
@@ -99,7 +102,7 @@ class ResumedRun:
             return None
         from charlm.training.plan import resume_plan
 
-        plan = resume_plan(corpus, self.state)
+        plan = resume_plan(corpus, self.state, group)
         note("; ".join([f"going on after {steps}", *self.changes]))
         if differences := _differences(self.state, plan):
             note(f"{differences}: the results may differ in their last bits")
@@ -112,11 +115,19 @@ class ResumedRun:
         *,
         save_every: float,
         should_stop: Callable[[], bool],
+        group: Group = ALONE,
     ) -> "Iterator[Event]":
         """Go on, and yield what happens."""
         from charlm.training.loop import train
 
-        return train(corpus, plan, state=self.state, save_every=save_every, should_stop=should_stop)
+        return train(
+            corpus,
+            plan,
+            state=self.state,
+            save_every=save_every,
+            should_stop=should_stop,
+            group=group,
+        )
 
 
 def load_run(context: typer.Context, path: Path) -> "ResumedRun":
@@ -203,8 +214,9 @@ def _differences(state: "TrainingState", plan: "Plan") -> str:
     """Return in words what else the last bits depend on, and is not what it was."""
     from charlm.training.hardware import describe
 
+    former = {"processes": 1, **state.machine}
     return ", ".join(
-        f"{name.replace('_', ' ')} {value} instead of {state.machine.get(name)}"
-        for name, value in describe(plan.device, plan.precision).items()
-        if value != state.machine.get(name)
+        f"{name.replace('_', ' ')} {value} instead of {former.get(name)}"
+        for name, value in describe(plan.device, plan.precision, plan.processes).items()
+        if value != former.get(name)
     )

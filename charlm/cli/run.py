@@ -18,6 +18,7 @@ from charlm.cli.resume import ResumedRun
 from charlm.cli.signals import Stop, stop_signals
 from charlm.cli.start import NewRun
 from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
+from charlm.distributed import Group
 from charlm.errors import CheckpointError, TrainingError
 from charlm.wording import count, quantity
 
@@ -38,6 +39,7 @@ class Destination:
         save_every: Seconds after which the state of the run is saved.
         metrics: A file of JSON Lines to append to.
         quiet: Whether to say nothing but errors.
+        is_ours: Whether it is this process that writes there, not another of its run.
     """
 
     output: Path
@@ -46,6 +48,11 @@ class Destination:
     save_every: float
     metrics: Path | None
     quiet: bool
+    is_ours: bool = True
+
+    def of_another(self) -> "Destination":
+        """Return the same destination for a process that neither writes nor speaks."""
+        return replace(self, metrics=None, quiet=True, is_ours=False)
 
     @property
     def state(self) -> Path:
@@ -70,6 +77,9 @@ class Destination:
         Raises:
             CheckpointError: If something cannot be written, or is there that was not named.
         """
+        if not self.is_ours:
+            yield
+            return
         from charlm.atomic import check_writable
         from charlm.lock import only_writer
 
@@ -129,6 +139,7 @@ def run(
     held_out: list[str],
     destination: Destination,
     find: Callable[[], NewRun | ResumedRun],
+    group: Group,
 ) -> None:
     """Read, plan, learn and save; exit with 128 and the signal's number if one ended it.
 
@@ -137,25 +148,33 @@ def run(
         held_out: Names of those to validate on; none hold out a part of `texts`.
         destination: Where to save and to tell.
         find: Returns the run, once nobody else can write where it saves.
+        group: The processes that train; the first speaks and writes.
     """
     from charlm.corpus.reading import open_documents
     from charlm.display import TrainingDisplay, show_note
 
+    if not group.process.is_first:
+        destination = destination.of_another()
     note = _silent if destination.quiet else show_note
     with _stoppable(destination) as stop, destination.held([*texts, *held_out]):
         job = find()
         # A long text is read while it is learnt from, so stdin's copy must live as long as that.
-        with open_documents(texts) as documents, open_documents(held_out) as validation:
+        with (
+            open_documents(texts, group) as documents,
+            open_documents(held_out, group) as validation,
+        ):
             from charlm.corpus.encoding import encode_corpus
 
-            corpus = encode_corpus(documents, job.corpus, validation, tokenizer=job.tokenizer)
+            corpus = encode_corpus(
+                documents, job.corpus, validation, tokenizer=job.tokenizer, group=group
+            )
             _tell_of(corpus, job.corpus, note)
             with (
                 TrainingDisplay(quiet=destination.quiet) as display,
                 Metrics(destination.metrics) as log,
             ):
                 display.note(_what_was_read(corpus))  # at once: PyTorch and the plan take seconds
-                _learn(job, corpus, destination, display, log, stop)
+                _learn(job, corpus, destination, display, log, stop, group)
 
 
 def _learn(
@@ -165,6 +184,7 @@ def _learn(
     display: "TrainingDisplay",
     log: Metrics,
     stop: Stop,
+    group: Group,
 ) -> None:
     """Plan and train, and save what comes of it."""
     from charlm.training import check_room_for_pytorch
@@ -172,8 +192,11 @@ def _learn(
     check_room_for_pytorch()
     from charlm.training.hardware import prepare
 
-    prepare(job.config.threads)
-    plan = job.plan(corpus, display.note)
+    threads = prepare(job.config.threads, group.process)
+    if group.size > 1:
+        of_each = count(threads, "thread")
+        display.note(f"{group.size} processes share the streams, {of_each} in each")
+    plan = job.plan(corpus, display.note, group)
     if plan is None:
         return
     if job.metrics and destination.metrics is None:
@@ -186,8 +209,18 @@ def _learn(
         else f"left at once; to go on where the run was saved last: {_resume_line()}"
     )
     display.planned(plan)
-    events = job.train(corpus, plan, save_every=destination.save_every, should_stop=stop.is_wanted)
-    _follow(events, destination, display, log, job, plan.model, stop)
+    events = job.train(
+        corpus,
+        plan,
+        save_every=destination.save_every,
+        should_stop=stop.is_wanted,
+        group=group,
+    )
+    if destination.is_ours:
+        _follow(events, destination, display, log, job, plan.model, stop)
+    else:
+        for _ in events:
+            pass
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 
 from charlm.cli.options import given
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.distributed import ALONE, Group
 from charlm.errors import CheckpointError, ConfigError
 from charlm.wording import count
 
@@ -98,7 +99,7 @@ class NewRun:
         del path
         return math.inf
 
-    def plan(self, corpus: "Corpus", note: Callable[[str], None]) -> "Plan":
+    def plan(self, corpus: "Corpus", note: Callable[[str], None], group: Group = ALONE) -> "Plan":
         """Return the plan; `note` is told what a user may want to know of it."""
         if self.start is not None and (share := _spelled_share(corpus)) >= 0.01:
             spelled = f"{100 * share:.0f} % of the text are bytes that spell"
@@ -109,7 +110,7 @@ class NewRun:
             self.model = replace(self.model, embedding_size=self._vectors.vectors.shape[1])
         from charlm.training.plan import make_plan
 
-        return make_plan(corpus, self.model, self.config, may_resize=self.may_resize)
+        return make_plan(corpus, self.model, self.config, may_resize=self.may_resize, group=group)
 
     def train(
         self,
@@ -118,6 +119,7 @@ class NewRun:
         *,
         save_every: float,
         should_stop: Callable[[], bool],
+        group: Group = ALONE,
     ) -> "Iterator[Event]":
         """Begin, and yield what happens."""
         from charlm.training.loop import train
@@ -129,6 +131,7 @@ class NewRun:
             start=self.start,
             save_every=save_every,
             should_stop=should_stop,
+            group=group,
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from charlm.cli.options import json_options, parse_duration, refuse, unescaped
+from charlm.cli.processes import joined_processes
 from charlm.cli.resume import load_run
 from charlm.cli.run import Destination, run
 from charlm.cli.start import NewRun, load_start
@@ -302,64 +303,68 @@ def train_command(
         quiet=quiet,
     )
     held_out = [validation] if validation else []
-    if destination.has_state:
-        run(corpus, held_out, destination, lambda: load_run(context, destination.state))
-        return
-    begun = None if start is None else load_start(context, start)
-    if begun is None:
-        if embeddings is not None and embedding_size is not None:
-            raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
-        form: Form = "lines" if lines else "pairs" if pairs else "text"
-        model = ModelConfig.for_tokenizer(
-            tokenizer,
-            embedding_size=embedding_size,
-            cell=cell,
-            nonlinearity=nonlinearity,
-            hidden_size=ModelConfig.hidden_size if hidden_size is None else hidden_size,
-            num_layers=num_layers,
-            residual=residual,
-            direction=direction,
-            tie_weights=tie_weights,
-            form=form,
-            document_separator=document_separator,
+    with joined_processes(device) as group:
+        if any(group.first([destination.has_state])):
+            with group.shared_file(destination.state) as state:
+                run(corpus, held_out, destination, lambda: load_run(context, state), group)
+            return
+        begun = None if start is None else load_start(context, start)
+        if begun is None:
+            if embeddings is not None and embedding_size is not None:
+                raise ConfigError(
+                    "--embeddings sets the embedding size; leave out --embedding-size"
+                )
+            form: Form = "lines" if lines else "pairs" if pairs else "text"
+            model = ModelConfig.for_tokenizer(
+                tokenizer,
+                embedding_size=embedding_size,
+                cell=cell,
+                nonlinearity=nonlinearity,
+                hidden_size=ModelConfig.hidden_size if hidden_size is None else hidden_size,
+                num_layers=num_layers,
+                residual=residual,
+                direction=direction,
+                tie_weights=tie_weights,
+                form=form,
+                document_separator=document_separator,
+            )
+        else:
+            model, tokenizer = begun.config, begun.tokenizer.kind
+        corpus_config = CorpusConfig(
+            tokenizer=tokenizer,
+            vocab_size=vocab_size,
+            form=model.form,
+            document_separator=model.document_separator,
+            validation_fraction=validation_fraction,
         )
-    else:
-        model, tokenizer = begun.config, begun.tokenizer.kind
-    corpus_config = CorpusConfig(
-        tokenizer=tokenizer,
-        vocab_size=vocab_size,
-        form=model.form,
-        document_separator=model.document_separator,
-        validation_fraction=validation_fraction,
-    )
-    config = TrainingConfig.for_model(
-        model,
-        tokenizer,
-        batch_size=batch_size,
-        bptt_length=bptt_length,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        momentum=momentum,
-        max_gradient_norm=max_gradient_norm,
-        initialisation=initialisation,
-        forget_bias=forget_bias,
-        dropout=dropout,
-        max_time=max_time,
-        max_epochs=max_epochs,
-        max_steps=max_steps,
-        precision=precision,
-        device=device,
-        threads=threads,
-        rng_seed=rng_seed,
-    )
-    job = NewRun(
-        corpus=corpus_config,
-        model=model,
-        config=config,
-        options=json_options(context),
-        embeddings=embeddings,
-        start=begun,
-        may_resize=hidden_size is None and begun is None,
-    )
-    run(corpus, held_out, destination, lambda: job)
+        config = TrainingConfig.for_model(
+            model,
+            tokenizer,
+            batch_size=batch_size,
+            bptt_length=bptt_length,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            max_gradient_norm=max_gradient_norm,
+            initialisation=initialisation,
+            forget_bias=forget_bias,
+            dropout=dropout,
+            max_time=max_time,
+            max_epochs=max_epochs,
+            max_steps=max_steps,
+            precision=precision,
+            device=device,
+            threads=threads,
+            rng_seed=rng_seed,
+        )
+        job = NewRun(
+            corpus=corpus_config,
+            model=model,
+            config=config,
+            options=json_options(context),
+            embeddings=embeddings,
+            start=begun,
+            may_resize=hidden_size is None and begun is None,
+        )
+        run(corpus, held_out, destination, lambda: job, group)

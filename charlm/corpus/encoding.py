@@ -5,6 +5,7 @@ as large as the corpus is held in memory.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from charlm.corpus.ids import EncodedText, RunningText, encode_parts
 from charlm.corpus.items import BOUNDARIES, encode_items, lines_of
 from charlm.corpus.parts import Extent, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
+from charlm.distributed import ALONE, Group
 from charlm.errors import CorpusError
 from charlm.fingerprint import Fingerprint
 from charlm.tokenizers import Tokenizer
@@ -57,6 +59,7 @@ def encode_corpus(
     validation: Sequence[Document] = (),
     *,
     tokenizer: Tokenizer | None = None,
+    group: Group = ALONE,
 ) -> Corpus:
     """Read the documents, learn the tokenizer from the training part, encode both parts.
 
@@ -76,8 +79,14 @@ def encode_corpus(
             f"but learning needs at least {SMALLEST_CORPUS}",
             hint="a model gets interesting from some 50,000 characters on",
         )
+    sizes = ", ".join(f"{each.sha256} {each.bytes}" for each in facts)
+    if (other := group.first_other(sizes.encode())) is not None:
+        raise CorpusError(
+            f"process {other} has read another text than process 0",
+            hint="give each machine the same files",
+        )
     encode = _encode_running_text if config.form == "text" else _encode_items
-    corpus = encode(documents, facts, config, validation, tokenizer)
+    corpus = encode(documents, facts, config, validation, tokenizer, group)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
     return replace(corpus, fingerprint=_fingerprint(documents, corpus))
@@ -99,6 +108,7 @@ def _encode_running_text(
     config: CorpusConfig,
     validation: Sequence[Document],
     tokenizer: Tokenizer | None,
+    group: Group,
 ) -> Corpus:
     whole = [_extent(document, each) for document, each in zip(documents, facts, strict=True)]
     if validation:
@@ -119,7 +129,7 @@ def _encode_running_text(
         raise CorpusError("there is nothing to learn from but document separators")
     pools = max(1, round(sum(part.bytes for part in parts) / SAMPLE_BYTES))
     sample = (text for part in parts[::pools] for text, _ in part.texts())
-    tokenizer = tokenizer or _learn(config, sample, reserved="")
+    tokenizer = tokenizer or _learn(config, sample, group, reserved="")
     separated = 0
     if config.document_separator is not None:
         separated = sum(part.ends for part in cut_into_parts(whole, config.document_separator))
@@ -139,6 +149,7 @@ def _encode_items(
     config: CorpusConfig,
     validation: Sequence[Document],
     tokenizer: Tokenizer | None,
+    group: Group,
 ) -> Corpus:
     characters = sum(each.characters for each in facts)
     fraction = min(config.validation_fraction, config.max_validation_characters / characters)
@@ -154,7 +165,7 @@ def _encode_items(
         return (held for _, held in lines_of(documents, fraction, is_pairs=is_pairs))
 
     texts = ("\n".join(lines) + "\n" for lines in training_lines())
-    tokenizer = tokenizer or _learn(config, texts, reserved=BREAKS[config.form])
+    tokenizer = tokenizer or _learn(config, texts, group, reserved=BREAKS[config.form])
     train = encode_items(training_lines(), tokenizer, config.form)
     if not train.tokens:
         raise CorpusError(f"{_names(facts)} has no lines to learn from")
@@ -176,10 +187,16 @@ def _encode_items(
     )
 
 
-def _learn(config: CorpusConfig, texts: Iterator[str], *, reserved: str) -> Tokenizer:
-    return tokenizers.learn(
-        config.tokenizer, texts, vocab_size=config.vocab_size, reserved=reserved
-    )
+def _learn(config: CorpusConfig, texts: Iterator[str], group: Group, *, reserved: str) -> Tokenizer:
+    """Learn a tokenizer in the first process; the others are told its JSON, a NUL, its binary."""
+    if group.process.is_first:
+        tokenizer = tokenizers.learn(
+            config.tokenizer, texts, vocab_size=config.vocab_size, reserved=reserved
+        )
+        group.told(json.dumps(tokenizer.to_json()).encode() + b"\0" + tokenizer.binary)
+        return tokenizer
+    facts, _, binary = group.told(b"").partition(b"\0")
+    return tokenizers.from_json(json.loads(facts), binary)
 
 
 def _names(facts: Sequence[DocumentFacts]) -> str:

@@ -5,7 +5,7 @@ All are arithmetic on positions; no id is copied before it is needed.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,9 +126,12 @@ class Passages:
             self.ids, self.boundary_id, self.begin[chosen], self.first[chosen], self.stop[chosen]
         )
 
-    def batches(self) -> Iterator[NDArray[np.int64]]:
-        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time."""
-        order = np.argsort(self.begin - self.stop, kind="stable")
+    def batches(self, rank: int = 0, size: int = 1) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time.
+
+        Of several processes each is dealt every so-manieth, the first process the longest.
+        """
+        order = np.argsort(self.begin - self.stop, kind="stable")[rank::size]
         for place in range(0, len(order), MOST_ROWS):
             yield order[place : place + MOST_ROWS]
 
@@ -200,8 +203,14 @@ class Batches:
         *,
         positions: int,
         rng_seed: int,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
-        """Take the items, and how many positions a batch may have, and its longest item."""
+        """Take the items, how many positions a batch may have, and its longest item.
+
+        Of several processes each is dealt every so-manieth item of a batch.
+        """
+        self._rank, self._size = rank, size
         self._items, self._form, self._boundary_id = items, form, boundary_id
         self._count = (len(items.boundaries) - 1) // BOUNDARIES[form]
         self._longest = positions
@@ -214,11 +223,17 @@ class Batches:
         self.tokens_per_step = tokens / self._batches_per_pool
 
     def window(self, step: int) -> Window:
-        """Return batch `step`, shape (B, T): T is the length of the longest item in it."""
+        """Return batch `step`, shape (B, T): T is the length of the longest item in it.
+
+        A process that is dealt no item reads one of another's, and nothing counts.
+        """
         pool, place = divmod(step, self._batches_per_pool)
         if self._pool[0] != pool:
             self._pool = pool, self._batches_of(pool)
-        return self._pool[1][place].whole(self._longest)
+        batch = self._pool[1][place]
+        own = np.arange(self._rank, len(batch.begin), self._size)
+        window = batch.select(own if len(own) else np.arange(1)).whole(self._longest)
+        return window if len(own) else replace(window, counts=np.zeros_like(window.counts))
 
     def _batches_of(self, pool: int) -> list[Passages]:
         """Return the batches of a pool, in the order in which they are read."""

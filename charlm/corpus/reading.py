@@ -17,6 +17,7 @@ from charlm.corpus.sources import (
     standard_input,
 )
 from charlm.corpus.temporary import open_temporary, write_temporary
+from charlm.distributed import ALONE, Group
 from charlm.errors import CorpusError
 
 CHUNK_BYTES = 1 << 22
@@ -123,8 +124,10 @@ class DocumentFacts:
 
 
 @contextlib.contextmanager
-def open_documents(paths: Sequence[str]) -> Iterator[list[Document]]:
+def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[Document]]:
     """Open the documents that `paths` name: files, directories of .txt files, `-` for stdin.
+
+    What can be read but once, stdin and pipes, the first process reads for all.
 
     Raises:
         ConfigError: If stdin is a terminal, on which nobody would know that text is awaited.
@@ -134,9 +137,9 @@ def open_documents(paths: Sequence[str]) -> Iterator[list[Document]]:
     with contextlib.ExitStack() as spools:
         for name in paths:
             if name == STDIN:
-                documents.append(_spool("stdin", standard_input(), spools))
+                documents.append(_spool("stdin", _from_stdin(), spools, group))
                 continue
-            documents += (_open(path, spools) for path in named_files(name))
+            documents += (_open(path, spools, group) for path in named_files(name))
         yield documents
 
 
@@ -173,7 +176,7 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _open(path: Path, spools: contextlib.ExitStack) -> Document:
+def _open(path: Path, spools: contextlib.ExitStack, group: Group) -> Document:
     name = str(path)
     try:
         refuse_device(path)
@@ -181,22 +184,28 @@ def _open(path: Path, spools: contextlib.ExitStack) -> Document:
             opened = path.stat()
             # A file without a size may have a text all the same: those of /proc have.
             return Document(name, path, opened=opened if opened.st_size else None)
-        with path.open("rb") as file:  # a pipe, such as <(zcat text.gz)
-            return _spool(name, file, spools)
+        return _spool(name, _from_pipe(path), spools, group)  # such as <(zcat text.gz)
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def _spool(name: str, source: IO[bytes], spools: contextlib.ExitStack) -> Document:
+def _spool(
+    name: str, chunks: Iterator[bytes], spools: contextlib.ExitStack, group: Group
+) -> Document:
     spooled = spools.enter_context(open_temporary())
-    for chunk in _read_on(name, source):
-        write_temporary(spooled, chunk, what=f"the text of {name}")
+    try:
+        for chunk in group.read_once(chunks):
+            write_temporary(spooled, chunk, what=f"the text of {name}")
+    except OSError as error:
+        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
     return Document(name, Path(name), spooled)
 
 
-def _read_on(name: str, source: IO[bytes]) -> Iterator[bytes]:
-    try:
-        while chunk := source.read(CHUNK_BYTES):
-            yield chunk
-    except OSError as error:
-        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
+def _from_stdin() -> Iterator[bytes]:
+    source = standard_input()
+    yield from iter(lambda: source.read(CHUNK_BYTES), b"")
+
+
+def _from_pipe(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(CHUNK_BYTES), b"")

@@ -45,7 +45,10 @@ class Streams:
         batch_size: int,
         bptt_length: int,
         rng_seed: int,
+        own: range | None = None,
     ) -> None:
+        """Take a text; of all streams only its `own` are read, by default all."""
+        self._own = range(batch_size) if own is None else own
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
         self.tokens_per_step = float(batch_size * bptt_length)
@@ -63,7 +66,7 @@ class Streams:
 
     def window(self, step: int) -> Window:
         """Return window `step`, shape (B, T); where a segment starts, a boundary is read first."""
-        rows = np.array([self._row(stream, step) for stream in range(self._batch_size)])
+        rows = np.array([self._row(stream, step) for stream in self._own])
         targets = rows[:, 1:]
         return Window(rows[:, :-1].copy(), targets, targets != self._boundary_id)
 

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from charlm.config import Device, ModelConfig, Precision, TrainingConfig
+from charlm.distributed import Process
 from charlm.errors import ConfigError, TrainingError
+from charlm.wording import count
 
 # As PyTorch's allocators say it, of which only those of other devices have an error of their own.
 _NO_MEMORY = re.compile(
@@ -22,24 +24,38 @@ _NO_MEMORY = re.compile(
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
-def choose_device(wanted: Device) -> torch.device:
+def choose_device(wanted: Device, process: Process | None = None) -> torch.device:
     """Return the device to train on; `auto` takes CUDA, then MPS, then the CPU.
 
+    Of several processes each takes a card of its own for CUDA; MPS is for one alone.
+
     Raises:
+        ConfigError: If there are more processes than cards.
         TrainingError: If the wanted device is not there.
     """
-    available = {
+    process = process or Process()
+    available: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "mps": torch.backends.mps.is_available() and process.size == 1,
         "cpu": True,
     }
     if wanted == "auto":
-        return torch.device(next(name for name, is_there in available.items() if is_there))
+        wanted = next(name for name, is_there in available.items() if is_there)
     if not available[wanted]:
+        several = f" in {process.size} processes" if process.size > 1 else ""
         raise TrainingError(
-            f"device {wanted!r} is not available to this PyTorch ({torch.__version__})",
+            f"device {wanted!r} is not available to this PyTorch ({torch.__version__}){several}",
             hint="use --device auto",
         )
+    if wanted == "cuda" and process.size > 1:
+        cards = torch.cuda.device_count()
+        if process.local_rank >= cards:
+            raise ConfigError(
+                f"there is no card for process {process.local_rank} of this machine, "
+                f"which has {count(cards, 'card')}",
+                hint=f"--nproc-per-node {cards}, or --device cpu",
+            )
+        torch.cuda.set_device(process.local_rank)
     return torch.device(wanted)
 
 
@@ -56,21 +72,29 @@ def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def prepare(threads: int | None) -> None:
-    """Set the number of threads, and flush denormal numbers to zero.
+def prepare(threads: int | None, process: Process | None = None) -> int:
+    """Set the number of threads, which is returned, and flush denormal numbers to zero.
 
-    Denormals arise when gates saturate and cost a processor a hundred times a normal number.
+    Several processes of a machine share its cores. Denormals arise when gates saturate and cost a
+    processor a hundred times a normal number.
 
     Raises:
         ConfigError: If there are fewer cores: threads would wait for one another.
     """
-    cores = os.cpu_count() or 1
+    local_size = 1 if process is None else process.local_size
+    cores = max(1, (os.cpu_count() or 1) // local_size)
     if threads is not None and threads > cores:
-        raise ConfigError(f"threads must be at most {cores}, the cores here, got {threads}")
+        of_each = " for each process" if local_size > 1 else ""
+        raise ConfigError(
+            f"threads must be at most {cores}, the cores here{of_each}, got {threads}"
+        )
+    if threads is None and local_size > 1:
+        threads = cores  # torchrun has set OMP_NUM_THREADS to 1
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     _keep_freed_memory()
+    return torch.get_num_threads()
 
 
 def _keep_freed_memory() -> None:
@@ -87,11 +111,12 @@ def _keep_freed_memory() -> None:
             mallopt(parameter, 1 << 30)
 
 
-def describe(device: torch.device, precision: torch.dtype) -> dict[str, Any]:
+def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, Any]:
     """Return what else the last bits of a result depend on, beside settings and text; JSON."""
     return {
         "precision": str(precision).removeprefix("torch."),
         "device": device.type,
+        "processes": processes,
         "threads": torch.get_num_threads(),
         "torch_version": torch.__version__,
     }

@@ -1,7 +1,7 @@
 """One step of learning, one pass of validation."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -16,8 +16,9 @@ from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
-from charlm.corpus.layout import MOST_LOGITS, Batches, Passages
+from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Window
 from charlm.corpus.streams import Streams
+from charlm.distributed import ALONE, Group
 from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import Loss
@@ -33,8 +34,8 @@ from charlm.training.state import damaged
 LONGEST_VALIDATION_WINDOW = 64  # tokens; the features of longer ones fill memory
 
 
-def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
-    """Return the streams or batches in which the training text is read."""
+def lay_out(corpus: Corpus, config: TrainingConfig, group: Group = ALONE) -> Streams | Batches:
+    """Return the streams or batches in which the training text is read: a process's own share."""
     boundary_id = corpus.tokenizer.boundary_id
     if isinstance(corpus.train, RunningText):
         return Streams(
@@ -43,6 +44,7 @@ def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
             batch_size=config.batch_size,
             bptt_length=config.window_length,
             rng_seed=config.rng_seed,
+            own=group.share_of(config.batch_size),
         )
     return Batches(
         corpus.train,
@@ -50,13 +52,17 @@ def lay_out(corpus: Corpus, config: TrainingConfig) -> Streams | Batches:
         boundary_id,
         positions=config.batch_size * config.window_length,
         rng_seed=config.rng_seed,
+        rank=group.rank,
+        size=group.size,
     )
 
 
 class Learner:
     """A network for each direction, their optimizer and what they read.
 
-    All random numbers of a step come from (rng_seed, step) alone, so a step can be repeated.
+    All random numbers of a step come from (rng_seed, step) alone, and the number of the process, so
+    a step can be repeated. Each of several processes reads its own streams or items, and learns
+    from the gradient of all.
     """
 
     def __init__(
@@ -69,8 +75,9 @@ class Learner:
         precision: torch.dtype,
         embeddings: Embeddings | None = None,
         start: Checkpoint | None = None,
+        group: Group = ALONE,
     ) -> None:
-        self._config, self._directions = config, model.directions
+        self._config, self._directions, self._group = config, model.directions, group
         torch.manual_seed(config.rng_seed)
         token_counts = corpus.train.token_counts
         vocab_size = corpus.tokenizer.vocab_size
@@ -90,12 +97,14 @@ class Learner:
             if start is not None:
                 network.load_arrays(start.one_way(direction).arrays)
             text = corpus if direction == "forward" else corpus.mirrored()
-            self._readers.append(_Reader(network, text, config, device, precision))
+            self._readers.append(_Reader(network, text, config, device, precision, group))
         self.networks = nn.ModuleList(reader.network for reader in self._readers)
         if embeddings is not None:
             self._readers[0].network.take_embeddings(embeddings.ids, embeddings.vectors)
         self.networks.to(device)
-        self._loss = Loss(token_counts[: model.outputs(vocab_size)])
+        self._validated = corpus.validation.predictions * len(self._readers)  # tokens
+        losses = _Losses(self._readers, Loss(token_counts[: model.outputs(vocab_size)]))
+        self._losses: nn.Module = group.averaging(losses)
         self._trained = [tensor for tensor in self.networks.parameters() if tensor.requires_grad]
         self._optimizer = build_optimizer(self.networks, config)
 
@@ -103,19 +112,27 @@ class Learner:
         """Learn from window `step`; steps are to be taken in order, from 0.
 
         Returns:
-            The loss before the step in nats per token, in the mean over the directions, and the
-            norm of the gradient before clipping; both scalars, still on the device.
+            The loss before the step in nats per token, in the mean over the directions: what its
+            own tokens add to that of all processes; and the norm of the gradient of all before
+            clipping. Both are scalars, still on the device.
         """
-        torch.manual_seed(_mixed(self._config.rng_seed, step))
-        generator = np.random.default_rng([self._config.rng_seed, step])
+        key = [self._config.rng_seed, step] + [self._group.rank] * (self._group.rank > 0)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+        generator = np.random.default_rng(key)
+        windows = [reader.window(step) for reader in self._readers]
+        own = [int(window.counts.sum()) for window in windows]
+        shares = [
+            each / max(1.0, of_all)
+            for each, of_all in zip(own, self._group.total(own), strict=True)
+        ]
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.zero_grad(set_to_none=True)
-        losses = [reader.loss(step, self._loss, generator) for reader in self._readers]
-        loss = torch.stack(losses).sum()
-        torch.autograd.backward(loss)
+        loss = self._losses(windows, shares, generator)
+        # Gradients are averaged over the processes, but losses add up to the mean over all tokens.
+        torch.autograd.backward(loss * self._group.size)
         norm = self._clip()
         self._optimizer.step()
-        return loss.detach() / len(losses), norm
+        return loss.detach() / len(windows), norm
 
     def _clip(self) -> Tensor:
         """Return the norm of the gradient, a scalar, and shorten it if it is too long."""
@@ -134,19 +151,30 @@ class Learner:
         it says so, there is no score.
         """
         found: list[float] = []
-        for nats in self.validation_windows():
-            if give_up():
-                return None
+        scored, has_given_up = 0, False
+        for nats, tokens in self.validation_windows():
+            has_given_up = give_up()
+            if has_given_up:
+                break
             found.append(nats)
-        return math.fsum(found) / len(self._readers)
+            scored += tokens
+        nats, of_all, abstentions = self._group.total([math.fsum(found), scored, has_given_up])
+        if abstentions:
+            return None
+        if of_all != self._validated:
+            raise RuntimeError(f"{of_all:,.0f} tokens were scored, not {self._validated:,}")
+        return nats / len(self._readers)
 
-    def validation_windows(self) -> Iterator[float]:
-        """Yield the nats of the validation text, window by window, in each direction."""
+    def validation_windows(self) -> Iterator[tuple[float, int]]:
+        """Yield nats and tokens of the validation text, window by window, in each direction.
+
+        Each of several processes has passages of its own.
+        """
         return chain.from_iterable(reader.validation_windows() for reader in self._readers)
 
     @property
     def validation_window_count(self) -> int:
-        """Number of windows in one pass of validation."""
+        """Number of windows in one pass of validation, of the process that has most."""
         return sum(reader.validation_window_count for reader in self._readers)
 
     def to_arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -224,6 +252,25 @@ class Learner:
         return [name for name, tensor in self.networks.named_parameters() if tensor.requires_grad]
 
 
+class _Losses(nn.Module):
+    """What a step reads in each direction → the sum of the mean losses, a scalar."""
+
+    def __init__(self, readers: Sequence["_Reader"], loss: Loss) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(reader.network for reader in readers)
+        self._readers, self._loss = readers, loss
+
+    def forward(
+        self, windows: Sequence[Window], shares: Sequence[float], generator: np.random.Generator
+    ) -> Tensor:
+        """Return the sum, each loss times the share that these tokens are of all."""
+        losses = [
+            reader.loss(window, self._loss, generator) * share
+            for reader, window, share in zip(self._readers, windows, shares, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+
 class _Reader:
     """A network of one direction, what it reads, and the state of streams carried along."""
 
@@ -234,11 +281,12 @@ class _Reader:
         config: TrainingConfig,
         device: torch.device,
         precision: torch.dtype,
+        group: Group,
     ) -> None:
-        self.network = network
+        self.network, self._group = network, group
         self._device, self._precision = device, precision
         self._boundary_id = corpus.tokenizer.boundary_id
-        self._layout = lay_out(corpus, config)
+        self._layout = lay_out(corpus, config, group)
         self._batch_size = config.batch_size
         self._passages = Passages.of(
             network.config.form,
@@ -248,9 +296,12 @@ class _Reader:
         )
         self._state: RecurrentState | None = None
 
-    def loss(self, step: int, loss: Loss, generator: np.random.Generator) -> Tensor:
-        """Return the mean loss of window `step`, a scalar, and carry the state on."""
-        window = self._layout.window(step)
+    def window(self, step: int) -> Window:
+        """Return what is read in a step."""
+        return self._layout.window(step)
+
+    def loss(self, window: Window, loss: Loss, generator: np.random.Generator) -> Tensor:
+        """Return the mean loss of a window, a scalar, and carry the state on."""
         inputs = torch.from_numpy(window.inputs).to(self._device)
         targets = torch.from_numpy(window.targets).to(self._device)
         state = self._carried_state(inputs) if self._layout.carries_state else None
@@ -268,14 +319,23 @@ class _Reader:
         return result
 
     def carried(self) -> dict[str, NDArray[np.float32]]:
-        """Return a copy of the state that streams carry on, by layer and number in it."""
+        """Return a copy of the state that all streams carry on, by layer and number in it."""
         if self._state is None or not self._layout.carries_state:
             return {}
         return {
-            f"{layer}.{number}": vector.cpu().numpy().copy()
+            f"{layer}.{number}": self._of_all_streams(vector.cpu().numpy())
             for layer, vectors in enumerate(self._state)
             for number, vector in enumerate(vectors)
         }
+
+    def _of_all_streams(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the vectors of all streams, shape (1, B, H), from those of this process."""
+        shape = 1, -1, own.shape[-1]
+        parts = [
+            np.frombuffer(part, np.float32).reshape(shape)
+            for part in self._group.gathered(own.tobytes())
+        ]
+        return np.concatenate(parts, axis=1)
 
     def carry(self, arrays: Arrays) -> None:
         """Take over what `carried` returned.
@@ -293,15 +353,19 @@ class _Reader:
             array.shape != wanted or not np.isfinite(array).all() for array in arrays.values()
         ):
             raise damaged("its recurrent state is not that of its network")
+        own = self._group.share_of(self._batch_size)
         self._state = [
-            tuple(torch.from_numpy(arrays[name]).clone().to(self._device) for name in layer)
+            tuple(
+                torch.from_numpy(arrays[name][:, own.start : own.stop].copy()).to(self._device)
+                for name in layer
+            )
             for layer in names
         ]
 
-    def validation_windows(self) -> Iterator[float]:
-        """Yield the nats of the validation text, window by window."""
+    def validation_windows(self) -> Iterator[tuple[float, int]]:
+        """Yield nats and tokens of the validation text, window by window."""
         self.network.eval()
-        for chosen in self._passages.batches():
+        for chosen in self._passages.batches(self._group.rank, self._group.size):
             batch = self._passages.select(chosen)
             state: RecurrentState | None = None
             for window in batch.windows(LONGEST_VALIDATION_WINDOW):
@@ -316,7 +380,7 @@ class _Reader:
                     counts = torch.from_numpy(window.counts).to(self._device)
                     targets = torch.from_numpy(window.targets).to(self._device)[counts]
                     nats = self._score(features[counts], targets)
-                yield nats
+                yield nats, len(targets)
 
     def _score(self, features: Tensor, targets: Tensor) -> float:
         """Return −ln p of the targets, summed; a few at a time, for their logits are many."""
@@ -338,7 +402,7 @@ class _Reader:
         lengths = self._passages.stop - self._passages.begin
         return sum(
             -(-int(lengths[chosen].max()) // LONGEST_VALIDATION_WINDOW)
-            for chosen in self._passages.batches()
+            for chosen in self._passages.batches(0, self._group.size)
         )
 
     def _autocast(self) -> torch.autocast:
@@ -354,9 +418,3 @@ class _Reader:
             return None
         reads_on = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
         return [tuple(vector * reads_on for vector in layer) for layer in self._state]
-
-
-def _mixed(rng_seed: int, step: int) -> int:
-    """Return a 64-bit seed for (rng_seed, step)."""
-    words = np.random.SeedSequence([rng_seed, step]).generate_state(1, np.uint64)
-    return int(words[0])

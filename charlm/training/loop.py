@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
+from charlm.distributed import ALONE, Group
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Event
 from charlm.training.hardware import enough_memory
@@ -28,6 +29,7 @@ def train(
     state: TrainingState | None = None,
     save_every: float | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> Iterator[Event]:
     """Train as planned and yield progress, validations and, last, how it ended.
 
@@ -44,6 +46,7 @@ def train(
         save_every: Seconds after which the state is yielded, besides at the start and at every
             stop; None never yields it.
         should_stop: Asked before every step; True ends the run after one more validation.
+        group: The processes that train, of which each has to take all events.
 
     Raises:
         CheckpointError: If the state is of another network.
@@ -58,9 +61,10 @@ def train(
             precision=plan.precision,
             embeddings=embeddings,
             start=start,
+            group=group,
         )
-        stop = _Stop(should_stop)
-        yield from _steps(Run(corpus, plan, learner, start, state), stop, save_every)
+        stop = _Stop(should_stop, group)
+        yield from _steps(Run(corpus, plan, learner, start, state, group), stop, save_every)
 
 
 def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]:
@@ -73,7 +77,7 @@ def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]
             if run.is_hopeless:
                 ending = "no improvement"
                 break
-        if stop.is_wanted:
+        if stop.is_agreed():
             break
         if run.pace.is_late:
             ending = "time is up"
@@ -85,13 +89,13 @@ def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]
         run.take_step()
         if run.step % REPORT_INTERVAL == 0 or run.is_over:
             yield run.report()
-    if not stop.is_wanted and run.step > run.validated_step:
+    if not stop.is_agreed() and run.step > run.validated_step:
         yield from run.validated(stop.is_urgent)
     state = None if save_every is None else run.state()
     best = run.best
-    if not stop.is_wanted and best is not None and best.best is not None:
-        best = replace(best, best=run.adapted(best.best, should_stop=lambda: stop.is_wanted))
-    if stop.is_wanted:
+    if not stop.is_agreed() and best is not None and best.best is not None:
+        best = replace(best, best=run.adapted(best.best, should_stop=stop.is_wanted))
+    if stop.is_agreed():
         ending = "stopped"
         if state is not None:
             yield state
@@ -106,17 +110,22 @@ def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]
 class _Stop:
     """Whether a run is to stop, and for how long that has been wanted."""
 
-    def __init__(self, should_stop: Callable[[], bool]) -> None:
-        self._should_stop = should_stop
+    def __init__(self, should_stop: Callable[[], bool], group: Group) -> None:
+        self._should_stop, self._group = should_stop, group
         self._since: float | None = None
+        self._is_agreed = False
 
-    @property
+    def is_agreed(self) -> bool:
+        """Ask each process whether the run is to stop; once one wants it, it stays so."""
+        self._is_agreed = self._group.tick(self.is_wanted()) or self._is_agreed
+        return self._is_agreed
+
     def is_wanted(self) -> bool:
-        """Whether the run is to stop; once wanted, it stays so."""
+        """Tell whether it is this process that wants the run to stop."""
         if self._since is None and self._should_stop():
             self._since = time.monotonic()
         return self._since is not None
 
     def is_urgent(self) -> bool:
         """Tell whether it was wanted so long ago that nothing more can be waited for."""
-        return self.is_wanted and time.monotonic() - (self._since or 0.0) > PATIENCE_WITH_STOP
+        return self.is_wanted() and time.monotonic() - (self._since or 0.0) > PATIENCE_WITH_STOP

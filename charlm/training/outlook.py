@@ -6,8 +6,11 @@ import time
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import torch
+
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
+from charlm.distributed import Group
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner, lay_out
 from charlm.training.state import TrainingState
@@ -58,11 +61,14 @@ class Outlook:
 class Machine:
     """Where a run will be, and the clock of its planning."""
 
-    def __init__(self, config: TrainingConfig) -> None:
-        self._started = time.perf_counter()
+    def __init__(self, config: TrainingConfig, group: Group) -> None:
+        self._group, self._started = group, group.now
         self._max_time = config.max_time
-        self.device = choose_device(config.device)
+        self.processes = group.size
+        self.device = choose_device(config.device, group.process)
         self.precision = choose_precision(config.precision, self.device)
+        if sum(group.total([self.precision == torch.float32])) > 0:  # which all have
+            self.precision = torch.float32
 
     def outlook(self, corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Outlook:
         """Return what steps a network would take; with a time budget, its speed is measured."""
@@ -71,8 +77,15 @@ class Machine:
         speed = None
         if self._max_time is not None:
             probe = replace(config, dropout=LARGEST_DROPOUT)
-            learner = Learner(corpus, model, probe, device=self.device, precision=self.precision)
-            speed = _measure(learner, MEASURED_SHARE * self._max_time)
+            learner = Learner(
+                corpus,
+                model,
+                probe,
+                device=self.device,
+                precision=self.precision,
+                group=self._group,
+            )
+            speed = _measure(learner, MEASURED_SHARE * self._max_time, self._group)
             left = (self.seconds_left or 0.0) - speed.validation
             steps = max(1, min(most_steps, int(left / speed.step)))
         return Outlook(
@@ -100,7 +113,7 @@ class Machine:
         if self._max_time is None:
             return None
         whole = PLANNED_SHARE * self._max_time
-        return max(whole - (time.perf_counter() - self._started), whole / 4)
+        return max(whole - (self._group.now - self._started), whole / 4)
 
 
 def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
@@ -111,24 +124,28 @@ def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
     return min(max(1, round(epochs * steps_per_epoch)), config.max_steps or sys.maxsize)
 
 
-def _measure(learner: Learner, most_seconds: float) -> Speed:
+def _measure(learner: Learner, most_seconds: float, group: Group) -> Speed:
     """Take a few steps with a learning rate of nothing, and a little validation."""
     steps: list[float] = []
+    group.tick()
     while len(steps) < SLOW_STEPS + MOST_MEASURED:
-        before = time.perf_counter()
+        before = group.now
         learner.step(len(steps), 0.0)[0].item()
-        steps.append(time.perf_counter() - before)
+        group.tick()
+        steps.append(group.now - before)
         enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
         if enough or (len(steps) > 1 and sum(steps) > max(1.0, 4 * most_seconds)):  # slow ones
             break
     windows: list[float] = []
-    before = time.perf_counter()
+    started = time.perf_counter()
     for _ in islice(learner.validation_windows(), 1 + MEASURED_WINDOWS):
-        windows.append(time.perf_counter() - before)
-        before = time.perf_counter()
+        windows.append(time.perf_counter() - started - sum(windows))
         if len(windows) > 1 and sum(windows) > most_seconds:
             break
+    # The first process has no fewer passages than any other, and their time for all.
+    [window] = group.first([statistics.median(windows[1:] or windows or [0.0])])
+    group.tick()
     return Speed(
         step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
-        validation=learner.validation_window_count * statistics.median(windows[1:] or windows),
+        validation=learner.validation_window_count * window,
     )

@@ -1,8 +1,8 @@
 """How fast a run goes, and what that means for its length."""
 
 import math
-import time
 
+from charlm.distributed import ALONE, Group
 from charlm.training.plan import Plan
 from charlm.training.schedule import Schedule
 from charlm.training.state import Place
@@ -25,7 +25,7 @@ class Pace:
         validation_seconds: What the last validation took, saving included.
     """
 
-    def __init__(self, plan: Plan, place: Place | None = None) -> None:
+    def __init__(self, plan: Plan, place: Place | None = None, group: Group = ALONE) -> None:
         """Start the clock, or let it go on from where a run stands."""
         self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
         self._plan = plan
@@ -34,7 +34,7 @@ class Pace:
         if plan.speed is not None:
             self.step_seconds = plan.speed.step
             self.validation_seconds = plan.speed.validation
-        self._started = time.perf_counter()
+        self._group, self._started = group, group.now
         if place is not None:
             self.step_seconds = place.step_seconds
             self.validation_seconds = place.validation_seconds
@@ -45,7 +45,7 @@ class Pace:
     @property
     def seconds(self) -> float:
         """Seconds since the run began."""
-        return time.perf_counter() - self._started
+        return self._group.now - self._started
 
     @property
     def is_late(self) -> bool:

@@ -14,6 +14,7 @@ from charlm.config import (
     TrainingConfig,
 )
 from charlm.corpus.encoding import Corpus
+from charlm.distributed import ALONE, Group
 from charlm.errors import ConfigError
 from charlm.parameters import parameter_count, recurrent_count
 from charlm.training.loss import most_outputs
@@ -63,6 +64,7 @@ class Plan:
         config: Settings, in which nothing is left open.
         device: Where to compute.
         precision: Type of the matrix products.
+        processes: How many train.
         steps: Steps to take; if time ends the run, an estimate.
         most_steps: Steps after which the run ends in any case.
         seconds: How long it may take, validation included; None without a time budget.
@@ -70,7 +72,7 @@ class Plan:
         validation_interval: Steps between two validations, at least.
         reasons: What was chosen and why, in words.
         parameters: Trained values of the network.
-        memory: Estimate of the process's peak, in bytes.
+        memory: Estimate of each process's peak, in bytes.
         characters: Of the training text; of pairs, of the targets.
         tokens: Ids of the training text, boundaries included.
         predictions: Those that are predicted.
@@ -82,6 +84,7 @@ class Plan:
     config: TrainingConfig
     device: torch.device
     precision: torch.dtype
+    processes: int
     steps: int
     most_steps: int
     seconds: float | None
@@ -110,7 +113,12 @@ class Plan:
 
 
 def make_plan(
-    corpus: Corpus, model: ModelConfig, config: TrainingConfig, *, may_resize: bool = False
+    corpus: Corpus,
+    model: ModelConfig,
+    config: TrainingConfig,
+    *,
+    may_resize: bool = False,
+    group: Group = ALONE,
 ) -> Plan:
     """Return the plan for a text and a budget; whatever is given stays as it is.
 
@@ -122,6 +130,10 @@ def make_plan(
         model: Size of the network.
         config: Settings; what is None is chosen.
         may_resize: Whether the number of units is the plan's to choose.
+        group: The processes that will train, each of which gets the same plan.
+
+    Raises:
+        ConfigError: If there are more processes than streams.
     """
     model = replace(
         model,
@@ -137,7 +149,8 @@ def make_plan(
     if fitting < config.batch_size:
         config = replace(config, batch_size=fitting)
         reasons.append(f"{count(fitting, 'stream')} side by side for a short text")
-    machine = Machine(config)
+    _refuse_idle_processes(config, group)
+    machine = Machine(config, group)
     ahead = machine.outlook(corpus, model, config)
     if may_resize:
         size = _fitting_size(model, tokens, ahead.tokens)
@@ -155,17 +168,19 @@ def make_plan(
     return _plan(corpus, model, config, machine, ahead, reasons, seconds=machine.seconds_left)
 
 
-def resume_plan(corpus: Corpus, state: TrainingState) -> Plan:
+def resume_plan(corpus: Corpus, state: TrainingState, group: Group = ALONE) -> Plan:
     """Return the plan of a run that goes on; only its budget may have changed.
 
     Raises:
         CheckpointError: If a step would read more than the whole text, which no plan lets it.
-        ConfigError: If more steps have been taken than the budget has.
+        ConfigError: If more steps have been taken than the budget has, or there are more processes
+            than streams.
     """
     batch_size, length = state.config.batch_size, state.config.window_length
     if batch_size > max(1, corpus.train.tokens // length):
         raise damaged(f"{batch_size:,} streams are too many for its text")
-    machine = Machine(state.config)
+    _refuse_idle_processes(state.config, group)
+    machine = Machine(state.config, group)
     ahead, seconds = machine.resumed(corpus, state), state.expectation.seconds
     if ahead.most_steps < state.place.step:
         raise ConfigError(
@@ -174,6 +189,15 @@ def resume_plan(corpus: Corpus, state: TrainingState) -> Plan:
             hint="give the run a larger one",
         )
     return _plan(corpus, state.model, state.config, machine, ahead, state.reasons, seconds=seconds)
+
+
+def _refuse_idle_processes(config: TrainingConfig, group: Group) -> None:
+    """Raise ConfigError if not every process would have a stream."""
+    if config.batch_size < group.size:
+        raise ConfigError(
+            f"{count(config.batch_size, 'stream')} cannot be shared by {group.size} processes",
+            hint="start fewer, or learn from a longer text with a larger --batch-size",
+        )
 
 
 def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
@@ -225,6 +249,7 @@ def _plan(
         config=config,
         device=machine.device,
         precision=machine.precision,
+        processes=machine.processes,
         steps=ahead.steps,
         most_steps=ahead.most_steps,
         seconds=seconds,
@@ -234,7 +259,7 @@ def _plan(
         ),
         reasons=tuple(reasons),
         parameters=parameter_count(model, corpus.tokenizer.vocab_size),
-        memory=_memory(model, config, corpus.tokenizer.vocab_size),
+        memory=_memory(model, config, corpus.tokenizer.vocab_size, machine.processes),
         characters=corpus.train.characters,
         tokens=corpus.train.tokens,
         predictions=corpus.train.predictions,
@@ -301,10 +326,10 @@ def _of_short_steps(config: TrainingConfig, model: ModelConfig) -> str:
     return f"batches of {config.batch_size * config.window_length:,} tokens for a short run"
 
 
-def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int) -> int:
-    """Estimate the peak of the process in bytes: PyTorch, weights and moments, activations."""
+def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int, processes: int) -> int:
+    """Estimate the peak of a process in bytes: PyTorch, weights and moments, activations."""
     weights = 4 * parameter_count(model, vocab_size)
-    positions = config.batch_size * config.window_length
+    positions = -(-config.batch_size // processes) * config.window_length
     logits = most_outputs(vocab_size, positions)
     per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
     activations = 4 * positions * per_token * len(model.directions)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
+from charlm.distributed import Group
 from charlm.errors import ConfigError, TrainingError
 from charlm.fingerprint import joined
 from charlm.inference.lines import with_line_scores
@@ -42,17 +43,19 @@ class Run:
         learner: Learner,
         start: Checkpoint | None,
         state: TrainingState | None,
+        group: Group,
     ) -> None:
-        # Loss and gradient norm of each step since the last report, on the device or numbers.
+        # This process's share of the loss, and the gradient norm, of each step since the last
+        # report, on the device or numbers.
         self.losses: list[tuple[torch.Tensor | float, torch.Tensor | float]] = []
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
-        self.pace = Pace(plan, None if state is None else state.place)
+        self.pace = Pace(plan, None if state is None else state.place, group)
         self.step = 0
         self.validated_step = -1
         self.next_validation = self.pace.next_validation(0) if start is None else 0
         self.best: Validation | None = None
         self._validations_since_best = 0
-        self._corpus, self._plan, self._learner = corpus, plan, learner
+        self._corpus, self._plan, self._learner, self._group = corpus, plan, learner, group
         self._origin: Mapping[str, Any] = {}
         own = () if corpus.fingerprint is None else (corpus.fingerprint,)
         self._fingerprints = own if start is None else joined(start.fingerprints, own)
@@ -76,7 +79,8 @@ class Run:
         self._validations_since_best = place.validations_since_best
         self._learning_rate, self._reported = place.learning_rate, place.reported_seconds
         self._origin, self._fingerprints = state.origin, tuple(state.last.fingerprints)
-        self.losses = [(loss, norm) for loss, norm in state.losses.T.tolist()]
+        own = float(self._group.process.is_first)  # or each process would add it to the sum
+        self.losses = [(own * loss, norm) for loss, norm in state.losses.T.tolist()]
         self.gradient_norms.extend(state.gradient_norms.tolist())
         if state.best is not None:
             self.best = self._validation(state.best, state.best_model, sample="")
@@ -88,8 +92,7 @@ class Run:
         Raises:
             TrainingError: If what was learnt since the last report is no longer worth keeping.
         """
-        losses = np.array([(float(loss), float(norm)) for loss, norm in self.losses], np.float32)
-        self._refuse_divergence(losses)
+        losses = self._found().astype(np.float32)
         best, plan, speed = self.best, self._plan, self._plan.speed
         return TrainingState(
             corpus=self._corpus.config,
@@ -102,7 +105,7 @@ class Run:
                 step_seconds=None if speed is None else speed.step,
                 validation_seconds=None if speed is None else speed.validation,
             ),
-            machine=describe(plan.device, plan.precision),
+            machine=describe(plan.device, plan.precision, plan.processes),
             origin=self._origin,
             place=Place(
                 step=self.step,
@@ -124,7 +127,7 @@ class Run:
             best_model=None if best is None else best.best,
             optimizer=self._learner.moments(),
             carried=self._learner.carried(),
-            losses=losses.reshape(-1, 2).T,
+            losses=losses.T,
             gradient_norms=np.array(self.gradient_norms, np.float32),
         )
 
@@ -142,6 +145,7 @@ class Run:
             float(self.losses[-1][0])  # wait for the device, which may still be learning
         before = self.pace.seconds
         yield
+        self._group.tick()
         self._reported += self.pace.seconds - before
 
     @property
@@ -166,11 +170,11 @@ class Run:
 
     def report(self) -> Progress:
         """Look at the losses since the last report, which waits for the device."""
-        found = np.array([(float(loss), float(norm)) for loss, norm in self.losses])
-        self._refuse_divergence(found)
+        found = self._found()
         values, norms = found[:, 0].tolist(), found[:, 1]
         self.gradient_norms.extend(norms)
         self.losses.clear()
+        self._group.tick()
         now = self.pace.seconds
         elapsed, self._reported = now - self._reported, now
         self.pace.took(len(values), elapsed)
@@ -189,6 +193,17 @@ class Run:
             clipped_share=self.clipped_share(norms),
             characters_per_second=len(values) * characters_per_step / elapsed,
         )
+
+    def _found(self) -> NDArray[np.float64]:
+        """Return loss and gradient norm of each step since the last report, shape (steps, 2).
+
+        Raises:
+            TrainingError: If they tell of divergence.
+        """
+        own = [float(loss) for loss, _ in self.losses]
+        found = np.array([self._group.total(own), [float(norm) for _, norm in self.losses]]).T
+        self._refuse_divergence(found)
+        return found
 
     def clipped_share(self, norms: NDArray[np.float64]) -> float:
         """Return the share of gradients that were longer than allowed."""
@@ -220,7 +235,9 @@ class Run:
             nats = self._learner.validate(give_up)
             if nats is None:
                 return
+            self._group.tick()
             yield self._validate(nats, {"stopped": True} if is_last else {})
+            self._group.tick()
             self.pace.validation_seconds = self.pace.seconds - before  # saving included
 
     def _validate(self, nats: float, more: Mapping[str, Any]) -> Validation:
@@ -253,7 +270,12 @@ class Run:
         )
 
     def adapted(self, best: Checkpoint, *, should_stop: Callable[[], bool]) -> Checkpoint:
-        """Return the best model with learning rates for dynamic evaluation."""
+        """Return the best model with learning rates for dynamic evaluation, to the first process.
+
+        To each other it is returned as it is.
+        """
+        if not self._group.process.is_first:
+            return best
         plan = self._plan
         return with_dynamic_rates(
             best, self._corpus, plan.config, self.step, device=plan.device, should_stop=should_stop
@@ -310,7 +332,7 @@ class Run:
 
     def _provenance(self, nats: float) -> dict[str, Any]:
         plan, validation = self._plan, self._corpus.validation
-        machine = dict(describe(plan.device, plan.precision))
+        machine = dict(describe(plan.device, plan.precision, plan.processes))
         torch_version = machine.pop("torch_version")
         return {
             **self._origin,

@@ -347,7 +347,8 @@ def test_streams_carry_their_state_inside_a_segment(corpus_of, monkeypatch):
     reader = learner(corpus, batch_size=4)._readers[0]
     generator = np.random.default_rng(0)
     for step in range(8):  # windows of 16, so that each stream begins at a window of its own
-        inputs = torch.from_numpy(reader._layout.window(step).inputs)
+        window = reader.window(step)
+        inputs = torch.from_numpy(window.inputs)
         state = reader._carried_state(inputs)
         begins = [(step + stream) % 4 == 0 or step == 0 for stream in range(4)]
         assert (inputs[:, 0] == corpus.tokenizer.boundary_id).tolist() == begins
@@ -355,7 +356,7 @@ def test_streams_carry_their_state_inside_a_segment(corpus_of, monkeypatch):
             [(hidden, cell)] = state
             assert (hidden[0] == 0).all(dim=1).tolist() == begins
             assert (cell[0] == 0).all(dim=1).tolist() == begins
-        reader.loss(step, Loss(corpus.train.token_counts[:-1]), generator)
+        reader.loss(window, Loss(corpus.train.token_counts[:-1]), generator)
 
 
 def test_the_gradient_is_clipped(corpus_of):
