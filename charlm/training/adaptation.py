@@ -25,7 +25,7 @@ from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import ids_of_items, items_of
 from charlm.tokenizers import Ids
 from charlm.training.learner import lay_out
-from charlm.training.network import LanguageModel, RecurrentState
+from charlm.training.network import LanguageModel, RecurrentState, load_network
 
 SEGMENT = 20  # tokens
 DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
@@ -128,7 +128,7 @@ def _gradient_sizes(
 
     It is that of the mean loss over the beginnings of a window's rows, as long as a segment.
     """
-    network = _load(checkpoint, device)
+    network = load_network(checkpoint, device)
     tensors = network.tensors()
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
     count = 0
@@ -197,7 +197,7 @@ class _Adaptive:
 
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Take a trained model, and the learning rate of each row of each parameter."""
-        self._network = _load(checkpoint, device)
+        self._network = load_network(checkpoint, device)
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -236,13 +236,6 @@ class _Adaptive:
                 if tensor.grad is not None:
                     tensor.addcmul_(tensor.grad, rate, value=-1)
                 tensor.lerp_(trained, decay)
-
-
-def _load(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
-    """Return the trained network, whose gradients are to be known but not its dropout."""
-    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).to(device)
-    network.load_arrays(checkpoint.arrays)
-    return network
 
 
 def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:

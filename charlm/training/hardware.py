@@ -56,6 +56,11 @@ def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Return what computes matrix products in a precision, inside a `with`."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
+
+
 def prepare(threads: int | None) -> None:
     """Set the number of threads, and flush denormal numbers to zero.
 
