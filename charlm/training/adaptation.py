@@ -144,8 +144,8 @@ def _gradient_sizes(
         count += 1
         for name, tensor in tensors.items():
             if tensor.grad is not None:
-                gradient = tensor.grad.double().view(len(tensor), -1)
-                squares[name] += gradient.square().mean(dim=1).cpu().numpy()
+                gradient = tensor.grad.cpu().double().view(len(tensor), -1)  # MPS has no float64
+                squares[name] += gradient.square().mean(dim=1).numpy()
     sizes = {name: np.sqrt(of_rows / max(1, count)) for name, of_rows in squares.items()}
     values = {name: tensor.numel() for name, tensor in tensors.items()}
     mean = sum(values[name] * of_rows.mean() for name, of_rows in sizes.items())

@@ -54,6 +54,7 @@ def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) ->
     return math.fsum(
         float(
             cross_entropy(output(features[some]).float(), targets[some], reduction="none")
+            .cpu()  # MPS has no float64
             .double()
             .sum()
         )
