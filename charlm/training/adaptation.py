@@ -24,9 +24,11 @@ from charlm.corpus.layout import MOST_LOGITS, Passages, Window
 from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import ids_of_items, items_of
 from charlm.tokenizers import Ids
+from charlm.training.hardware import exact_products, memory_errors
 from charlm.training.learner import lay_out
 from charlm.training.network import LanguageModel, RecurrentState, load_network
 
+CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
 DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
 SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
@@ -50,7 +52,11 @@ def check_dynamic(checkpoint: Checkpoint) -> None:
         )
 
 
-def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -> float:
+@exact_products()
+@memory_errors()
+def dynamic_nats(
+    checkpoint: Checkpoint, text: str, *, device: torch.device = CPU, name: str = "the text"
+) -> float:
     """Return −ln p of `text`, each segment learnt from once it is scored.
 
     Of documents, lines and pairs each is read from nothing, but by a network that has learnt from
@@ -60,6 +66,7 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
         ConfigError: If the checkpoint has no rates.
         CheckpointError: If the network diverges.
         CorpusError: If pairs are wanted and a line of `name` is none.
+        MemoryError: If the device has too little.
     """
     check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
@@ -69,7 +76,7 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
     ids = ids_of_items(items, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
     segments = _segments(config.form, ids, boundaries, tokenizer.boundary_id)
-    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, torch.device("cpu")).score(segments)
+    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
     if not math.isfinite(nats):
         raise CheckpointError(
             f"the model diverges when it learns from {name}",

@@ -23,7 +23,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """Return the device to train on; `auto` takes CUDA, then MPS, then the CPU.
+    """Return the device to compute on; `auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
         TrainingError: If the wanted device is not there.
@@ -110,15 +110,40 @@ def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
         TrainingError: If what is done inside asks for more than there is.
     """
     try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
-            raise
+        with memory_errors():
+            yield
+    except MemoryError:
         raise TrainingError(
             "memory does not suffice to train this network",
             hint=f"lower --batch-size ({config.batch_size}), --bptt-length "
             f"({config.window_length}) or --hidden-size ({model.hidden_size})",
         ) from None
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise MemoryError, as Python does, where PyTorch says in words that memory does not suffice.
+
+    Raises:
+        MemoryError: If what is done inside asks for more than there is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _NO_MEMORY.search(str(error)):
+            raise
+        raise MemoryError from None
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Multiply in float32 inside; by default cuDNN rounds what it multiplies to ten bits (TF32)."""
+    rnn: Any = torch.backends.cudnn.rnn  # a module that has properties, which no type tells
+    before, rnn.fp32_precision = rnn.fp32_precision, "ieee"
+    try:
+        yield
+    finally:
+        rnn.fp32_precision = before
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
