@@ -7,9 +7,11 @@ import json
 import math
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime
+from charlm.training.scoring import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,14 @@ def test_law_3_one_score_wherever_a_stream_was_cut(model, verse_path, score_segm
     parts = score_segments(model.runtime(), ids, model.tokenizer.boundary_id, count=cut)
 
     assert abs(whole - parts) / len(ids) < 1e-4
+
+
+def test_law_3_one_score_in_numpy_and_in_pytorch(model, verse_checkpoint, verse_path):
+    text = verse_path.read_text(encoding="utf-8")
+    found, wanted = Scorer(verse_checkpoint, torch.device("cpu")).score(text), model.score(text)
+
+    assert replace(found, nats=0) == replace(wanted, nats=0)
+    assert abs(found.nats - wanted.nats) / wanted.tokens < 1e-4
 
 
 def test_law_4_self_contained(verse_model_path, tmp_path, charlm):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from charlm.cli.eval_options import (
     BaselinesOption,
     CarryOption,
+    DeviceOption,
     DirectionOption,
     DynamicOption,
     FailAboveOption,
@@ -52,6 +53,7 @@ def eval_command(
     baselines: BaselinesOption = False,
     training_text: TrainingTextOption = None,
     dynamic: DynamicOption = False,
+    device: DeviceOption = None,
 ) -> None:
     """Score texts: how much information they are under the model, and where.
 
@@ -74,6 +76,7 @@ def eval_command(
         "--fail-above": fail_above is not None,
         "--baselines": baselines,
         "--dynamic": dynamic,
+        "--device": device is not None,
         "--direction both": direction == "both",
     }
     require("min-score", min_score, at_least=0)
@@ -99,7 +102,8 @@ def eval_command(
     if heatmap and json:
         raise ConfigError("--heatmap and --json exclude one another")
     if model is not None and len(model) > 1:
-        refuse("several models", {**filters, **modes, **whole, "--per-line": False})
+        alone = {**filters, **modes, **whole, "--per-line": False, "--device": False}
+        refuse("several models", alone)
 
     from charlm.corpus.reading import open_documents
     from charlm.corpus.sources import STDIN, named_files, standard_input
@@ -157,7 +161,9 @@ def eval_command(
             show_pseudo_figures(judge, documents, is_json=json)
             return
         options = FigureOptions(
-            dynamic=paths[0] if dynamic else None,
+            models=paths,
+            device=device,
+            is_dynamic=dynamic,
             compared=baselines,
             training_documents=training,
             page=html,
@@ -184,6 +190,8 @@ def _refuse_conflicts(modes: dict[str, bool], whole: dict[str, bool]) -> None:
             refuse(option, whole)
     if whole["--direction both"]:
         refuse("--direction both", {**whole, "--direction both": False})
+    if whole["--device"]:  # a page is about tokens
+        refuse("--device", {"--html": whole["--html"]})
 
 
 def _require_own_direction(judges: "dict[str, Model]", direction: OneWay | None) -> None:

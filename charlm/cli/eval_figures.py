@@ -11,7 +11,7 @@ import typer
 from charlm.baselines import baselines
 from charlm.checkpoint import Checkpoint
 from charlm.cli.output import finite, write, write_json
-from charlm.config import OneWay, ScoreUnit
+from charlm.config import Device, OneWay, ScoreUnit
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError, CorpusError
 from charlm.inference.bidirectional import PseudoScore
@@ -24,6 +24,7 @@ PAGE_CHOICES = 4  # likeliest tokens that a page tells for each place
 KNOWN_SHARE = 0.1  # of a text, from which on its score is no test
 
 Figures = dict[str, float | None]
+Scored = Callable[[str, str], Score]  # of a text with a name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,9 @@ class FigureOptions:
     """What is told or done beside the score.
 
     Attributes:
-        dynamic: The file of the model that goes on learning from what it has scored, or None.
+        models: The files of the models.
+        device: Where PyTorch scores; None lets NumPy score.
+        is_dynamic: Whether the one model also goes on learning from what it has scored.
         compared: Whether the text is compressed, too.
         training_documents: After which it is compressed once more, or none.
         page: Where a page is written that shows what surprises, or None.
@@ -41,7 +44,9 @@ class FigureOptions:
         is_json: Whether figures are told as JSON.
     """
 
-    dynamic: Path | None
+    models: Sequence[Path]
+    device: Device | None
+    is_dynamic: bool
     compared: bool
     training_documents: Sequence[Document]
     page: Path | None
@@ -61,16 +66,22 @@ def show_figures(
     """Show the scores of all documents together; exit 1 if they are above what they may be."""
     if options.page is not None:
         _check_page(options.page, documents, options.inputs)
+    if options.device is not None or options.is_dynamic:
+        _load_pytorch()
+    scored = {
+        label: _scored(judge, path, direction, options.device)
+        for (label, judge), path in zip(judges.items(), options.models, strict=True)
+    }
     dynamic_nats_of = None
-    if options.dynamic is not None:
-        [judge] = judges.values()
-        dynamic_nats_of = _adapted(options.dynamic, judge, direction)
+    if options.is_dynamic:
+        [judge], [path] = judges.values(), options.models
+        dynamic_nats_of = _adapted(judge, path, direction, options.device or "cpu")
     scores = dict.fromkeys(judges, Score())
     dynamic = Score()
     for document in documents:
         text = "".join(document.read_text())
         for label, judge in judges.items():
-            static = judge.score(text, direction=direction, name=document.name)
+            static = scored[label](text, document.name)
             scores[label] += static
             _note_what_is_known(judge, text, document.name, label if len(judges) > 1 else "")
         if dynamic_nats_of is not None:
@@ -82,7 +93,7 @@ def show_figures(
         _write_page(options.page, label, judge, document, score, direction)
     figures = {label: _figures(score) for label, score in scores.items()}
     more: Figures = {}
-    if options.dynamic is not None:
+    if options.is_dynamic:
         if dynamic.nats > sum(score.nats for score in scores.values()):
             _note("the model gets worse by learning from this text: dynamic_nats is above nats")
         more = {
@@ -132,21 +143,62 @@ def _figures(score: Score) -> Figures:
     }
 
 
-def _adapted(path: Path, judge: Model, direction: OneWay | None) -> Callable[[str, str], float]:
+def _load_pytorch() -> None:
+    """Load PyTorch and make it ready.
+
+    Raises:
+        TrainingError: If there is no room for it.
+    """
+    from charlm.training import check_room_for_pytorch
+
+    check_room_for_pytorch()
+    from charlm.training.hardware import prepare
+
+    prepare(None)  # as for training: denormal numbers cost a hundred times as much
+
+
+def _scored(judge: Model, path: Path, direction: OneWay | None, device: Device | None) -> Scored:
+    """Return what scores a text with a name, by PyTorch on a device or by NumPy.
+
+    Raises:
+        ConfigError: If the model cannot be read in that direction.
+        TrainingError: If the device is not there.
+    """
+    if device is None:
+        return lambda text, name: judge.score(text, direction=direction, name=name)
+    from charlm.training.hardware import choose_device
+    from charlm.training.scoring import Scorer
+
+    scorer = Scorer(_one_way(judge, path, direction), choose_device(device))
+    return lambda text, name: scorer.score(text, name=name)
+
+
+def _adapted(
+    judge: Model, path: Path, direction: OneWay | None, device: Device
+) -> Callable[[str, str], float]:
     """Return what scores a text with a name by a model that learns from it.
 
     Raises:
         ConfigError: If the model cannot be read in that direction, or not learn.
+        TrainingError: If the device is not there.
     """
     from charlm.training.adaptation import check_dynamic, dynamic_nats
-    from charlm.training.hardware import prepare
+    from charlm.training.hardware import choose_device
 
-    judge.runtime(direction)  # which says if there is none of that direction
-    checkpoint = Checkpoint.load(path)
-    one_way = checkpoint.one_way(direction or checkpoint.config.directions[0])
+    one_way, chosen = _one_way(judge, path, direction), choose_device(device)
     check_dynamic(one_way)
-    prepare(None)  # as for training: denormal numbers cost a hundred times as much
-    return lambda text, name: dynamic_nats(one_way, text, name=name)
+    return lambda text, name: dynamic_nats(one_way, text, device=chosen, name=name)
+
+
+def _one_way(judge: Model, path: Path, direction: OneWay | None) -> Checkpoint:
+    """Return the network of a model's file that reads in a direction, as a model of its own.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    judge.runtime(direction)  # which says so
+    checkpoint = Checkpoint.load(path)
+    return checkpoint.one_way(direction or checkpoint.config.directions[0])
 
 
 def _note_what_is_known(judge: Model, text: str, name: str, label: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charlm.cli.options import MODEL_VARIABLE
-from charlm.config import DEFAULT_MODEL_PATH, DEFAULT_SCORE_UNIT, Direction, ScoreUnit
+from charlm.config import DEFAULT_MODEL_PATH, DEFAULT_SCORE_UNIT, Device, Direction, ScoreUnit
 
 LINES = "Line by line"
 TOKENS = "Token by token"
@@ -151,6 +151,15 @@ DynamicOption = Annotated[
         "--dynamic",
         help="Score each text also by a model that goes on learning from it, each piece scored "
         "before it is learnt from: dynamic_nats. Loads PyTorch and takes its time.",
+        rich_help_panel=WHOLE,
+    ),
+]
+DeviceOption = Annotated[
+    Device | None,
+    typer.Option(
+        help="Score with PyTorch on this device, for large texts; without it NumPy scores, which "
+        "starts faster.",
+        show_default=False,
         rich_help_panel=WHOLE,
     ),
 ]

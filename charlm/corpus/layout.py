@@ -126,12 +126,19 @@ class Passages:
             self.ids, self.boundary_id, self.begin[chosen], self.first[chosen], self.stop[chosen]
         )
 
-    def batches(self, rank: int = 0, size: int = 1) -> Iterator[NDArray[np.int64]]:
-        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time.
+    def dealt(self, rank: int, size: int) -> "Passages":
+        """Return every so-manieth passage, the longest first: the share of one of some processes.
 
-        Of several processes each is dealt every so-manieth, the first process the longest.
+        The first process has the longest of all.
         """
-        order = np.argsort(self.begin - self.stop, kind="stable")[rank::size]
+        return self.select(self._longest_first()[rank::size])
+
+    def _longest_first(self) -> NDArray[np.int64]:
+        return np.argsort(self.begin - self.stop, kind="stable")
+
+    def batches(self) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time."""
+        order = self._longest_first()
         for place in range(0, len(order), MOST_ROWS):
             yield order[place : place + MOST_ROWS]
 

@@ -1,7 +1,7 @@
 """Text → sums that add up: how much information a text is under a model."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -99,12 +99,40 @@ def score_text(
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    config = runtime.config
+    return score_with(
+        lambda passages: score_passages(runtime, passages),
+        runtime.config,
+        tokenizer,
+        text,
+        name=name,
+    )
+
+
+def score_with(
+    nats_of: Callable[[Passages], Iterable[float]],
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    name: str,
+) -> Score:
+    """Return the score of `text`, as `score_text` does, whatever computes it.
+
+    Args:
+        nats_of: Returns −ln p of what is scored in passages, in parts that are summed.
+        config: Of a network that reads in one direction.
+        tokenizer: Its tokenizer.
+        text: To score.
+        name: What error messages call it.
+
+    Raises:
+        CorpusError: If pairs are wanted and a line of `name` is none.
+    """
     items = [item for _, item in items_of(text, config, name)]
     passages = passages_of(items, tokenizer, config)
     scored = [scored_text(item, config.form) for item in items]
     return Score(
-        nats=math.fsum(score_passages(runtime, passages)),
+        nats=math.fsum(nats_of(passages)),
         tokens=int((passages.stop - passages.first).sum()),
         characters=sum(map(len, scored)),
         bytes=sum(len(utf8(each)) for each in scored),

@@ -6,6 +6,7 @@ hardware      device, precision and threads
 optimization  the optimizers
 schedule      the learning rate along a run, and its length
 loss          cross-entropy, over all outputs or a sample
+scoring       passages, scored by the network that learns
 learner       one step of learning, one pass of validation
 adaptation    dynamic evaluation: learning from what was scored
 memory        how the gradient depends on the distance

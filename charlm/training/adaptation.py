@@ -24,9 +24,11 @@ from charlm.corpus.layout import MOST_LOGITS, Passages, Window
 from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import ids_of_items, items_of
 from charlm.tokenizers import Ids
+from charlm.training.hardware import exact_products, memory_errors
 from charlm.training.learner import lay_out
-from charlm.training.network import LanguageModel, RecurrentState
+from charlm.training.network import LanguageModel, RecurrentState, load_network
 
+CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
 DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
 SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
@@ -50,7 +52,11 @@ def check_dynamic(checkpoint: Checkpoint) -> None:
         )
 
 
-def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -> float:
+@exact_products()
+@memory_errors()
+def dynamic_nats(
+    checkpoint: Checkpoint, text: str, *, device: torch.device = CPU, name: str = "the text"
+) -> float:
     """Return −ln p of `text`, each segment learnt from once it is scored.
 
     Of documents, lines and pairs each is read from nothing, but by a network that has learnt from
@@ -60,6 +66,7 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
         ConfigError: If the checkpoint has no rates.
         CheckpointError: If the network diverges.
         CorpusError: If pairs are wanted and a line of `name` is none.
+        MemoryError: If the device has too little.
     """
     check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
@@ -69,7 +76,7 @@ def dynamic_nats(checkpoint: Checkpoint, text: str, *, name: str = "the text") -
     ids = ids_of_items(items, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
     segments = _segments(config.form, ids, boundaries, tokenizer.boundary_id)
-    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, torch.device("cpu")).score(segments)
+    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
     if not math.isfinite(nats):
         raise CheckpointError(
             f"the model diverges when it learns from {name}",
@@ -128,7 +135,7 @@ def _gradient_sizes(
 
     It is that of the mean loss over the beginnings of a window's rows, as long as a segment.
     """
-    network = _load(checkpoint, device)
+    network = load_network(checkpoint, device)
     tensors = network.tensors()
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
     count = 0
@@ -144,8 +151,8 @@ def _gradient_sizes(
         count += 1
         for name, tensor in tensors.items():
             if tensor.grad is not None:
-                gradient = tensor.grad.double().view(len(tensor), -1)
-                squares[name] += gradient.square().mean(dim=1).cpu().numpy()
+                gradient = tensor.grad.cpu().double().view(len(tensor), -1)  # MPS has no float64
+                squares[name] += gradient.square().mean(dim=1).numpy()
     sizes = {name: np.sqrt(of_rows / max(1, count)) for name, of_rows in squares.items()}
     values = {name: tensor.numel() for name, tensor in tensors.items()}
     mean = sum(values[name] * of_rows.mean() for name, of_rows in sizes.items())
@@ -197,7 +204,7 @@ class _Adaptive:
 
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Take a trained model, and the learning rate of each row of each parameter."""
-        self._network = _load(checkpoint, device)
+        self._network = load_network(checkpoint, device)
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -236,13 +243,6 @@ class _Adaptive:
                 if tensor.grad is not None:
                     tensor.addcmul_(tensor.grad, rate, value=-1)
                 tensor.lerp_(trained, decay)
-
-
-def _load(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
-    """Return the trained network, whose gradients are to be known but not its dropout."""
-    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).to(device)
-    network.load_arrays(checkpoint.arrays)
-    return network
 
 
 def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def choose_device(wanted: Device, process: Process | None = None) -> torch.device:
-    """Return the device to train on; `auto` takes CUDA, then MPS, then the CPU.
+    """Return the device to compute on; `auto` takes CUDA, then MPS, then the CPU.
 
     Of several processes each takes a card of its own for CUDA; MPS is for one alone.
 
@@ -70,6 +70,11 @@ def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
     if wanted == "bf16" or _multiplies_bfloat16(device):
         return torch.bfloat16 if _runs_bfloat16(device) else torch.float32
     return torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Return what computes matrix products in a precision, inside a `with`."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
 
 def prepare(threads: int | None, process: Process | None = None) -> int:
@@ -130,15 +135,40 @@ def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
         TrainingError: If what is done inside asks for more than there is.
     """
     try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
-            raise
+        with memory_errors():
+            yield
+    except MemoryError:
         raise TrainingError(
             "memory does not suffice to train this network",
             hint=f"lower --batch-size ({config.batch_size}), --bptt-length "
             f"({config.window_length}) or --hidden-size ({model.hidden_size})",
         ) from None
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise MemoryError, as Python does, where PyTorch says in words that memory does not suffice.
+
+    Raises:
+        MemoryError: If what is done inside asks for more than there is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _NO_MEMORY.search(str(error)):
+            raise
+        raise MemoryError from None
+
+
+@contextlib.contextmanager
+def exact_products() -> Iterator[None]:
+    """Multiply in float32 inside; by default cuDNN rounds what it multiplies to ten bits (TF32)."""
+    rnn: Any = torch.backends.cudnn.rnn  # a module that has properties, which no type tells
+    before, rnn.fp32_precision = rnn.fp32_precision, "ieee"
+    try:
+        yield
+    finally:
+        rnn.fp32_precision = before
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

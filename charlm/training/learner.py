@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.ids import RunningText
-from charlm.corpus.layout import MOST_LOGITS, Batches, Passages, Window
+from charlm.corpus.layout import Batches, Passages, Window
 from charlm.corpus.streams import Streams
 from charlm.distributed import ALONE, Group
 from charlm.parameters import BACKWARD, SHARED
 from charlm.training.embeddings import Embeddings
+from charlm.training.hardware import autocast
 from charlm.training.loss import Loss
 from charlm.training.network import LanguageModel, RecurrentState
 from charlm.training.optimization import (
@@ -29,9 +29,8 @@ from charlm.training.optimization import (
     build_optimizer,
     set_learning_rate,
 )
+from charlm.training.scoring import window_count, window_nats
 from charlm.training.state import damaged
-
-LONGEST_VALIDATION_WINDOW = 64  # tokens; the features of longer ones fill memory
 
 
 def lay_out(corpus: Corpus, config: TrainingConfig, group: Group = ALONE) -> Streams | Batches:
@@ -272,7 +271,12 @@ class _Losses(nn.Module):
 
 
 class _Reader:
-    """A network of one direction, what it reads, and the state of streams carried along."""
+    """A network of one direction, what it reads, and the state of streams carried along.
+
+    Attributes:
+        network: The network.
+        validation_window_count: Windows in one pass of validation, of the process that has most.
+    """
 
     def __init__(
         self,
@@ -288,12 +292,14 @@ class _Reader:
         self._boundary_id = corpus.tokenizer.boundary_id
         self._layout = lay_out(corpus, config, group)
         self._batch_size = config.batch_size
-        self._passages = Passages.of(
+        passages = Passages.of(
             network.config.form,
             corpus.validation.ids,
             corpus.validation.boundaries,
             self._boundary_id,
         )
+        self._passages = passages.dealt(group.rank, group.size)
+        self.validation_window_count = window_count(passages.dealt(0, group.size))
         self._state: RecurrentState | None = None
 
     def window(self, step: int) -> Window:
@@ -306,7 +312,7 @@ class _Reader:
         targets = torch.from_numpy(window.targets).to(self._device)
         state = self._carried_state(inputs) if self._layout.carries_state else None
         self.network.train()
-        with self._autocast():
+        with autocast(self._device, self._precision):
             features, state = self.network.read(inputs, state)
             counted = features.flatten(0, 1), targets.flatten()
             if not window.counts.all():
@@ -364,53 +370,7 @@ class _Reader:
 
     def validation_windows(self) -> Iterator[tuple[float, int]]:
         """Yield nats and tokens of the validation text, window by window."""
-        self.network.eval()
-        for chosen in self._passages.batches(self._group.rank, self._group.size):
-            batch = self._passages.select(chosen)
-            state: RecurrentState | None = None
-            for window in batch.windows(LONGEST_VALIDATION_WINDOW):
-                if state is not None:  # of the passages that go on
-                    rows = len(window.inputs)
-                    state = [
-                        tuple(vector[:, :rows].contiguous() for vector in layer) for layer in state
-                    ]
-                with torch.no_grad(), self._autocast():
-                    inputs = torch.from_numpy(window.inputs).to(self._device)
-                    features, state = self.network.read(inputs, state)
-                    counts = torch.from_numpy(window.counts).to(self._device)
-                    targets = torch.from_numpy(window.targets).to(self._device)[counts]
-                    nats = self._score(features[counts], targets)
-                yield nats, len(targets)
-
-    def _score(self, features: Tensor, targets: Tensor) -> float:
-        """Return −ln p of the targets, summed; a few at a time, for their logits are many."""
-        rows = max(1, MOST_LOGITS // self._boundary_id)
-        return math.fsum(
-            float(
-                cross_entropy(self.network.output(some).float(), wanted, reduction="none")
-                .double()
-                .sum()
-            )
-            for some, wanted in zip(
-                torch.split(features, rows), torch.split(targets, rows), strict=True
-            )
-        )
-
-    @property
-    def validation_window_count(self) -> int:
-        """Number of windows in one pass of validation."""
-        lengths = self._passages.stop - self._passages.begin
-        return sum(
-            -(-int(lengths[chosen].max()) // LONGEST_VALIDATION_WINDOW)
-            for chosen in self._passages.batches(0, self._group.size)
-        )
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self._device.type,
-            dtype=self._precision,
-            enabled=self._precision != torch.float32,
-        )
+        return window_nats(self.network, self._passages, self._precision)
 
     def _carried_state(self, inputs: Tensor) -> RecurrentState | None:
         """Return the state of streams that read on; it is nothing where a boundary is read."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
-from charlm.checkpoint import Arrays
+from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
 
@@ -233,6 +233,13 @@ class LanguageModel(nn.Module):
                 case _:
                     found[parameter.name] = named[parameter.name]
         return found
+
+
+def load_network(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
+    """Return a trained network of one direction, without dropout, on a device."""
+    network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).to(device)
+    network.load_arrays(checkpoint.arrays)
+    return network
 
 
 def _embedding(config: ModelConfig, vocab_size: int) -> nn.Embedding:

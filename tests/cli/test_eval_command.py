@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -121,6 +122,48 @@ def test_a_model_from_before_has_no_rates(charlm, text):
 
     assert result.returncode == 2
     assert result.stderr.decode().startswith("error: this model has no learning rates for dynamic")
+
+
+def test_on_a_device_the_figures_are_those_of_numpy(judge, text, verse_path):
+    arguments = (verse_path, text, "--baselines", "--dynamic", "--json")
+    plain, found = (
+        json.loads(judge(*arguments, *more).stdout) for more in ([], ["--device", "cpu"])
+    )
+
+    assert list(found) == list(plain)
+    for name, figure in plain.items():
+        assert found[name] == pytest.approx(figure, rel=1e-5), name
+
+
+def test_several_models_compare_on_a_device_as_in_numpy(
+    charlm, verse_model_path, random_checkpoint, text, tmp_path
+):
+    """One reads backward only, of the other both directions are there."""
+    random_checkpoint(direction="both").save(tmp_path / "both")
+    random_checkpoint(direction="backward").save(tmp_path / "backward")
+    arguments = ("eval", "-m", "both", "-m", "backward", "--direction", "backward", text, "--json")
+    plain, found = (
+        json.loads(charlm(*arguments, *more).stdout) for more in ([], ["--device", "cpu"])
+    )
+
+    assert (list(found), found["best"]) == (list(plain), plain["best"])
+    for label in ("both", "backward"):
+        assert found["models"][label] == pytest.approx(plain["models"][label], rel=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("more", [(), ("--dynamic",)])
+def test_a_device_that_is_not_there_is_an_error_with_the_cure(judge, text, more):
+    result = judge(text, "--device", "cuda", *more)
+    error, hint = filter(None, result.stderr.decode().splitlines())
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert error.startswith("error: device 'cuda' is not available to this PyTorch (")
+    assert hint == "hint: use --device auto"
+
+
+def test_some_device_is_always_there(judge, text):
+    assert judge(text, "--device", "auto").returncode == 0
 
 
 def test_a_text_that_scores_too_high_fails(judge, text):

@@ -5,7 +5,7 @@ import torch
 
 from charlm.errors import TrainingError
 from charlm.training import hardware
-from charlm.training.hardware import choose_device, choose_precision
+from charlm.training.hardware import choose_device, choose_precision, memory_errors
 
 CPU = torch.device("cpu")
 
@@ -37,3 +37,10 @@ def test_where_bfloat16_does_not_run_it_falls_back(monkeypatch):
 
 def test_float32_is_float32():
     assert choose_precision("fp32", CPU) == torch.float32
+
+
+def test_too_little_memory_is_an_error_of_pythons_own():
+    with pytest.raises(MemoryError), memory_errors():
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors():
+        raise RuntimeError("shapes cannot be multiplied")
