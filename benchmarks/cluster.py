@@ -22,7 +22,8 @@ from charlm.parameters import SHARED, parameters
 FLOAT32, BFLOAT16 = 4, 2  # bytes
 # Copies of the parameters in a run's state: the last network, the best, two moments of AdamW.
 COPIES_IN_STATE = 4
-SMALL_REDUCTIONS = 2  # a step: the clock and the wish to stop, and the counts of targets
+# A step: clock and wish to stop, counts of targets, DistributedDataParallel's map of what is used.
+SMALL_REDUCTIONS = 3
 AVERAGED_EVERY = 8  # steps of local SGD in the tables
 WANTED_EFFICIENCY = 0.9
 PASSES_AT_START = 3  # over the whole corpus: check and hash it, find the cut, fingerprint it
@@ -185,8 +186,8 @@ def efficiency(compute: float, wire: float, every: int = 1) -> float:
         compute: Seconds of a step.
         wire: Seconds of an exchange.
         every: Steps from one exchange to the next; more than 1 is local SGD, which averages
-            parameters and sends as much as gradients are (Stich 2018,
-            https://arxiv.org/abs/1805.09767; Lin et al. 2018, https://arxiv.org/abs/1808.07217).
+            parameters, as many bytes as gradients (Stich 2018, https://arxiv.org/abs/1805.09767;
+            Lin et al. 2018, https://arxiv.org/abs/1808.07217), if control waits as long.
     """
     return compute / (compute + wire / every)
 
@@ -209,7 +210,7 @@ def tokens_factor(batch: float, critical: float) -> float:
     """Return how many times the tokens of a small batch reach the same loss: 1 + B / B_critical.
 
     Steps are 1 + B_critical / B times those of an endless batch (McCandlish et al. 2018,
-    https://arxiv.org/abs/1812.06162, equation 2.7 and what follows from it).
+    https://arxiv.org/abs/1812.06162, section 2).
     """
     return 1 + batch / critical
 
@@ -272,6 +273,11 @@ def in_time(seconds: float) -> str:
     return _in_units(seconds, units)
 
 
+def in_percent(share: float, digits: int = 0) -> str:
+    """Return a share in percent, such as "13 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def _in_units(number: float, units: dict[str, float]) -> str:
     name, size = next(iter(units.items()))
     for each, least in units.items():
@@ -332,8 +338,8 @@ def _sizes(cluster: Cluster) -> str:
 
 def _steps(cluster: Cluster, kind: Node) -> str:
     header = ["layers × units", "Gbit/s", "computing", "waiting", "efficiency", "bfloat16"]
-    header += [f"averaged every {AVERAGED_EVERY}", f"every … for {WANTED_EFFICIENCY:.0%}"]
-    header += ["one pass", f"averaged every {AVERAGED_EVERY}"]
+    header += [f"averaged every {AVERAGED_EVERY}", "one pass", "one pass, averaged"]
+    header += [f"for {in_percent(WANTED_EFFICIENCY)} every"]
     tokens = kind.streams * cluster.bptt_length
     steps = cluster.corpus / (tokens * cluster.nodes)
     rows = []
@@ -348,12 +354,12 @@ def _steps(cluster: Cluster, kind: Node) -> str:
                     f"{link.bits_per_second / 1e9:g}",
                     in_time(compute),
                     in_time(wire),
-                    f"{efficiency(compute, wire):.0%}",
-                    f"{efficiency(compute, half):.0%}",
-                    f"{efficiency(compute, wire, AVERAGED_EVERY):.0%}",
-                    str(averaging_interval(compute, wire, WANTED_EFFICIENCY)),
+                    in_percent(efficiency(compute, wire)),
+                    in_percent(efficiency(compute, half)),
+                    in_percent(efficiency(compute, wire, AVERAGED_EVERY)),
                     in_time(steps * (compute + wire)),
                     in_time(steps * (compute + wire / AVERAGED_EVERY)),
+                    str(averaging_interval(compute, wire, WANTED_EFFICIENCY)),
                 ]
             )
     return table(header, rows)
@@ -375,19 +381,21 @@ def _batches(cluster: Cluster) -> str:
 
 
 def _encodings(cluster: Cluster) -> str:
-    header = ["tokenizer", "a core", "ids of all", "parts a node reads of", "one core, all"]
-    header += ["a shard, one core", "a shard, all cores"]
+    header = ["tokenizer", "a core", "parts a node reads of", "ids of all", "all, one core"]
+    header += ["ids of a shard", "a shard, one core", "a shard, all cores"]
     rows = []
     for encoding in cluster.encodings:
         segments = PART_BYTES * encoding.tokens_per_byte / STREAM_SEGMENT
         alone = cluster.corpus / encoding.speed
+        ids = cluster.corpus * encoding.tokens_per_byte * encoding.id_bytes
         rows.append(
             [
                 encoding.name,
                 f"{in_bytes(encoding.speed)}/s",
-                in_bytes(cluster.corpus * encoding.tokens_per_byte * encoding.id_bytes),
-                f"{share_of_parts(segments, cluster.nodes):.4%}",
+                in_percent(share_of_parts(segments, cluster.nodes)),
+                in_bytes(ids),
                 in_time(alone),
+                in_bytes(ids / cluster.nodes),
                 in_time(alone / cluster.nodes),
                 in_time(alone / cluster.nodes / cluster.cores),
             ]
@@ -396,7 +404,7 @@ def _encodings(cluster: Cluster) -> str:
 
 
 def _start(cluster: Cluster) -> str:
-    parts = cluster.corpus / PART_BYTES
+    parts, pools = cluster.corpus / PART_BYTES, cluster.corpus / SAMPLE_BYTES
     return table(
         ["what", "today, each process", "in shards"],
         [
@@ -416,7 +424,8 @@ def _start(cluster: Cluster) -> str:
                 in_bytes(parts * SEARCHED_BYTES),
                 in_bytes(parts * SEARCHED_BYTES / cluster.nodes),
             ],
-            ["pools", f"{cluster.corpus / SAMPLE_BYTES:,.0f}", "as many, or fewer"],
+            ["pools", f"{pools:,.0f}", f"{pools / cluster.nodes:,.0f}"],
+            ["from one sampled part to the next", *[in_bytes(pools * PART_BYTES)] * 2],
             [
                 "segments of held-out text to share",
                 f"{HELD_OUT // SEGMENT_LENGTH}",
@@ -440,10 +449,10 @@ def _restarts(cluster: Cluster) -> str:
             [
                 network.name,
                 in_time(save),
-                f"{added_share(DEFAULT_SAVE_EVERY, save, failures, restart):.1%}",
+                in_percent(added_share(DEFAULT_SAVE_EVERY, save, failures, restart), 1),
                 in_time(best),
-                f"{added_share(best, save, failures, restart):.1%}",
-                f"{reading / failures:.1%}",
+                in_percent(added_share(best, save, failures, restart), 1),
+                in_percent(reading / failures, 1),
             ]
         )
     return table(header, rows)

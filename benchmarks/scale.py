@@ -436,7 +436,7 @@ def _options() -> tuple[argparse.Namespace, list[str]]:
         "--sizes",
         nargs="+",
         type=_size,
-        default=[(1, 512), (2, 1024), (2, 2048), (4, 4096)],
+        default=[(1, 512), (2, 1024), (4, 4096)],
         metavar="LAYERSxUNITS",
     )
     plan.add_argument("--vocab-size", type=int, default=1000)
