@@ -206,7 +206,7 @@ def _learn(
     stop.may_wait(
         ""
         if destination.quiet
-        else f"left at once; to go on where the run was saved last: {_resume_line()}"
+        else f"left at once; to go on where the run was saved last: {_resume_line(group)}"
     )
     display.planned(plan)
     events = job.train(
@@ -217,7 +217,7 @@ def _learn(
         group=group,
     )
     if destination.is_ours:
-        _follow(events, destination, display, log, job, plan.model, stop)
+        _follow(events, destination, display, log, job, plan.model, stop, group)
     else:
         for _ in events:
             pass
@@ -281,6 +281,7 @@ def _follow(
     job: NewRun | ResumedRun,
     model: ModelConfig,
     stop: Stop,
+    group: Group,
 ) -> None:
     """Show what happens; save each model that is better than all before, and the state."""
     from charlm.training.events import Finished, Progress, Validation
@@ -324,7 +325,7 @@ def _follow(
                     if event.state is not None:
                         keep(event.state)
                     is_stopped = event.ending == "stopped"
-                    command = _resume_line() if is_stopped else _generate_line(output, model)
+                    command = _resume_line(group) if is_stopped else _generate_line(output, model)
                     display.finished(event, output, destination.state, command)
     except TrainingError as error:
         if is_saved:
@@ -344,11 +345,16 @@ def _what_was_read(corpus: "Corpus") -> str:
     return f"{read}: {count(corpus.items, items)}" if corpus.items else read
 
 
-def _resume_line() -> str:
+def _resume_line(group: Group) -> str:
     """Return the command line that goes on with the run of this one."""
     command, *words = sys.argv[1:]  # after which there may be a --
     words = [word for word in words if word not in ("--overwrite", "--resume")]
-    return shlex.join(["charlm", command, "--resume", *words])
+    program = ["charlm"]
+    if group.size > 1:
+        here = ["--standalone"] if group.size == group.process.local_size else []
+        here += ["--nproc-per-node", str(group.process.local_size)]
+        program = ["torchrun", *here, "-m", "charlm"]
+    return shlex.join([*program, command, "--resume", *words])
 
 
 def _generate_line(output: Path, model: ModelConfig) -> str:

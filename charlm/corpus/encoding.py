@@ -89,6 +89,8 @@ def encode_corpus(
     corpus = encode(documents, facts, config, validation, tokenizer, group)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
+    if not group.process.is_first:  # who writes no model
+        return corpus
     return replace(corpus, fingerprint=_fingerprint(documents, corpus))
 
 
@@ -136,8 +138,10 @@ def _encode_running_text(
     return Corpus(
         config=config,
         tokenizer=tokenizer,
-        train=RunningText(parts, tokenizer, pools),
-        validation=encode_parts(cut_into_parts(held_out, config.document_separator), tokenizer),
+        train=RunningText(parts, tokenizer, pools, group),
+        validation=encode_parts(
+            cut_into_parts(held_out, config.document_separator), tokenizer, group
+        ),
         facts=facts,
         items=separated,
     )
@@ -166,10 +170,10 @@ def _encode_items(
 
     texts = ("\n".join(lines) + "\n" for lines in training_lines())
     tokenizer = tokenizer or _learn(config, texts, group, reserved=BREAKS[config.form])
-    train = encode_items(training_lines(), tokenizer, config.form)
+    train = encode_items(training_lines(), tokenizer, config.form, group)
     if not train.tokens:
         raise CorpusError(f"{_names(facts)} has no lines to learn from")
-    held_out = encode_items(validation_lines(), tokenizer, config.form)
+    held_out = encode_items(validation_lines(), tokenizer, config.form, group)
     items = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.form]
     if not validation and not held_out.tokens:
         raise CorpusError(

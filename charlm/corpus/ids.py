@@ -1,10 +1,16 @@
-"""Ids of a text: in files that are memory-mapped, all at once or as far as they are read."""
+"""Ids of a text: in files that are memory-mapped, all at once or as far as they are read.
+
+Of several processes on a machine the first writes them, and the others map its files.
+"""
 
 import copy
+import json
+import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +18,7 @@ from numpy.typing import NDArray
 from charlm.config import Form
 from charlm.corpus.parts import Part
 from charlm.corpus.temporary import open_temporary, write_temporary
+from charlm.distributed import ALONE, Group
 from charlm.tokenizers import Ids, Tokenizer
 
 MIRRORED_AT_ONCE = 1 << 20  # boundaries
@@ -53,12 +60,30 @@ class EncodedText:
 class ArrayFile:
     """An array that grows in a file without a name."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, dtype: np.dtype[Any], file: IO[bytes] | None = None, length: int = 0
+    ) -> None:
+        """Begin a new file; or read on in one that holds so many numbers already."""
         self._dtype = dtype
-        self._file = open_temporary()
+        self._file = file or open_temporary()
         weakref.finalize(self, self._file.close)
-        self._length = 0
+        self._length = length
         self._array: NDArray[Any] = np.zeros(0, dtype)
+
+    @classmethod
+    def mapped(cls, dtype: np.dtype[Any], address: tuple[str, int]) -> "ArrayFile":
+        """Return the array that has this address in another process, read-only.
+
+        Raises:
+            OSError: If the system does not show one process what another has open.
+        """
+        path, length = address
+        return cls(dtype, Path(path).open("rb"), length)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where other processes of the machine find the file, and how many numbers it holds."""
+        return f"/proc/{os.getpid()}/fd/{self._file.fileno()}", self._length
 
     def append(self, array: NDArray[Any]) -> None:
         """Write more at the end.
@@ -82,13 +107,20 @@ class ArrayFile:
 
 
 class IdFile:
-    """Ids that grow in a file, with what is counted on the way."""
+    """Ids that grow in a file, with what is counted on the way.
+
+    Attributes:
+        characters: Of the raw text that is scored.
+        ends: Where each part of a text ends.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._boundary_id = tokenizer.boundary_id
         self._ids = ArrayFile(tokenizer.id_dtype)
         self._boundaries = ArrayFile(np.dtype(np.int64))
         self._counts = np.zeros(tokenizer.boundary_id + 1, dtype=np.int64)
+        self.characters = 0
+        self.ends: list[int] = []
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -103,27 +135,77 @@ class IdFile:
         """How often each id occurs so far, the boundary last, shape (V + 1,)."""
         return self._counts.copy()
 
-    def append(self, ids: Ids) -> None:
-        """Write more ids."""
+    def append(self, ids: Ids, *, characters: int = 0) -> None:
+        """Write more ids, of so many characters of raw text."""
         self._boundaries.append(np.flatnonzero(ids == self._boundary_id) + len(self))
         self._ids.append(ids)
         found = np.bincount(ids, minlength=len(self._counts))
         self._counts += found
+        self.characters += characters
 
     def append_boundary(self) -> None:
         """Write a boundary."""
         self.append(np.array([self._boundary_id], dtype=np.int64))
 
-    def encoded(self, form: Form, *, characters: int) -> EncodedText:
+    def append_part(self, part: Part, tokenizer: Tokenizer) -> None:
+        """Write the ids of a part of a text, a boundary after each document."""
+        boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
+        arrays: list[Ids] = []
+        characters = 0
+        for text, is_end in part.texts():
+            characters += len(text)
+            arrays.append(tokenizer.encode(text))
+            if is_end:
+                arrays.append(boundary)
+        self.append(np.concatenate(arrays), characters=characters)
+        self.ends.append(len(self))
+
+    def encoded(self, form: Form) -> EncodedText:
         """Return what was written, a boundary first."""
         boundaries = self._boundaries.array
         return EncodedText(
             ids=self.ids,
             boundaries=boundaries,
-            characters=characters,
+            characters=self.characters,
             predictions=count_predictions(form, len(self), boundaries),
             token_counts=self.token_counts,
         )
+
+    def to_json(self) -> bytes:
+        """Return what `mapped` needs, in another process of the machine."""
+        facts = self._ids.address, self._boundaries.address, self._counts.tolist()
+        return json.dumps([*facts, self.characters, self.ends]).encode()
+
+    @classmethod
+    def mapped(cls, tokenizer: Tokenizer, facts: bytes) -> "IdFile":
+        """Return the ids of another process, to be read only.
+
+        Raises:
+            OSError: If the system does not show one process what another has open.
+        """
+        ids, boundaries, counts, characters, ends = json.loads(facts)
+        result = cls(tokenizer)
+        result._ids = ArrayFile.mapped(tokenizer.id_dtype, ids)
+        result._boundaries = ArrayFile.mapped(np.dtype(np.int64), boundaries)
+        result._counts = np.array(counts, np.int64)
+        result.characters, result.ends = characters, ends
+        return result
+
+
+def write_once(group: Group, tokenizer: Tokenizer, write: Callable[[IdFile], None]) -> IdFile:
+    """Return the ids that the first process of each machine writes, and its others map."""
+    file = IdFile(tokenizer)
+    is_writer = group.process.local_rank == 0
+    if is_writer:
+        write(file)
+    written = group.gathered(file.to_json() if is_writer and group.size > 1 else b"")
+    if not is_writer:
+        try:
+            file = IdFile.mapped(tokenizer, written[group.rank - group.process.local_rank])
+        except OSError:  # a system without /proc
+            write(file)
+    group.tick()  # until all have mapped them
+    return file
 
 
 def count_predictions(form: Form, ids: int, boundaries: NDArray[np.int64]) -> int:
@@ -144,12 +226,15 @@ def count_predictions(form: Form, ids: int, boundaries: NDArray[np.int64]) -> in
             return int(boundaries[2::2].sum() - boundaries[1::2].sum())
 
 
-def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer) -> EncodedText:
+def encode_parts(parts: Iterable[Part], tokenizer: Tokenizer, group: Group = ALONE) -> EncodedText:
     """Return the ids of all parts; boundaries are not predicted."""
-    file = IdFile(tokenizer)
-    file.append_boundary()
-    characters = sum(_append_part(file, part, tokenizer) for part in parts)
-    return file.encoded("text", characters=characters)
+
+    def write(file: IdFile) -> None:
+        file.append_boundary()
+        for part in parts:
+            file.append_part(part, tokenizer)
+
+    return write_once(group, tokenizer, write).encoded("text")
 
 
 @dataclass(frozen=True)
@@ -183,21 +268,34 @@ class RunningText:
         token_counts: How often each id occurs in the sample, the boundary last, shape (V + 1,).
     """
 
-    def __init__(self, parts: Sequence[Part], tokenizer: Tokenizer, pools: int) -> None:
+    def __init__(
+        self, parts: Sequence[Part], tokenizer: Tokenizer, pools: int, group: Group = ALONE
+    ) -> None:
         """Take the parts, of which the first pool is the sample; see `pool`."""
         self._parts, self._tokenizer = parts, tokenizer
-        self._file = IdFile(tokenizer)
-        self._places: dict[int, tuple[int, int]] = {}  # of parts in the file
         self._step = 1  # −1 from the end to the beginning
         self.pools = pools
         sample = range(0, len(parts), pools)
-        characters = sum(self._encode(number) for number in sample)
+
+        def write(file: IdFile) -> None:
+            for number in sample:
+                file.append_part(parts[number], tokenizer)
+
+        file = write_once(group, tokenizer, write)
+        begins = [0, *file.ends[:-1]]
+        # In which file each part is, and where.
+        self._places = {
+            number: (file, *place)
+            for number, place in zip(sample, zip(begins, file.ends, strict=True), strict=True)
+        }
+        # What is read later each process writes for itself.
+        self._file = file if group.size == 1 else IdFile(tokenizer)
         sampled = sum(parts[number].bytes for number in sample)
         scale = sum(part.bytes for part in parts) / sampled
-        self.token_counts = self._file.token_counts
-        self.tokens = round(len(self._file) * scale)
-        self.characters = round(characters * scale)
-        self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
+        self.token_counts = file.token_counts
+        self.tokens = round(len(file) * scale)
+        self.characters = round(file.characters * scale)
+        self.predictions = round((len(file) - int(self.token_counts[-1])) * scale)
 
     def mirrored(self) -> "RunningText":
         """Return the same text from its end to its beginning; what one encodes, both have."""
@@ -225,8 +323,9 @@ class RunningText:
 
         After the last part comes the first; in the mirror it is the other way round.
         """
-        if len(self._places) == len(self._parts):
-            place %= len(self._file)  # nothing is gained by going round more often
+        if place >= len(self._ids_of(part)) and len(self._places) == len(self._parts):
+            # Nothing is gained by going round more often.
+            place %= sum(stop - start for _, start, stop in self._places.values())
         while place >= len(self._ids_of(part)):
             place -= len(self._ids_of(part))
             part = (part + self._step) % len(self._parts)
@@ -239,26 +338,8 @@ class RunningText:
 
     def _ids_of(self, part: int) -> Ids:
         if part not in self._places:
-            self._encode(part)
-        start, stop = self._places[part]
-        return self._file.ids[start:stop][:: self._step]
-
-    def _encode(self, part: int) -> int:
-        start = len(self._file)
-        characters = _append_part(self._file, self._parts[part], self._tokenizer)
-        self._places[part] = start, len(self._file)
-        return characters
-
-
-def _append_part(file: IdFile, part: Part, tokenizer: Tokenizer) -> int:
-    """Write the ids of a part, a boundary after each document; return its characters."""
-    boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
-    arrays: list[Ids] = []
-    characters = 0
-    for text, is_end in part.texts():
-        characters += len(text)
-        arrays.append(tokenizer.encode(text))
-        if is_end:
-            arrays.append(boundary)
-    file.append(np.concatenate(arrays))
-    return characters
+            start = len(self._file)
+            self._file.append_part(self._parts[part], self._tokenizer)
+            self._places[part] = self._file, start, len(self._file)
+        file, start, stop = self._places[part]
+        return file.ids[start:stop][:: self._step]

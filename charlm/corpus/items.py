@@ -12,8 +12,9 @@ from itertools import chain
 import numpy as np
 
 from charlm.config import BREAKS, Form
-from charlm.corpus.ids import EncodedText, IdFile
+from charlm.corpus.ids import EncodedText, IdFile, write_once
 from charlm.corpus.reading import Document
+from charlm.distributed import ALONE, Group
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
 
@@ -128,13 +129,15 @@ def scored_text(item: str, form: Form) -> str:
     return (item if form == "lines" else item.partition("\t")[2]) + "\n"
 
 
-def encode_items(batches: Iterable[Sequence[str]], tokenizer: Tokenizer, form: Form) -> EncodedText:
+def encode_items(
+    batches: Iterable[Sequence[str]], tokenizer: Tokenizer, form: Form, group: Group = ALONE
+) -> EncodedText:
     """Return the ids of lines or pairs."""
-    file = IdFile(tokenizer)
-    file.append_boundary()
-    characters = 0
-    for lines in batches:
-        if lines:
-            file.append(ids_of_lines(lines, tokenizer, form))
-            characters += sum(len(scored_text(line, form)) for line in lines)
-    return file.encoded(form, characters=characters)
+
+    def write(file: IdFile) -> None:
+        file.append_boundary()
+        for lines in filter(None, batches):
+            characters = sum(len(scored_text(line, form)) for line in lines)
+            file.append(ids_of_lines(lines, tokenizer, form), characters=characters)
+
+    return write_once(group, tokenizer, write).encoded(form)
