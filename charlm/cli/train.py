@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from charlm.cli.destination import Destination
 from charlm.cli.options import json_options, parse_duration, refuse, unescaped
 from charlm.cli.processes import joined_processes
 from charlm.cli.resume import load_run
-from charlm.cli.run import Destination, run
+from charlm.cli.run import run
 from charlm.cli.start import NewRun, load_start
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,

@@ -12,10 +12,11 @@ from functools import cached_property
 
 from charlm import tokenizers
 from charlm.config import BREAKS, CorpusConfig
-from charlm.corpus.ids import EncodedText, RunningText, encode_parts
+from charlm.corpus.ids import EncodedText, encode_parts
 from charlm.corpus.items import BOUNDARIES, encode_items, lines_of
 from charlm.corpus.parts import Extent, cut_into_parts
 from charlm.corpus.reading import Document, DocumentFacts, examine
+from charlm.corpus.running import RunningText
 from charlm.distributed import ALONE, Group
 from charlm.errors import CorpusError
 from charlm.fingerprint import Fingerprint

@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.ids import RunningText
 from charlm.corpus.layout import Window
+from charlm.corpus.running import RunningText
 
 # Tokens that a stream reads before it turns to another place. 800 steps of 128 on tiny shakespeare
 # come to 1.452 nats per character with 256, 1.460 with 2,048, 1.497 with 8,192, 1.486 in one piece.

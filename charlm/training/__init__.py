@@ -7,7 +7,9 @@ optimization  the optimizers
 schedule      the learning rate along a run, and its length
 loss          cross-entropy, over all outputs or a sample
 scoring       passages, scored by the network that learns
+reader        what one network reads, and the state that it carries along
 learner       one step of learning, one pass of validation
+processes     several of them that train one network, as torchrun starts them
 adaptation    dynamic evaluation: learning from what was scored
 memory        how the gradient depends on the distance
 pace          how fast a run goes, and what that means for its length

@@ -25,8 +25,8 @@ from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import ids_of_items, items_of
 from charlm.tokenizers import Ids
 from charlm.training.hardware import exact_products, memory_errors
-from charlm.training.learner import lay_out
 from charlm.training.network import LanguageModel, RecurrentState, load_network
+from charlm.training.reader import lay_out
 
 CPU = torch.device("cpu")
 SEGMENT = 20  # tokens

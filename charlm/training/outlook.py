@@ -12,7 +12,8 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.distributed import Group
 from charlm.training.hardware import choose_device, choose_precision
-from charlm.training.learner import Learner, lay_out
+from charlm.training.learner import Learner
+from charlm.training.reader import lay_out
 from charlm.training.state import TrainingState
 
 SLOW_STEPS = 3  # the first steps allocate and choose kernels

@@ -10,8 +10,8 @@ from charlm.config import CorpusConfig
 from charlm.corpus import parts
 from charlm.corpus import streams as streams_module
 from charlm.corpus.encoding import encode_corpus
-from charlm.corpus.ids import Pool
 from charlm.corpus.reading import Document
+from charlm.corpus.running import Pool
 from charlm.corpus.streams import Streams
 
 
