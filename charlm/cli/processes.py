@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 
 from charlm.config import Device
@@ -31,8 +32,12 @@ def joined_processes(device: Device) -> Iterator[Group]:
     check_room_for_pytorch()
     from charlm.training.processes import joined
 
-    with joined(process, device) as group:
-        yield group
+    try:
+        with joined(process, device) as group:
+            yield group
+    except CharlmError:  # of which this process tells, before torchrun ends it, too
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
 
 
 def is_told_here(error: CharlmError) -> bool:

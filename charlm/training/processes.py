@@ -5,6 +5,7 @@ Gradients go by `DistributedDataParallel`; whatever else is told is small, and g
 """
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ class Processes(Group):
         super().__init__(process)
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            store=PrefixStore("charlm", store),
+            store=store,
             rank=process.rank,
             world_size=process.size,
             timeout=CONNECTING,
@@ -113,7 +114,10 @@ def joined(process: Process, device: Device) -> Iterator[Group]:
     try:
         try:
             own = choose_device(device, process)
-            store, *_ = next(iter(rendezvous("env://", timeout=CONNECTING)))
+            met, *_ = next(iter(rendezvous("env://", timeout=CONNECTING)))
+            # torchrun's store outlives restarts, and the dead have left their addresses there.
+            attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+            store = PrefixStore(f"charlm/{attempt}/{process.size}", met)
             group = Processes(process, store, own)
         except (RuntimeError, ValueError) as error:
             raise _unreachable(process, error) from None

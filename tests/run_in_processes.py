@@ -1,0 +1,106 @@
+"""Prints, as JSON, the losses of small runs, and whether a run that goes on is the same.
+
+Started by itself, or some times by torchrun; then the first process prints.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import open_documents
+from charlm.distributed import Process
+from charlm.training.learner import Learner
+from charlm.training.loop import train
+from charlm.training.plan import make_plan, resume_plan
+from charlm.training.processes import joined
+from charlm.training.state import TrainingState
+
+STEPS, RATE = 50, 0.02
+SIZES = {"embedding_size": 6, "hidden_size": 10}
+RUNS = {
+    "text": ("text", {}, SIZES, {}),
+    "documents": ("text", {"document_separator": "\n"}, SIZES, {}),
+    "subwords": ("text", {"tokenizer": "bpe", "vocab_size": 40}, SIZES, {}),
+    "lines": ("lines", {}, {**SIZES, "cell": "gru"}, {"optimizer": "adam"}),
+    "pairs": ("pairs", {}, SIZES, {}),
+    "both directions": ("text", {}, {**SIZES, "direction": "both", "tie_weights": True}, {}),
+    # A batch of so few positions has less lines than there are processes.
+    "a line at a time": ("lines", {}, SIZES, {"batch_size": 3, "bptt_length": 10}),
+}
+GOING_ON = ("text", "lines", "both directions")
+
+
+def read(path, group, form, corpus_settings, model_settings, settings):
+    """Return a corpus, a network's size and how to train it."""
+    corpus_config = CorpusConfig(form=form, **corpus_settings)
+    separator = corpus_config.document_separator
+    model = ModelConfig(form=form, document_separator=separator, **model_settings)
+    config = TrainingConfig(
+        **{"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, **settings}
+    )
+    with open_documents([str(path)], group) as documents:
+        return encode_corpus(documents, corpus_config, group=group), model, config
+
+
+def losses(group, corpus, model, config):
+    """Return the loss of each step, and the validation score after them, in nats."""
+    learner = Learner(
+        corpus,
+        model,
+        config,
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        group=group,
+    )
+    own = [float(learner.step(step, RATE)[0]) for step in range(STEPS)]
+    return [*group.total(own), learner.validate()]
+
+
+def goes_on_alike(group, corpus, model, config):
+    """Return whether a run that goes on from its middle ends in the same network."""
+    events = list(
+        train(corpus, make_plan(corpus, model, config, group=group), save_every=0.0, group=group)
+    )
+    states = [event for event in events if isinstance(event, TrainingState)]
+    [middle] = [state for state in states if state.place.step == STEPS // 2 + 1]
+    *_, finished = train(
+        corpus, resume_plan(corpus, middle, group), state=middle, save_every=0.0, group=group
+    )
+    one, other = (
+        {
+            **end.state.last.arrays,
+            **end.state.optimizer,
+            **end.state.carried,
+            "losses": end.state.gradient_norms,
+        }
+        for end in (events[-1], finished)
+    )
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name], other[name]) for name in one
+    )
+
+
+def main():
+    torch.set_num_threads(1)
+    text, pairs = map(Path, sys.argv[1:3])
+    with joined(Process.from_environment(), "cpu") as group:
+        found = {}
+        for name, (form, *settings) in RUNS.items():
+            run = read(pairs if form == "pairs" else text, group, form, *settings)
+            found[name] = {"nats": losses(group, *run)}
+            if name in GOING_ON:
+                corpus, model, config = run
+                config = replace(config, dropout=0.2)
+                found[name]["goes on alike"] = goes_on_alike(group, corpus, model, config)
+        if group.process.is_first:
+            print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

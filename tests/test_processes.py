@@ -1,0 +1,322 @@
+"""Several processes under torchrun train what one would, and end together."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlm.checkpoint import Checkpoint
+from charlm.training.state import TrainingState
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and signals are POSIX's here")
+
+LOSSES = Path(__file__).with_name("run_in_processes.py")
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--batch-size", "8", "--dropout", "0.2",
+         "--precision", "fp32", "--threads", "1"]  # fmt: skip
+STEPS = "400"
+# Runs charlm in another directory, if it is the second process.
+ELSEWHERE = """
+import os
+if os.environ["RANK"] == "1":
+    os.chdir("elsewhere")
+from charlm.__main__ import main
+main()
+"""
+
+
+def environment(**more):
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return {**kept, "CHARLM_MODEL": "", "COLUMNS": "100", "PYTHONWARNINGS": "error", **more}
+
+
+@pytest.fixture
+def directory(tmp_path, verse_path):
+    shutil.copy(verse_path, tmp_path / "text.txt")
+    return tmp_path
+
+
+@pytest.fixture
+def train(directory):
+    """Train in some processes; return exit status and what was said, torchrun's words left out."""
+
+    def run(processes, *arguments, text="text.txt", stdin=b"", program=("-m", "charlm"), **more):
+        line = [*TORCHRUN, str(processes), *program, "train", text, *SMALL, *arguments]
+        result = subprocess.run(
+            list(map(str, line)),
+            cwd=directory,
+            env=environment(**more),
+            input=stdin,
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        assert result.stdout == b""
+        return result.returncode, said(result.stderr.decode())
+
+    return run
+
+
+def said(stderr):
+    """Return what charlm said: what stands before torchrun's account of a failure, if any."""
+    lines = [line for line in stderr.splitlines() if not re.match(r"[WE]\d{4} ", line)]
+    before, _, _ = "\n".join(lines).partition("Traceback (most recent call last)")
+    return before
+
+
+def weights(path):
+    return Checkpoint.load(path).weights_sha256
+
+
+def alive(text):
+    """Return the processes whose command line holds a text."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text in each.read_text(errors="replace"):
+                found.append(int(each.parent.name))
+    return sorted(found)
+
+
+def workers(directory):
+    """Return the processes that train there, in the order of their ranks."""
+    found = {}
+    for process in alive("charlm\0train"):
+        with contextlib.suppress(OSError, KeyError):
+            there = Path(f"/proc/{process}/cwd").resolve() == directory
+            facts = Path(f"/proc/{process}/environ").read_text().split("\0")
+            rank = dict(fact.partition("=")[::2] for fact in facts).get("RANK")
+            if there and rank is not None:
+                found[int(rank)] = process
+    return [found[rank] for rank in sorted(found)]
+
+
+@contextlib.contextmanager
+def running(directory, *arguments, restarts=0):
+    """Train in two processes meanwhile, and yield the process and where it says what."""
+    line = [*TORCHRUN, "2", "--max-restarts", restarts, "-m", "charlm", "train", "text.txt"]
+    log = directory / "said.txt"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            list(map(str, [*line, *SMALL, "--save-every", "0.2s", *arguments])),
+            cwd=directory,
+            env=environment(),
+            stderr=file,
+        )
+        try:
+            yield process, log
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def wait_for(what):
+    """Wait until something is there, and return it."""
+    deadline = time.monotonic() + 60
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def steps_of(path):
+    """Return a function that tells after which step a run was saved; 0 before."""
+    return lambda: TrainingState.load(path).place.step if path.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory):
+    """Return what `run_in_processes.py` prints, in so many processes."""
+    directory = tmp_path_factory.mktemp("losses")
+    random = np.random.default_rng(0)
+    words = "the cat sat on mat and dog log where did go home".split()
+    lines = [" ".join(random.choice(words, random.integers(1, 9))) for _ in range(400)]
+    (directory / "lines.txt").write_text("".join(f"{line}\n" for line in lines))
+    (directory / "pairs.txt").write_text("".join(f"{line}\t{line[::-1]}\n" for line in lines))
+
+    def found(processes):
+        start = [*TORCHRUN, str(processes)] if processes > 1 else [sys.executable]
+        result = subprocess.run(
+            [*start, LOSSES, "lines.txt", "pairs.txt"],
+            cwd=directory,
+            env=environment(TORCH_CPP_LOG_LEVEL="ERROR"),
+            capture_output=True,
+            timeout=100,
+            check=True,
+        )
+        return json.loads(result.stdout)
+
+    return found, found(1)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_have_the_losses_of_one_and_go_on_alike(losses, processes):
+    """With seven streams, which are not shared evenly, and lines, of which some have none."""
+    found, alone = losses
+    together = found(processes)
+
+    assert together.keys() == alone.keys()
+    for name, one in alone.items():
+        assert len(one["nats"]) == 50 + 1
+        assert together[name]["nats"] == pytest.approx(one["nats"], rel=1e-6), name
+        assert one["nats"][49] < one["nats"][0] - 0.3, name  # it has learnt
+    assert [each["goes on alike"] for each in together.values() if len(each) > 1] == [True] * 3
+
+
+def test_one_process_under_torchrun_is_the_plain_run(charlm, train, directory):
+    arguments = ["--max-steps", "60", "--metrics", "metrics"]
+    plain = charlm("train", "text.txt", *SMALL, *arguments, "-o", "plain", cwd=directory)
+    status, words = train(1, *arguments, "-o", "model")
+    first, second = (TrainingState.load(directory / f"{name}.state") for name in ("plain", "model"))
+    metrics = [json.loads(line) for line in (directory / "metrics").read_text().splitlines()]
+    own = [{k: v for k, v in each.items() if "second" not in k} for each in metrics]
+
+    assert (plain.returncode, status) == (0, 0)
+    assert weights(directory / "model") == weights(directory / "plain")
+    assert first.last.weights_sha256 == second.last.weights_sha256
+    assert all(
+        np.array_equal(first.optimizer[name], second.optimizer[name]) for name in first.optimizer
+    )
+    assert own[: len(own) // 2] == own[len(own) // 2 :]
+    assert "processes" not in words
+
+
+def test_the_first_of_two_speaks_and_reads_stdin(train, directory):
+    text = (directory / "text.txt").read_bytes()
+    status, words = train(2, "--max-steps", "60", "-o", "model", "--metrics", "metrics")
+    of_stdin = train(2, "--max-steps", "60", "-o", "other", text="-", stdin=text)
+    metrics = [json.loads(line) for line in (directory / "metrics").read_text().splitlines()]
+
+    assert (status, of_stdin[0]) == (0, 0)
+    assert weights(directory / "other") == weights(directory / "model")
+    assert [
+        words.count(each) for each in ("read 5", "2 processes", "1 thread in each", "saved")
+    ] == ([1] * 4)
+    assert [each["step"] for each in metrics if each["split"] == "train"] == [
+        10,
+        20,
+        30,
+        40,
+        50,
+        60,
+    ]
+    provenance = Checkpoint.load(directory / "model").provenance
+    assert (provenance["training"]["processes"], provenance["corpus"][0]["name"]) == (2, "text.txt")
+
+
+def test_a_worker_is_killed_and_restarts_finish_the_run(train, directory):
+    """Twice, one process and then the other; the network is that of the run in one piece."""
+    assert train(2, "--max-steps", STEPS, "-o", "straight")[0] == 0
+    step = steps_of(directory / "model.state")
+    with running(directory, "--max-steps", STEPS, "-o", "model", "--resume", restarts=3) as (
+        process,
+        log,
+    ):
+        for rank in (1, 0):
+            before = step()
+            wait_for(lambda before=before: step() > before and len(workers(directory)) == 2)
+            os.kill(workers(directory)[rank], signal.SIGKILL)
+        assert process.wait(timeout=90) == 0
+    words = log.read_text()
+
+    assert words.count("going on after") == 2
+    assert weights(directory / "model") == weights(directory / "straight")
+    assert workers(directory) == []
+
+
+def test_without_restarts_a_killed_worker_ends_the_run_which_can_go_on(train, directory):
+    with running(directory, "--max-steps", "1000000", "-o", "model") as (process, log):
+        wait_for(lambda: steps_of(directory / "model.state")() and len(workers(directory)) == 2)
+        os.kill(workers(directory)[1], signal.SIGKILL)
+        assert process.wait(timeout=30) == 1
+    words = said(log.read_text())
+
+    assert workers(directory) == []
+    assert words.count("error: ") == 1
+    assert "another process of the run has gone" in words
+    assert "--resume goes on from the last save" in words
+    step = steps_of(directory / "model.state")()
+    status, words = train(1, "--max-steps", step + 20, "-o", "model", "--resume")
+    assert status == 0
+    assert "processes 1 instead of 2: the results may differ in their last bits" in words
+    assert TrainingState.load(directory / "model.state").place.step == step + 20
+
+
+def test_sigterm_ends_all_in_good_order(train, directory):
+    assert train(2, "--max-steps", STEPS, "-o", "straight")[0] == 0
+    with running(directory, "--max-steps", STEPS, "-o", "model") as (process, log):
+        wait_for(lambda: steps_of(directory / "model.state")() and len(workers(directory)) == 2)
+        process.terminate()
+        assert process.wait(timeout=30) == 1  # torchrun's own
+    words = log.read_text()
+
+    assert workers(directory) == []
+    assert "stopping: the run is saved in model.state" in words
+    assert "stopped as asked" in words
+    assert "to go on: torchrun --standalone --nproc-per-node 2 -m charlm train --resume" in words
+    assert 0 < steps_of(directory / "model.state")() < int(STEPS)
+    assert train(2, "--max-steps", STEPS, "-o", "model", "--resume")[0] == 0
+    assert weights(directory / "model") == weights(directory / "straight")
+
+
+def test_a_run_that_has_so_much_time_is_planned_alike(train, directory):
+    status, words = train(2, "--max-time", "3s", "-o", "model")
+
+    assert status == 0, words
+    assert "done after" in words
+
+
+@pytest.mark.parametrize("elsewhere", ["nothing", "another text"])
+def test_what_one_process_lacks_is_told_once(train, directory, elsewhere):
+    (directory / "elsewhere").mkdir()
+    (directory / "start.py").write_text(ELSEWHERE)
+    if elsewhere == "another text":
+        (directory / "elsewhere" / "text.txt").write_text("a text of its own\n" * 100)
+    status, words = train(2, "--max-steps", "10", program=("start.py",))
+
+    assert status == 1
+    assert words.count("error: ") == 1
+    wanted = {
+        "nothing": "error: [rank 1] text.txt does not exist",
+        "another text": "error: process 1 has read another text than process 0",
+    }
+    assert wanted[elsewhere] in words
+    assert list(directory.glob("model*")) == []
+
+
+def test_what_all_processes_find_is_told_once_by_the_first(train, directory):
+    diverged = train(2, "--max-steps", "100", "--learning-rate", "1e6")
+    unknown = train(2, "--batch-sise", "3")
+    too_many = train(2, "--threads", str(os.cpu_count() or 1), "--max-steps", "5")
+
+    for status, words in (diverged, unknown, too_many):
+        assert status == 1  # torchrun's own
+        assert words.count("error: ") == 1
+        assert "[rank" not in words
+    assert "training has diverged" in diverged[1]
+    assert "no such option: --batch-sise" in unknown[1]
+
+
+def test_a_network_that_is_not_there_is_told_with_the_cure(train, directory):
+    status, words = train(2, "--max-steps", "5", GLOO_SOCKET_IFNAME="nosuch0")
+
+    assert status == 1
+    assert words.count("error: ") == 1
+    assert "cannot be joined with the others" in words
+    assert "GLOO_SOCKET_IFNAME=eth0" in words
+
+
+def test_half_of_torchrun_is_bad_usage(charlm, directory):
+    result = charlm("train", "text.txt", cwd=directory, env={"RANK": "1"})
+
+    assert result.returncode == 2
+    assert b"error: RANK is set, but WORLD_SIZE is not" in result.stderr
