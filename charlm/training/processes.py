@@ -95,6 +95,7 @@ class Processes(Group):
         return DistributedDataParallel(
             module,
             process_group=self._gradients,
+            gradient_as_bucket_view=True,
             find_unused_parameters=True,
         )
 
