@@ -444,7 +444,7 @@ def _options() -> tuple[argparse.Namespace, list[str]]:
         "--encoding",
         nargs="+",
         type=_encoding,
-        default=[_encoding("char: 3e8 1 2"), _encoding("bpe: 1e7 0.3 2")],
+        default=[_encoding("char: 1.7e8 1 2"), _encoding("bpe: 9e6 0.4 2")],
         metavar="NAME:NUMBERS",
         help="tokenizers: bytes/s of a core, tokens a byte, bytes of an id",
     )

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -211,6 +212,26 @@ def test_the_first_of_two_speaks_and_reads_stdin(train, directory):
     ]
     provenance = Checkpoint.load(directory / "model").provenance
     assert (provenance["training"]["processes"], provenance["corpus"][0]["name"]) == (2, "text.txt")
+
+
+def test_two_machines_train_what_two_processes_of_one_do(train, directory):
+    """Two of torchrun's agents, each with a process, which meet at a port."""
+    assert train(2, "--max-steps", "60", "-o", "one")[0] == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    line = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    line += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "-m", "charlm", "train"]
+    line += ["text.txt", *SMALL, "--max-steps", "60", "-o", "two"]
+    agents = [
+        subprocess.Popen(line, cwd=directory, env=environment(), stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    words = "".join(agent.communicate(timeout=100)[1].decode() for agent in agents)
+
+    assert [agent.returncode for agent in agents] == [0, 0], words
+    assert words.count("2 processes share the streams") == 1
+    assert weights(directory / "two") == weights(directory / "one")
 
 
 def test_a_worker_is_killed_and_restarts_finish_the_run(train, directory):

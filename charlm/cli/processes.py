@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import sys
+import warnings
 from collections.abc import Iterator
 
 from charlm.config import Device
@@ -27,6 +29,8 @@ def joined_processes(device: Device) -> Iterator[Group]:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
+        if not sys.warnoptions:  # which the first shows
+            warnings.simplefilter("ignore")
     from charlm.training import check_room_for_pytorch
 
     check_room_for_pytorch()

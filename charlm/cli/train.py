@@ -276,7 +276,8 @@ def train_command(
     ] = TrainingConfig.precision,
     device: Annotated[Device, _option("Where to compute.", MACHINE)] = TrainingConfig.device,
     threads: Annotated[
-        int | None, _option("Processor threads.", MACHINE, show_default="one a core")
+        int | None,
+        _option("Processor threads of each process.", MACHINE, show_default="one a core"),
     ] = None,
     rng_seed: Annotated[
         int, _option("Seed of all random numbers.", MACHINE)
@@ -290,6 +291,8 @@ def train_command(
     """Learn from texts, and save the model that predicts the held-out part best.
 
     Example: charlm train book.txt --max-time 60s -o book.safetensors
+
+    Several processes train one model: torchrun --nproc-per-node 2 -m charlm train book.txt
     """
     if lines and pairs:
         raise ConfigError("--lines and --pairs exclude one another")

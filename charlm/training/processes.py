@@ -7,6 +7,7 @@ Gradients go by `DistributedDataParallel`; whatever else is told is small, and g
 import contextlib
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ from charlm.training.hardware import choose_device
 CONNECTING = timedelta(minutes=2)  # that processes wait for one another at the start, at most
 GRADIENTS = timedelta(minutes=10)  # that one may need longer for a step than another
 WAITING = timedelta(hours=6)  # that one may learn a vocabulary, or save; who dies is missed at once
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}  # by which the processes of one machine talk
 YIELDS = 0.5  # seconds in which the first process may tell what is everybody's error
 LINGERS = 5.0  # seconds in which torchrun ends all others, once one has failed
 # As gloo and nccl say that another process has gone.
@@ -115,6 +117,8 @@ def joined(process: Process, device: Device) -> Iterator[Group]:
     try:
         try:
             own = choose_device(device, process)
+            if process.size == process.local_size and sys.platform in LOOPBACK:
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
             met, *_ = next(iter(rendezvous("env://", timeout=CONNECTING)))
             # torchrun's store outlives restarts, and the dead have left their addresses there.
             attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

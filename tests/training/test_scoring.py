@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 from charlm.corpus.layout import BURN_IN, MOST_ROWS, SEGMENT_LENGTH
 from charlm.errors import CheckpointError, CorpusError
@@ -15,11 +16,6 @@ from charlm.training.network import load_network
 from charlm.training.scoring import LONGEST_WINDOW, Scorer, window_count, window_nats
 
 CPU = torch.device("cpu")
-DEVICES = [
-    CPU,
-    *[torch.device("cuda")] * torch.cuda.is_available(),
-    *[torch.device("mps")] * torch.backends.mps.is_available(),
-]
 CELLS = [
     {"cell": "lstm"},
     {"cell": "gru"},

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
@@ -379,6 +380,24 @@ def test_bfloat16_learns_as_float32_does(corpus_of):
     ]
 
     assert scores[1] == pytest.approx(scores[0], abs=0.1)
+
+
+@pytest.mark.parametrize("device", DEVICES[1:], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_another_device_learns_as_the_processor_does(corpus_of, device, cell):
+    """To the rounding of its products; its model is read, and says what its validation said."""
+    corpus = corpus_of(SENTENCE * 20)
+    model = replace(SMALL, cell=cell)
+    ends = [
+        run(corpus, settings(max_steps=60, precision="fp32", device=each), model=model)[-1]
+        for each in ("cpu", device.type)
+    ]
+    nats = [Model(end.best.best).score(SENTENCE).nats_per_token for end in ends]
+
+    assert ends[1].best.nats_per_character == pytest.approx(
+        ends[0].best.nats_per_character, abs=0.01
+    )
+    assert nats[1] == pytest.approx(nats[0], abs=0.02)
 
 
 def test_provenance_tells_where_a_model_comes_from(corpus_of):
