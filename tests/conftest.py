@@ -30,6 +30,17 @@ VERSE = (
 )
 
 
+@pytest.fixture(autouse=True)
+def processor():
+    """Leave it as it was: `prepare` is for a process of its own, and sets what outlives a test."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def random_checkpoint():
     """Build a checkpoint with random weights of a size that makes every gate matter."""

@@ -230,7 +230,7 @@ def test_two_machines_train_what_two_processes_of_one_do(train, directory):
     words = "".join(agent.communicate(timeout=100)[1].decode() for agent in agents)
 
     assert [agent.returncode for agent in agents] == [0, 0], words
-    assert words.count("2 processes share the streams") == 1
+    assert words.count("2 processes share each step") == 1
     assert weights(directory / "two") == weights(directory / "one")
 
 

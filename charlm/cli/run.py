@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from charlm.corpus.encoding import Corpus
     from charlm.display import TrainingDisplay
     from charlm.training.events import Event
+    from charlm.training.state import TrainingState
 
 
 def run(
@@ -69,53 +70,7 @@ def run(
                 Metrics(destination.metrics) as log,
             ):
                 display.note(_what_was_read(corpus))  # at once: PyTorch and the plan take seconds
-                _learn(job, corpus, destination, display, log, stop, group)
-
-
-def _learn(
-    job: NewRun | ResumedRun,
-    corpus: "Corpus",
-    destination: Destination,
-    display: "TrainingDisplay",
-    log: Metrics,
-    stop: Stop,
-    group: Group,
-) -> None:
-    """Plan and train, and save what comes of it."""
-    from charlm.training import check_room_for_pytorch
-
-    check_room_for_pytorch()
-    from charlm.training.hardware import prepare
-
-    threads = prepare(job.config.threads, group.process)
-    if group.size > 1:
-        of_each = count(threads, "thread")
-        display.note(f"{group.size} processes share the streams, {of_each} in each")
-    plan = job.plan(corpus, display.note, group)
-    if plan is None:
-        return
-    if job.metrics and destination.metrics is None:
-        display.note("note: without --metrics, the metrics of the run are not gone on with")
-    elif job.metrics and not log.rewind(job.metrics):
-        display.note("note: this is not the metrics file of the run; its metrics are appended")
-    stop.may_wait(
-        ""
-        if destination.quiet
-        else f"left at once; to go on where the run was saved last: {_resume_line(group)}"
-    )
-    display.planned(plan)
-    events = job.train(
-        corpus,
-        plan,
-        save_every=destination.save_every,
-        should_stop=stop.is_wanted,
-        group=group,
-    )
-    if destination.is_ours:
-        _follow(events, destination, display, log, job, plan.model, stop, group)
-    else:
-        for _ in events:
-            pass
+                _Run(job, destination, display, log, stop, group).learn(corpus)
 
 
 @contextmanager
@@ -157,49 +112,84 @@ def _tell_of(corpus: "Corpus", config: CorpusConfig, note: Callable[[str], None]
         note(f"the document separator {config.document_separator!r} stands nowhere in the text")
 
 
-def _follow(
-    events: "Iterator[Event]",
-    destination: Destination,
-    display: "TrainingDisplay",
-    log: Metrics,
-    job: NewRun | ResumedRun,
-    model: ModelConfig,
-    stop: Stop,
-    group: Group,
-) -> None:
-    """Show what happens; save each model that is better than all before, and the state."""
-    from charlm.training.events import Finished, Progress, Validation
-    from charlm.training.state import TrainingState
+class _Run:
+    """A run, where its results go, and who is told of them."""
 
-    output = destination.output
-    best_there = job.best_at(output)  # nats of a model of this run that is not to be replaced
-    is_saved = False
+    def __init__(
+        self,
+        job: NewRun | ResumedRun,
+        destination: Destination,
+        display: "TrainingDisplay",
+        log: Metrics,
+        stop: Stop,
+        group: Group,
+    ) -> None:
+        self._job, self._destination, self._display = job, destination, display
+        self._log, self._stop, self._group = log, stop, group
+        self._has_saved = False  # a model
 
-    def keep(state: TrainingState) -> None:
-        found = {"metrics": log.mark(), "options": dict(job.options)}
+    def learn(self, corpus: "Corpus") -> None:
+        """Plan and train, and save what comes of it."""
+        from charlm.training import check_room_for_pytorch
+
+        check_room_for_pytorch()
+        from charlm.training.hardware import prepare
+
+        note, group, destination = self._display.note, self._group, self._destination
+        threads = prepare(self._job.config.threads, group.process)
+        if group.size > 1:
+            note(f"{group.size} processes share each step, {count(threads, 'thread')} in each")
+        plan = self._job.plan(corpus, note, group)
+        if plan is None:
+            return
+        mark = self._job.metrics
+        if mark and destination.metrics is None:
+            note("note: without --metrics, the metrics of the run are not gone on with")
+        elif mark and not self._log.rewind(mark):
+            note("note: this is not the metrics file of the run; its metrics are appended")
+        last_words = f"left at once; to go on where the run was saved last: {_resume_line(group)}"
+        self._stop.may_wait("" if destination.quiet else last_words)
+        self._display.planned(plan)
+        events = self._job.train(
+            corpus,
+            plan,
+            save_every=destination.save_every,
+            should_stop=self._stop.is_wanted,
+            group=group,
+        )
+        if not destination.is_ours:
+            for _ in events:
+                pass
+            return
         try:
-            replace(state, command=found).save(destination.state)
-        except CheckpointError as error:
-            good = f"; {output} holds the best model until then" * is_saved
-            raise CheckpointError(
-                error.message, hint=f"make room, and go on with --resume{good}"
-            ) from None
+            self._follow(events, plan.model)
+        except TrainingError as error:
+            if self._has_saved:
+                note(f"{destination.output} holds the best model until then")
+            hint = f"{error.hint}; --resume goes on from the last save, --overwrite begins anew"
+            raise TrainingError(error.message, hint=hint) from None
 
-    try:
+    def _follow(self, events: "Iterator[Event]", model: ModelConfig) -> None:
+        """Show what happens; save each model that is better than all before, and the state."""
+        from charlm.training.events import Finished, Progress, Validation
+        from charlm.training.state import TrainingState
+
+        output, state, display = self._destination.output, self._destination.state, self._display
+        best_there = self._job.best_at(output)  # nats of a model of this run, which stays
         for event in events:
-            log.append(event)
+            self._log.append(event)
             match event:
                 case Progress():
                     display.progressed(event)
                 case Validation():
                     if event.best is not None and event.nats <= best_there:
                         event.best.save(output)
-                        is_saved = True
+                        self._has_saved = True
                     display.validated(event)
                 case TrainingState():
-                    keep(event)
-                    if stop.is_wanted():
-                        display.note(f"stopping: the run is saved in {destination.state}")
+                    self._keep(event)
+                    if self._stop.is_wanted():
+                        display.note(f"stopping: the run is saved in {state}")
                 case Finished():
                     best = event.best
                     if best is not None and best.best is not None and best.nats <= best_there:
@@ -207,17 +197,21 @@ def _follow(
                     elif best is not None:
                         display.note(f"{output} keeps the better model that it had before")
                     if event.state is not None:
-                        keep(event.state)
-                    is_stopped = event.ending == "stopped"
-                    command = _resume_line(group) if is_stopped else _generate_line(output, model)
-                    display.finished(event, output, destination.state, command)
-    except TrainingError as error:
-        if is_saved:
-            display.note(f"{output} holds the best model until then")
-        raise TrainingError(
-            error.message,
-            hint=f"{error.hint}; --resume goes on from the last save, --overwrite begins anew",
-        ) from None
+                        self._keep(event.state)
+                    command = _generate_line(output, model)
+                    if event.ending == "stopped":
+                        command = _resume_line(self._group)
+                    display.finished(event, output, state, command)
+
+    def _keep(self, state: "TrainingState") -> None:
+        """Save the state, with what the command wants to find again."""
+        found = {"metrics": self._log.mark(), "options": dict(self._job.options)}
+        try:
+            replace(state, command=found).save(self._destination.state)
+        except CheckpointError as error:
+            good = f"; {self._destination.output} holds the best model until then"
+            hint = f"make room, and go on with --resume{good * self._has_saved}"
+            raise CheckpointError(error.message, hint=hint) from None
 
 
 def _what_was_read(corpus: "Corpus") -> str:

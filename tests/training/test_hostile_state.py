@@ -16,7 +16,6 @@ from itertools import islice
 import mutants
 import numpy as np
 import pytest
-import torch
 from hostile_bytes import FOREIGN, lying_headers
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -190,15 +189,6 @@ def bounded(seconds):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture(autouse=True)
-def processor():
-    """Leave it as it was: `prepare` is for a process of its own, and sets what outlives a test."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=RUNS)
