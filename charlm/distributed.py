@@ -110,7 +110,7 @@ class Group:
         return wish
 
     def total(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums, in float64, of the numbers of each process."""
+        """Return the sums, in float64, of the numbers of each process, all of which are at work."""
         return list(numbers)
 
     def told(self, data: bytes) -> bytes:

@@ -1,6 +1,7 @@
-"""Prints, as JSON, the losses of small runs, and whether a run that goes on is the same.
+"""Prints, as JSON, the losses of small runs, and what they are if a run goes on.
 
-Started by itself, or some times by torchrun; then the first process prints.
+Started by itself, or some times by torchrun; then the first process prints. What one process alone
+has saved in the middle of a run, several go on with.
 """
 
 import json
@@ -11,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from charlm.cli.processes import joined_processes
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import open_documents
-from charlm.distributed import Process
+from charlm.training.events import Progress
 from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.plan import make_plan, resume_plan
-from charlm.training.processes import joined
 from charlm.training.state import TrainingState
 
 STEPS, RATE = 50, 0.02
+HOW = {"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, "precision": "fp32"}
 SIZES = {"embedding_size": 6, "hidden_size": 10}
 RUNS = {
     "text": ("text", {}, SIZES, {}),
@@ -41,9 +43,7 @@ def read(path, group, form, corpus_settings, model_settings, settings):
     corpus_config = CorpusConfig(form=form, **corpus_settings)
     separator = corpus_config.document_separator
     model = ModelConfig(form=form, document_separator=separator, **model_settings)
-    config = TrainingConfig(
-        **{"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, **settings}
-    )
+    config = TrainingConfig(**{**HOW, **settings})
     with open_documents([str(path)], group) as documents:
         return encode_corpus(documents, corpus_config, group=group), model, config
 
@@ -62,40 +62,73 @@ def losses(group, corpus, model, config):
     return [*group.total(own), learner.validate()]
 
 
+def middle_of(events):
+    """Return the state that was saved in the middle of a run."""
+    [middle] = [
+        event
+        for event in events
+        if isinstance(event, TrainingState) and event.place.step == STEPS // 2 + 1
+    ]
+    return middle
+
+
+def reported(events):
+    """Return the losses that were reported in the second half of a run."""
+    return [
+        event.nats_per_token
+        for event in events
+        if isinstance(event, Progress) and event.step > STEPS // 2
+    ]
+
+
+def gone_on(group, corpus, state):
+    plan = resume_plan(corpus, state, group)
+    return list(train(corpus, plan, state=state, save_every=0.0, group=group))
+
+
 def goes_on_alike(group, corpus, model, config):
     """Return whether a run that goes on from its middle ends in the same network."""
     events = list(
         train(corpus, make_plan(corpus, model, config, group=group), save_every=0.0, group=group)
     )
-    states = [event for event in events if isinstance(event, TrainingState)]
-    [middle] = [state for state in states if state.place.step == STEPS // 2 + 1]
-    *_, finished = train(
-        corpus, resume_plan(corpus, middle, group), state=middle, save_every=0.0, group=group
-    )
+    others = gone_on(group, corpus, middle_of(events))
     one, other = (
         {
-            **end.state.last.arrays,
-            **end.state.optimizer,
-            **end.state.carried,
-            "losses": end.state.gradient_norms,
+            **found[-1].state.last.arrays,
+            **found[-1].state.optimizer,
+            **found[-1].state.carried,
+            "norms": found[-1].state.gradient_norms,
+            "losses": np.array(reported(found)),
         }
-        for end in (events[-1], finished)
+        for found in (events, others)
     )
     return one.keys() == other.keys() and all(
         np.array_equal(one[name], other[name]) for name in one
     )
 
 
+def from_one_process(group, corpus, model, config, path):
+    """Return the losses of a run that one process began, when so many go on with it."""
+    if group.size == 1:
+        plan = make_plan(corpus, model, config)
+        events = list(train(corpus, plan, save_every=0.0))
+        middle_of(events).save(path)
+    else:
+        events = gone_on(group, corpus, TrainingState.load(path))
+    return reported(events)
+
+
 def main():
     torch.set_num_threads(1)
     text, pairs = map(Path, sys.argv[1:3])
-    with joined(Process.from_environment(), "cpu") as group:
+    with joined_processes({}) as group:
         found = {}
         for name, (form, *settings) in RUNS.items():
             run = read(pairs if form == "pairs" else text, group, form, *settings)
             found[name] = {"nats": losses(group, *run)}
             if name in GOING_ON:
                 corpus, model, config = run
+                found[name]["from one"] = from_one_process(group, *run, Path(f"{name}.state"))
                 config = replace(config, dropout=0.2)
                 found[name]["goes on alike"] = goes_on_alike(group, corpus, model, config)
         if group.process.is_first:

@@ -1,6 +1,7 @@
 """Which process this is, what its share is, and what the first does for all."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,10 @@ from charlm.corpus.reading import open_documents
 from charlm.distributed import Group, Process
 from charlm.errors import CheckpointError, ConfigError, TrainingError
 from charlm.tokenizers import CharacterTokenizer
+from charlm.training import hardware
 from charlm.training.hardware import choose_device, prepare
+from charlm.training.learner import Learner
+from charlm.training.outlook import Machine
 from charlm.training.plan import make_plan
 from charlm.training.reader import lay_out
 
@@ -174,10 +178,17 @@ def test_ids_are_mapped_in_the_other_processes_of_a_machine(corpus_of):
     assert found.token_counts.tolist() == wanted.token_counts.tolist()
 
 
-def test_where_files_of_others_cannot_be_opened_each_process_writes_ids_for_itself():
+@pytest.mark.parametrize("instead", ["nothing", "another file"])
+def test_where_others_cannot_see_a_file_each_process_writes_ids_for_itself(instead, tmp_path):
+    instead_of_ids = tmp_path / "another"
+    instead_of_ids.write_bytes(bytes(100))
     tokenizer = CharacterTokenizer("abc")
     facts = json.loads(IdFile(tokenizer).to_json())
-    facts[0][0] = "/nowhere/fd/7"
+    if instead == "nothing":
+        facts[0][0] = "/nowhere/fd/7"
+    else:
+        with instead_of_ids.open("rb") as file:
+            facts[0][0] = f"/proc/self/fd/{os.dup(file.fileno())}"
 
     class Second(Group):
         def gathered(self, data):
@@ -196,6 +207,60 @@ def test_more_processes_than_streams_are_refused(corpus_of):
     corpus = corpus_of("my dog has fleas" * 20)
     with pytest.raises(ConfigError, match="4 streams cannot be shared by 5 processes"):
         make_plan(corpus, ModelConfig(), TrainingConfig(batch_size=4, max_steps=1), group=of(0, 5))
+
+
+def learner_of(corpus, *, dropout, group):
+    return Learner(
+        corpus,
+        ModelConfig(hidden_size=16, embedding_size=8, form=corpus.config.form),
+        TrainingConfig(batch_size=2, bptt_length=16, max_steps=1, dropout=dropout),
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        group=group,
+    )
+
+
+@pytest.mark.parametrize(("dropout", "is_alike"), [(0.0, True), (0.5, False)])
+def test_each_process_silences_units_of_its_own(corpus_of, dropout, is_alike):
+    """Each has as many lines, and all lines are the same."""
+    corpus = corpus_of("a line\n" * 80, form="lines")
+    first, second = (
+        float(learner_of(corpus, dropout=dropout, group=of(rank, 2)).step(0, 0.1)[0])
+        for rank in range(2)
+    )
+
+    assert (first == second) == is_alike
+
+
+def test_there_is_no_score_where_another_process_has_given_up(corpus_of):
+    class Asked(Group):
+        def total(self, numbers):
+            nats, tokens, abstentions = numbers
+            return [nats, tokens, abstentions + has_given_up]
+
+    has_given_up = 0
+    learner = learner_of(corpus_of("ab" * 800), dropout=0.0, group=Asked())
+    assert learner.validate() > 0
+    has_given_up = 1
+    assert learner.validate() is None
+
+
+def test_processes_compute_in_a_precision_that_all_have():
+    class WithAnOldOne(Group):
+        def total(self, numbers):
+            return [1.0 + sum(numbers)]
+
+    assert Machine(TrainingConfig(precision="bf16"), Group()).precision == torch.bfloat16
+    assert Machine(TrainingConfig(precision="bf16"), WithAnOldOne()).precision == torch.float32
+
+
+def test_processes_compute_on_devices_of_one_kind():
+    class WithACard(Group):
+        def gathered(self, data):
+            return [data, b"cuda"]
+
+    with pytest.raises(ConfigError, match="compute on 'cpu', process 1 would not"):
+        Machine(TrainingConfig(device="cpu"), WithACard())
 
 
 @pytest.fixture
@@ -231,18 +296,21 @@ def test_mps_is_for_one_process(monkeypatch):
 
     assert choose_device("auto") == torch.device("mps")
     assert choose_device("auto", two) == torch.device("cpu")
-    with pytest.raises(TrainingError, match=r"'mps' is not available .* in 2 processes"):
+    with pytest.raises(TrainingError, match="'mps' is for one process, not for 2"):
         choose_device("mps", two)
 
 
 def test_the_processes_of_a_machine_share_its_cores(monkeypatch):
     threads = []
-    monkeypatch.setattr("os.cpu_count", lambda: 9)
+    monkeypatch.setattr(hardware, "_cores", lambda: 9)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun does
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     four = Process(rank=0, size=8, local_rank=0, local_size=4)
     prepare(None, four)
     prepare(1, four)
     prepare(9)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    prepare(None, four)
 
     assert threads == [2, 1, 9]
     with pytest.raises(ConfigError, match="at most 2, the cores here for each process, got 3"):

@@ -18,18 +18,21 @@ import pytest
 from charlm.checkpoint import Checkpoint
 from charlm.training.state import TrainingState
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gloo and signals are POSIX's here")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="looks in /proc for the processes"
+)
 
 LOSSES = Path(__file__).with_name("run_in_processes.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--batch-size", "8", "--dropout", "0.2",
          "--precision", "fp32", "--threads", "1"]  # fmt: skip
 STEPS = "400"
-# Runs charlm in another directory, if it is the second process.
+# Runs charlm in another directory, or with another option, if it is the second process.
 ELSEWHERE = """
-import os
+import os, sys
 if os.environ["RANK"] == "1":
     os.chdir("elsewhere")
+    sys.argv += os.environ.get("MORE", "").split()
 from charlm.__main__ import main
 main()
 """
@@ -102,22 +105,47 @@ def workers(directory):
 
 
 @contextlib.contextmanager
-def running(directory, *arguments, restarts=0):
-    """Train in two processes meanwhile, and yield the process and where it says what."""
-    line = [*TORCHRUN, "2", "--max-restarts", restarts, "-m", "charlm", "train", "text.txt"]
+def running(directory, *arguments, restarts=0, machines=1, program=("-m", "charlm")):
+    """Train in two processes meanwhile, and yield torchrun and where it says what.
+
+    Of two machines each has one of them, and an agent of torchrun's, all of which are yielded.
+    """
+    line = [*TORCHRUN, 2]
+    if machines == 2:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+        line = [*TORCHRUN[:-2], "--nnodes", 2, "--rdzv-backend", "c10d"]
+        line += ["--rdzv-endpoint", endpoint, "--nproc-per-node", 1]
+    line += ["--max-restarts", restarts, *program, "train", "text.txt", *SMALL]
     log = directory / "said.txt"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            list(map(str, [*line, *SMALL, "--save-every", "0.2s", *arguments])),
-            cwd=directory,
-            env=environment(),
-            stderr=file,
-        )
+    with log.open("ab") as file:
+        agents = [
+            subprocess.Popen(
+                list(map(str, [*line, "--save-every", "0.2s", *arguments])),
+                cwd=directory,
+                env=environment(),
+                stderr=file,
+            )
+            for _ in range(machines)
+        ]
         try:
-            yield process, log
-        finally:
-            if process.poll() is None:
-                process.kill()
+            yield agents if machines > 1 else agents[0], log
+        finally:  # or workers would outlive the agent that is to end them
+            for agent in agents:
+                agent.terminate()
+            for worker in workers(directory):
+                os.kill(worker, signal.SIGKILL)
+            for agent in agents:
+                agent.wait(timeout=60)
+
+
+def kill(directory, rank, number=signal.SIGKILL):
+    """Send a signal to one of two processes, once both are there and one has saved its run."""
+    step = steps_of(directory / "model.state")
+    before = step()
+    wait_for(lambda: step() > before and len(workers(directory)) == 2)
+    os.kill(workers(directory)[rank], number)
 
 
 def wait_for(what):
@@ -160,7 +188,7 @@ def losses(tmp_path_factory):
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_several_processes_have_the_losses_of_one_and_go_on_alike(losses, processes):
+def test_several_processes_have_the_losses_of_one_and_go_on(losses, processes):
     """With seven streams, which are not shared evenly, and lines, of which some have none."""
     found, alone = losses
     together = found(processes)
@@ -170,7 +198,12 @@ def test_several_processes_have_the_losses_of_one_and_go_on_alike(losses, proces
         assert len(one["nats"]) == 50 + 1
         assert together[name]["nats"] == pytest.approx(one["nats"], rel=1e-6), name
         assert one["nats"][49] < one["nats"][0] - 0.3, name  # it has learnt
-    assert [each["goes on alike"] for each in together.values() if len(each) > 1] == [True] * 3
+    going_on = [name for name in alone if "from one" in alone[name]]
+    assert len(going_on) == 3
+    for name in going_on:
+        assert (alone[name]["goes on alike"], together[name]["goes on alike"]) == (True, True)
+        assert len(alone[name]["from one"]) == 3
+        assert together[name]["from one"] == pytest.approx(alone[name]["from one"], rel=1e-6)
 
 
 def test_one_process_under_torchrun_is_the_plain_run(charlm, train, directory):
@@ -215,37 +248,30 @@ def test_the_first_of_two_speaks_and_reads_stdin(train, directory):
 
 
 def test_two_machines_train_what_two_processes_of_one_do(train, directory):
-    """Two of torchrun's agents, each with a process, which meet at a port."""
-    assert train(2, "--max-steps", "60", "-o", "one")[0] == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
-    line = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    line += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint, "-m", "charlm", "train"]
-    line += ["text.txt", *SMALL, "--max-steps", "60", "-o", "two"]
-    agents = [
-        subprocess.Popen(line, cwd=directory, env=environment(), stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    words = "".join(agent.communicate(timeout=100)[1].decode() for agent in agents)
+    """Two of torchrun's agents, each with a process, which meet at a port.
 
-    assert [agent.returncode for agent in agents] == [0, 0], words
-    assert words.count("2 processes share each step") == 1
-    assert weights(directory / "two") == weights(directory / "one")
+    One of the processes is killed; its agent counts a restart, and the other none.
+    """
+    assert train(2, "--max-steps", STEPS, "-o", "one")[0] == 0
+    arguments = ["--max-steps", STEPS, "-o", "model", "--resume"]
+    with running(directory, *arguments, restarts=3, machines=2) as (agents, log):
+        kill(directory, rank=0)
+        ended = [agent.wait(timeout=90) for agent in agents]
+    words = log.read_text()
+
+    assert ended == [0, 0], words
+    assert words.count("2 processes share each step") == 2
+    assert words.count("going on after") == 1
+    assert weights(directory / "model") == weights(directory / "one")
 
 
 def test_a_worker_is_killed_and_restarts_finish_the_run(train, directory):
     """Twice, one process and then the other; the network is that of the run in one piece."""
     assert train(2, "--max-steps", STEPS, "-o", "straight")[0] == 0
-    step = steps_of(directory / "model.state")
-    with running(directory, "--max-steps", STEPS, "-o", "model", "--resume", restarts=3) as (
-        process,
-        log,
-    ):
-        for rank in (1, 0):
-            before = step()
-            wait_for(lambda before=before: step() > before and len(workers(directory)) == 2)
-            os.kill(workers(directory)[rank], signal.SIGKILL)
+    arguments = ["--max-steps", STEPS, "-o", "model", "--resume"]
+    with running(directory, *arguments, restarts=3) as (process, log):
+        kill(directory, rank=1)
+        kill(directory, rank=0)
         assert process.wait(timeout=90) == 0
     words = log.read_text()
 
@@ -254,34 +280,42 @@ def test_a_worker_is_killed_and_restarts_finish_the_run(train, directory):
     assert workers(directory) == []
 
 
-def test_without_restarts_a_killed_worker_ends_the_run_which_can_go_on(train, directory):
+@pytest.mark.parametrize(
+    ("killed", "tells"), [(1, "error: another"), (0, "error: [rank 1] another")]
+)
+def test_without_restarts_a_killed_worker_ends_the_run_which_can_go_on(
+    train, directory, killed, tells
+):
     with running(directory, "--max-steps", "1000000", "-o", "model") as (process, log):
-        wait_for(lambda: steps_of(directory / "model.state")() and len(workers(directory)) == 2)
-        os.kill(workers(directory)[1], signal.SIGKILL)
+        kill(directory, killed)
         assert process.wait(timeout=30) == 1
     words = said(log.read_text())
 
     assert workers(directory) == []
     assert words.count("error: ") == 1
-    assert "another process of the run has gone" in words
-    assert "--resume goes on from the last save" in words
+    assert f"{tells} process of the run has gone, or does not answer" in words
+    assert "go on from the last save with --resume" in words
     step = steps_of(directory / "model.state")()
     status, words = train(1, "--max-steps", step + 20, "-o", "model", "--resume")
     assert status == 0
-    assert "processes 1 instead of 2: the results may differ in their last bits" in words
+    assert "processes 1 instead of 2: the results may not be the same bit for bit" in words
     assert TrainingState.load(directory / "model.state").place.step == step + 20
 
 
-def test_sigterm_ends_all_in_good_order(train, directory):
+@pytest.mark.parametrize("asked", ["torchrun", "one process"])
+def test_sigterm_ends_all_in_good_order(train, directory, asked):
     assert train(2, "--max-steps", STEPS, "-o", "straight")[0] == 0
     with running(directory, "--max-steps", STEPS, "-o", "model") as (process, log):
         wait_for(lambda: steps_of(directory / "model.state")() and len(workers(directory)) == 2)
-        process.terminate()
+        if asked == "torchrun":
+            process.terminate()
+        else:
+            kill(directory, 1, signal.SIGTERM)
         assert process.wait(timeout=30) == 1  # torchrun's own
     words = log.read_text()
 
     assert workers(directory) == []
-    assert "stopping: the run is saved in model.state" in words
+    assert ("stopping: the run is saved in model.state" in words) == (asked == "torchrun")
     assert "stopped as asked" in words
     assert "to go on: torchrun --standalone --nproc-per-node 2 -m charlm train --resume" in words
     assert 0 < steps_of(directory / "model.state")() < int(STEPS)
@@ -296,33 +330,85 @@ def test_a_run_that_has_so_much_time_is_planned_alike(train, directory):
     assert "done after" in words
 
 
-@pytest.mark.parametrize("elsewhere", ["nothing", "another text"])
-def test_what_one_process_lacks_is_told_once(train, directory, elsewhere):
+ANOTHER = "a text of its own\n" * 100
+SAME = "the text of all\n" * 100
+
+
+@pytest.mark.parametrize(
+    ("here", "elsewhere", "more", "wanted"),
+    [
+        (SAME, None, "", "error: [rank 1] text.txt does not exist"),
+        (SAME, ANOTHER, "", "error: process 1 has read another text than process 0"),
+        (
+            SAME,
+            SAME,
+            "--learning-rate 0.1",
+            "error: --learning-rate is 0.1 in process 1, but not given in process 0",
+        ),
+    ],
+    ids=["no text", "another text", "another option"],
+)
+def test_what_differs_in_one_process_is_told_once(train, directory, here, elsewhere, more, wanted):
     (directory / "elsewhere").mkdir()
     (directory / "start.py").write_text(ELSEWHERE)
-    if elsewhere == "another text":
-        (directory / "elsewhere" / "text.txt").write_text("a text of its own\n" * 100)
-    status, words = train(2, "--max-steps", "10", program=("start.py",))
+    (directory / "text.txt").write_text(here)
+    if elsewhere is not None:
+        (directory / "elsewhere" / "text.txt").write_text(elsewhere)
+    status, words = train(2, "--max-steps", "10", program=("start.py",), MORE=more)
 
-    assert status == 1
+    assert status in (1, 2)
     assert words.count("error: ") == 1
-    wanted = {
-        "nothing": "error: [rank 1] text.txt does not exist",
-        "another text": "error: process 1 has read another text than process 0",
-    }
-    assert wanted[elsewhere] in words
+    assert wanted in words
     assert list(directory.glob("model*")) == []
+
+
+def test_another_held_out_text_on_one_machine_is_told_once(directory):
+    (directory / "elsewhere").mkdir()
+    (directory / "start.py").write_text(ELSEWHERE)
+    shutil.copy(directory / "text.txt", directory / "elsewhere")
+    (directory / "held-out.txt").write_text(SAME)
+    (directory / "elsewhere" / "held-out.txt").write_text(ANOTHER)
+    arguments = ["--validation", "held-out.txt", "-o", "model"]
+    with running(directory, *arguments, machines=2, program=["start.py"]) as (agents, log):
+        ended = [agent.wait(timeout=60) for agent in agents]
+    words = log.read_text()
+
+    assert ended == [1, 1]
+    assert words.count("error: process 1 has another held-out text than process 0") == 1
+    assert list(directory.glob("model*")) == []
+
+
+def test_restarts_that_could_not_go_on_are_refused(charlm, directory):
+    arguments = ["train", "text.txt", "-"], ["train", "text.txt", "-", "--resume"]
+    found = [
+        charlm(*each, cwd=directory, env={"TORCHELASTIC_MAX_RESTARTS": "3"}) for each in arguments
+    ]
+
+    assert [each.returncode for each in found] == [2, 2]
+    assert b"error: torchrun --max-restarts needs --resume" in found[0].stderr
+    assert b"error: torchrun --max-restarts needs a file" in found[1].stderr
+
+
+@pytest.mark.parametrize("command", ["info", "generate"])
+def test_other_commands_speak_in_every_process(charlm, directory, command):
+    environment = {
+        "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1",
+    }  # fmt: skip
+    result = charlm(command, "-m", "none", cwd=directory, env=environment)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"error: there is no model at none")
 
 
 def test_what_all_processes_find_is_told_once_by_the_first(train, directory):
     diverged = train(2, "--max-steps", "100", "--learning-rate", "1e6")
     unknown = train(2, "--batch-sise", "3")
-    too_many = train(2, "--threads", str(os.cpu_count() or 1), "--max-steps", "5")
+    too_many = train(2, "--threads", str(2 * (os.cpu_count() or 1)), "--max-steps", "5")
 
     for status, words in (diverged, unknown, too_many):
         assert status == 1  # torchrun's own
         assert words.count("error: ") == 1
-        assert "[rank" not in words
     assert "training has diverged" in diverged[1]
     assert "no such option: --batch-sise" in unknown[1]
 

@@ -74,7 +74,7 @@ def main() -> None:
         point_stdout_at_nothing()
         _end(CharlmError(str(error)))
     # Only here, where the error no longer holds on to all that was in the way.
-    _end(CharlmError("there is not enough memory", hint=MEMORY_HINT))
+    _end(CharlmError("there is not enough memory", hint=MEMORY_HINT), is_told=True)
 
 
 def _usage_error(error: Any) -> ConfigError:
@@ -89,9 +89,9 @@ def _usage_error(error: Any) -> ConfigError:
     )
 
 
-def _end(error: CharlmError) -> NoReturn:
-    """Show what is wrong and exit."""
-    if is_told_here(error):
+def _end(error: CharlmError, *, is_told: bool = False) -> NoReturn:
+    """Show what is wrong, if no other process does, and exit."""
+    if is_told or is_told_here(error):
         from charlm.display import show_error  # rich, which a good run does not need
 
         show_error(error)

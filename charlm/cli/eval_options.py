@@ -157,8 +157,8 @@ DynamicOption = Annotated[
 DeviceOption = Annotated[
     Device | None,
     typer.Option(
-        help="Score with PyTorch on this device, for large texts; without it NumPy scores, which "
-        "starts faster.",
+        help="Score whole texts with PyTorch on this device, such as a graphics card; without it "
+        "NumPy scores, which starts faster.",
         show_default=False,
         rich_help_panel=WHOLE,
     ),

@@ -1,24 +1,36 @@
 """One command in several processes, as torchrun starts it: the first reads stdin, and speaks."""
 
 import contextlib
+import importlib.metadata
+import json
 import os
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from charlm.config import Device
 from charlm.distributed import Group, Process
 from charlm.errors import CharlmError, ConfigError
 
+YIELDS = 2.0  # seconds in which the first process may tell what is everybody's error
+LINGERS = 1.0  # seconds in which it tells, and leaves first: torchrun names who did
+
 
 @contextlib.contextmanager
-def joined_processes(device: Device) -> Iterator[Group]:
-    """Join the processes that torchrun has started, if it has; device is where they compute.
+def joined_processes(options: Mapping[str, Any]) -> Iterator[Group]:
+    """Join the processes that torchrun has started, if it has.
+
+    What goes wrong in one of them ends all, and is told by one.
+
+    Args:
+        options: What the command was given, as JSON; each process must have been given the same.
 
     Raises:
-        ConfigError: If torchrun's environment is there in part.
-        TrainingError: If the processes cannot be joined, or one of them dies.
+        CharlmError: What went wrong, in the process that is to tell of it.
+        MemoryError: If it was that.
+        SystemExit: In the others.
     """
     process = Process.from_environment()
     if process.size == 1:
@@ -33,24 +45,91 @@ def joined_processes(device: Device) -> Iterator[Group]:
             warnings.simplefilter("ignore")
     from charlm.training import check_room_for_pytorch
 
-    check_room_for_pytorch()
-    from charlm.training.processes import joined
+    with _ending(process):  # as long as they cannot agree who tells
+        check_room_for_pytorch()
+        from charlm.training.processes import is_first_to_fail, joined, meet
 
-    try:
-        with joined(process, device) as group:
-            yield group
-    except CharlmError:  # of which this process tells, before torchrun ends it, too
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise
+        store = meet(process)
+    with _ending(process, lambda: is_first_to_fail(store)), joined(process, store) as group:
+        _refuse_other_options(options, group)
+        yield group
+
+
+def refuse_restarts(*, is_to_go_on: bool, texts: Sequence[str]) -> None:
+    """Raise ConfigError where torchrun may restart what could not go on."""
+    if not _restarts():
+        return
+    if not is_to_go_on:
+        raise ConfigError(
+            "torchrun --max-restarts needs --resume: a restart would not go on with the run",
+            hint="add --resume; where there is no run, it begins one",
+        )
+    if "-" in texts:
+        raise ConfigError(
+            "torchrun --max-restarts needs a file: a restart cannot read standard input again",
+            hint="write the text to a file, and name that",
+        )
+
+
+def command_line(process: Process) -> str:
+    """Return what starts charlm in as many processes as this one is of."""
+    if process.size == 1:
+        return "charlm"
+    words = ["torchrun", "--standalone", f"--nproc-per-node {process.local_size}"]
+    if process.size > process.local_size:  # that meet at a place of which nothing is known here
+        machines = process.size // process.local_size
+        words[1:] = [f"--nnodes {machines}", f"--nproc-per-node {process.local_size}", "…"]
+    if restarts := _restarts():
+        words.append(f"--max-restarts {restarts}")
+    return " ".join([*words, "-m charlm"])
 
 
 def is_told_here(error: CharlmError) -> bool:
     """Return whether an error is to be told by this process.
 
-    One that says in which process it came up is. Any other came up in each, before they were
-    joined, and the first tells of it.
+    One that says in which process it came up is. Any other came up in each process of a `train`,
+    before they were joined, and the first tells of it.
     """
+    if error.rank is not None or sys.argv[1:2] != ["train"]:
+        return True
     try:
-        return error.rank is not None or Process.from_environment().is_first
+        return Process.from_environment().is_first
     except ConfigError:
         return True
+
+
+def _restarts() -> int:
+    """Return how often torchrun may restart the processes."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS") or 0)
+
+
+@contextlib.contextmanager
+def _ending(process: Process, may_tell: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Raise what goes wrong inside, with this process's number, where it may tell of that."""
+    try:
+        yield
+    except (CharlmError, MemoryError) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends all, once one has
+        if not process.is_first:
+            time.sleep(YIELDS)
+        if not may_tell():
+            time.sleep(LINGERS)
+            raise SystemExit(1) from None
+        if isinstance(error, CharlmError):
+            error.rank = process.rank
+        raise
+
+
+def _refuse_other_options(options: Mapping[str, Any], group: Group) -> None:
+    """Raise ConfigError unless each process was started alike."""
+    own: dict[str, Any] = {name: importlib.metadata.version(name) for name in ("charlm", "torch")}
+    own |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    of_first, *others = map(json.loads, group.gathered(json.dumps(own).encode()))
+    for rank, each in enumerate(others, 1):
+        for name in {**of_first, **each}:
+            here, there = (found.get(name, "not given") for found in (of_first, each))
+            if here != there:
+                raise ConfigError(
+                    f"{name} is {there} in process {rank}, but {here} in process 0",
+                    hint="start each process with the same command, of the same version",
+                )

@@ -105,7 +105,7 @@ class ResumedRun:
         plan = resume_plan(corpus, self.state, group)
         note("; ".join([f"going on after {steps}", *self.changes]))
         if differences := _differences(self.state, plan):
-            note(f"{differences}: the results may differ in their last bits")
+            note(f"{differences}: the results may not be the same bit for bit")
         return plan
 
     def train(
@@ -130,8 +130,8 @@ class ResumedRun:
         )
 
 
-def load_run(context: typer.Context, path: Path) -> "ResumedRun":
-    """Return the run to go on with.
+def load_run(context: typer.Context, path: Path, group: Group) -> "ResumedRun":
+    """Return the run to go on with, as the first process finds it.
 
     Raises:
         CheckpointError: If there is none at `path`.
@@ -139,7 +139,8 @@ def load_run(context: typer.Context, path: Path) -> "ResumedRun":
     """
     from charlm.training.state import TrainingState
 
-    state = TrainingState.load(path)
+    with group.shared_file(path) as shared:
+        state = TrainingState.load(shared)
     found = state.command.get("options")
     former_options = found if isinstance(found, dict) else {}
     settled = {**state.model.to_json(), **asdict(state.corpus), **asdict(state.config)}

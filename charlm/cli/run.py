@@ -15,6 +15,7 @@ import typer
 
 from charlm.cli.destination import Destination
 from charlm.cli.metrics import Metrics
+from charlm.cli.processes import command_line
 from charlm.cli.resume import ResumedRun
 from charlm.cli.signals import Stop, stop_signals
 from charlm.cli.start import NewRun
@@ -137,18 +138,18 @@ class _Run:
 
         note, group, destination = self._display.note, self._group, self._destination
         threads = prepare(self._job.config.threads, group.process)
-        if group.size > 1:
-            note(f"{group.size} processes share each step, {count(threads, 'thread')} in each")
         plan = self._job.plan(corpus, note, group)
         if plan is None:
             return
+        if group.size > 1:
+            note(f"{group.size} processes share each step, {count(threads, 'thread')} in each")
+        last_words = f"left at once; to go on where the run was saved last: {_resume_line(group)}"
+        self._stop.may_wait("" if destination.quiet else last_words)
         mark = self._job.metrics
         if mark and destination.metrics is None:
             note("note: without --metrics, the metrics of the run are not gone on with")
         elif mark and not self._log.rewind(mark):
             note("note: this is not the metrics file of the run; its metrics are appended")
-        last_words = f"left at once; to go on where the run was saved last: {_resume_line(group)}"
-        self._stop.may_wait("" if destination.quiet else last_words)
         self._display.planned(plan)
         events = self._job.train(
             corpus,
@@ -227,12 +228,7 @@ def _resume_line(group: Group) -> str:
     """Return the command line that goes on with the run of this one."""
     command, *words = sys.argv[1:]  # after which there may be a --
     words = [word for word in words if word not in ("--overwrite", "--resume")]
-    program = ["charlm"]
-    if group.size > 1:
-        here = ["--standalone"] if group.size == group.process.local_size else []
-        here += ["--nproc-per-node", str(group.process.local_size)]
-        program = ["torchrun", *here, "-m", "charlm"]
-    return shlex.join([*program, command, "--resume", *words])
+    return f"{command_line(group.process)} {shlex.join([command, '--resume', *words])}"
 
 
 def _generate_line(output: Path, model: ModelConfig) -> str:

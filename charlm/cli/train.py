@@ -1,5 +1,6 @@
 """`charlm train`: learn from texts and keep the best model."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from charlm.cli.destination import Destination
 from charlm.cli.options import json_options, parse_duration, refuse, unescaped
-from charlm.cli.processes import joined_processes
+from charlm.cli.processes import joined_processes, refuse_restarts
 from charlm.cli.resume import load_run
 from charlm.cli.run import run
 from charlm.cli.start import NewRun, load_start
@@ -298,6 +299,7 @@ def train_command(
         raise ConfigError("--lines and --pairs exclude one another")
     if resume:
         refuse("--resume", {"--overwrite": overwrite})
+    refuse_restarts(is_to_go_on=resume, texts=corpus)
     destination = Destination(
         output=output,
         overwrite=overwrite,
@@ -307,10 +309,10 @@ def train_command(
         quiet=quiet,
     )
     held_out = [validation] if validation else []
-    with joined_processes(device) as group:
-        if any(group.first([destination.has_state])):
-            with group.shared_file(destination.state) as state:
-                run(corpus, held_out, destination, lambda: load_run(context, state), group)
+    with joined_processes(json_options(context)) as group:
+        if group.told(b"resumed" * destination.has_state):
+            find = partial(load_run, context, destination.state, group)
+            run(corpus, held_out, destination, find, group)
             return
         begun = None if start is None else load_start(context, start)
         if begun is None:

@@ -90,6 +90,14 @@ def encode_corpus(
     corpus = encode(documents, facts, config, validation, tokenizer, group)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
+    tokenizer = corpus.tokenizer
+    read = json.dumps([corpus.digests, tokenizer.to_json()]).encode() + tokenizer.binary
+    if (other := group.first_other(read)) is not None:
+        raise CorpusError(
+            f"process {other} has another held-out text than process 0, or another model to "
+            "start from",
+            hint="give each machine the same files",
+        )
     if not group.process.is_first:  # who writes no model
         return corpus
     return replace(corpus, fingerprint=_fingerprint(documents, corpus))

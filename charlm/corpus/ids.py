@@ -70,19 +70,24 @@ class ArrayFile:
         self._array: NDArray[Any] = np.zeros(0, dtype)
 
     @classmethod
-    def mapped(cls, dtype: np.dtype[Any], address: tuple[str, int]) -> "ArrayFile":
+    def mapped(cls, dtype: np.dtype[Any], address: tuple[str, list[int], int]) -> "ArrayFile":
         """Return the array that has this address in another process, read-only.
 
         Raises:
             OSError: If the system does not show one process what another has open.
         """
-        path, length = address
-        return cls(dtype, Path(path).open("rb"), length)
+        path, facts, length = address
+        file = Path(path).open("rb")
+        result = cls(dtype, file, length)
+        if _facts_of(file) != facts:
+            raise FileNotFoundError(f"{path} is another file here")
+        return result
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Where other processes of the machine find the file, and how many numbers it holds."""
-        return f"/proc/{os.getpid()}/fd/{self._file.fileno()}", self._length
+    def address(self) -> tuple[str, list[int], int]:
+        """Where other processes of the machine find the file, what it is, and its length."""
+        path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+        return path, _facts_of(self._file), self._length
 
     def append(self, array: NDArray[Any]) -> None:
         """Write more at the end.
@@ -103,6 +108,12 @@ class ArrayFile:
         if len(self._array) < self._length:
             self._array = np.memmap(self._file, self._dtype, "r", shape=(self._length,))
         return self._array
+
+
+def _facts_of(file: IO[bytes]) -> list[int]:
+    """Return what tells a file from all others of its machine: in a container, PIDs do not."""
+    found = os.fstat(file.fileno())
+    return [found.st_dev, found.st_ino, found.st_size]
 
 
 class IdFile:

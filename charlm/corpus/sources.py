@@ -25,7 +25,9 @@ def named_files(name: str) -> list[Path]:
             raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
         return files
     if not path.exists():
-        raise CorpusError(f"{name} does not exist")
+        is_pipe = path.parts[:3] == ("/", "dev", "fd")  # of a shell's <(…), which closes it
+        hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
+        raise CorpusError(f"{name} does not exist", hint=hint)
     return [path]
 
 

@@ -34,6 +34,10 @@ def choose_device(wanted: Device, process: Process | None = None) -> torch.devic
         TrainingError: If the wanted device is not there.
     """
     process = process or Process()
+    if wanted == "mps" and process.size > 1:
+        raise TrainingError(
+            f"device 'mps' is for one process, not for {process.size}", hint="use --device cpu"
+        )
     available: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available() and process.size == 1,
@@ -42,9 +46,8 @@ def choose_device(wanted: Device, process: Process | None = None) -> torch.devic
     if wanted == "auto":
         wanted = next(name for name, is_there in available.items() if is_there)
     if not available[wanted]:
-        several = f" in {process.size} processes" if process.size > 1 else ""
         raise TrainingError(
-            f"device {wanted!r} is not available to this PyTorch ({torch.__version__}){several}",
+            f"device {wanted!r} is not available to this PyTorch ({torch.__version__})",
             hint="use --device auto",
         )
     if wanted == "cuda" and process.size > 1:
@@ -80,26 +83,33 @@ def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 def prepare(threads: int | None, process: Process | None = None) -> int:
     """Set the number of threads, which is returned, and flush denormal numbers to zero.
 
-    Several processes of a machine share its cores. Denormals arise when gates saturate and cost a
-    processor a hundred times a normal number.
+    Several processes of a machine share its cores, unless OMP_NUM_THREADS says otherwise.
+    Denormals arise when gates saturate and cost a processor a hundred times a normal number.
 
     Raises:
         ConfigError: If there are fewer cores: threads would wait for one another.
     """
     local_size = 1 if process is None else process.local_size
-    cores = max(1, (os.cpu_count() or 1) // local_size)
+    cores = max(1, _cores() // local_size)
     if threads is not None and threads > cores:
         of_each = " for each process" if local_size > 1 else ""
         raise ConfigError(
             f"threads must be at most {cores}, the cores here{of_each}, got {threads}"
         )
-    if threads is None and local_size > 1:
-        threads = cores  # torchrun has set OMP_NUM_THREADS to 1
+    if threads is None and local_size > 1 and os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        threads = cores  # it is torchrun that has set the variable
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     _keep_freed_memory()
     return torch.get_num_threads()
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _keep_freed_memory() -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,41 +17,34 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from charlm.config import Device
-from charlm.distributed import Group, Process
-from charlm.errors import CharlmError, TrainingError
-from charlm.training.hardware import choose_device
+from charlm.distributed import ADDRESS, NUMBERS, Group, Process
+from charlm.errors import TrainingError
 
 CONNECTING = timedelta(minutes=2)  # that processes wait for one another at the start, at most
-GRADIENTS = timedelta(minutes=10)  # that one may need longer for a step than another
+STEPPING = timedelta(minutes=10)  # that one may need longer for a step than another
 WAITING = timedelta(hours=6)  # that one may learn a vocabulary, or save; who dies is missed at once
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}  # by which the processes of one machine talk
-YIELDS = 0.5  # seconds in which the first process may tell what is everybody's error
-LINGERS = 5.0  # seconds in which torchrun ends all others, once one has failed
-# As gloo and nccl say that another process has gone.
+LOOKS = 0.02  # seconds from one look for the others to the next
+# As gloo and nccl say that another process has gone, after the place of their code.
 _GONE = re.compile(
     r"gloo|nccl|connection|peer|broken pipe|socket|timed out|TCPStore", re.IGNORECASE
 )
+_PLACE = re.compile(r"^\[[^]]*:\d+\] *")
 
 
 class Processes(Group):
     """The processes that torchrun has started, joined."""
 
-    def __init__(self, process: Process, store: Store, device: torch.device) -> None:
-        """Join the others, whose addresses the store knows; the device decides by what."""
+    def __init__(self, process: Process, store: Store) -> None:
+        """Join the others, whose addresses the store knows."""
         super().__init__(process)
         dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            store=store,
-            rank=process.rank,
-            world_size=process.size,
-            timeout=CONNECTING,
+            "gloo", store=store, rank=process.rank, world_size=process.size, timeout=CONNECTING
         )
-        self._gradients = dist.new_group(timeout=GRADIENTS)
-        self._control = dist.new_group(backend="gloo", timeout=WAITING)
+        self._steps = {"cpu": dist.new_group(backend="gloo", timeout=STEPPING)}
+        self._others = dist.new_group(backend="gloo", timeout=WAITING)
         self._now = 0.0
         self.tick()
 
@@ -62,29 +56,27 @@ class Processes(Group):
     def tick(self, wish: bool = False) -> bool:
         """Look at the clock with each process, and return whether one of them has a wish."""
         seconds = time.perf_counter() if self.process.is_first else 0.0
-        self._now, wishes = self.total([seconds, float(wish)])
+        self._now, wishes = _sums([seconds, float(wish)], self._others)
         return wishes > 0
 
     def total(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums, in float64, of the numbers of each process."""
-        found = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(found, group=self._control)
-        result: list[float] = found.tolist()
-        return result
+        """Return the sums, in float64, of the numbers of each process, all of which are at work."""
+        return _sums(numbers, self._steps["cpu"])
 
     def told(self, data: bytes) -> bytes:
         """Return to each process what the first one gave."""
-        [length] = self.first([len(data)])
+        [length] = _sums([len(data) * self.process.is_first], self._others)
         found = _as_tensor(data, int(length))
-        dist.broadcast(found, 0, group=self._control)
+        dist.broadcast(found, 0, group=self._others)
         return found.numpy().tobytes()[: int(length)]
 
     def gathered(self, data: bytes) -> list[bytes]:
         """Return to each process what each gave, in the order of their ranks."""
-        lengths = self.total([len(data) * (rank == self.rank) for rank in range(self.size)])
-        own = _as_tensor(data, int(max(lengths)))
-        found = [torch.empty_like(own) for _ in lengths]
-        dist.all_gather(found, own, group=self._control)
+        own = [len(data) * (rank == self.rank) for rank in range(self.size)]
+        lengths = _sums(own, self._others)
+        filled = _as_tensor(data, int(max(lengths)))
+        found = [torch.empty_like(filled) for _ in lengths]
+        dist.all_gather(found, filled, group=self._others)
         return [
             each.numpy().tobytes()[: int(length)]
             for each, length in zip(found, lengths, strict=True)
@@ -92,80 +84,118 @@ class Processes(Group):
 
     def averaging(self, module: Any) -> Any:
         """Return a torch module like `module`, whose gradients are the mean over all processes."""
+        kind = next(module.parameters()).device.type
+        if kind not in self._steps:
+            self._steps[kind] = dist.new_group(backend="nccl", timeout=STEPPING)
         # A process may have no use for an output, and does not have to wait for its gradient then.
         # Nor are buckets ever laid out anew, so a run that goes on adds up in the same order.
         return DistributedDataParallel(
             module,
-            process_group=self._gradients,
+            process_group=self._steps[kind],
             gradient_as_bucket_view=True,
             find_unused_parameters=True,
         )
 
 
-@contextlib.contextmanager
-def joined(process: Process, device: Device) -> Iterator[Group]:
-    """Join the processes of a run; what goes wrong in one ends all, and is told by one.
+def meet(process: Process) -> Store:
+    """Return a store that this process and the others share, who are all of the same start.
+
+    torchrun's own store outlives a restart, and what the dead have left there is not to be found;
+    nor do the machines of a run count its restarts alike. So each process asks under a name that
+    nobody has used, and it is one that lives which answers.
 
     Raises:
-        CharlmError: What went wrong, in one of the processes alone.
-        SystemExit: In the others.
+        TrainingError: If they do not meet.
     """
-    if process.size == 1:
-        yield Group(process)
-        return
-    store: Store | None = None
+    host, port = (os.environ[name] for name in ADDRESS)
+    engine: Any = dist  # a module that has a class which its types leave out
     try:
-        try:
-            own = choose_device(device, process)
-            if process.size == process.local_size and sys.platform in LOOPBACK:
-                os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
-            met, *_ = next(iter(rendezvous("env://", timeout=CONNECTING)))
-            # torchrun's store outlives restarts, and the dead have left their addresses there.
-            attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-            store = PrefixStore(f"charlm/{attempt}/{process.size}", met)
-            group = Processes(process, store, own)
-        except (RuntimeError, ValueError) as error:
-            raise _unreachable(process, error) from None
+        store: Store = engine.TCPStore(
+            host,
+            int(port),
+            is_master=process.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+            timeout=CONNECTING,
+        )
+        own = uuid.uuid4().hex
+        if process.is_first:
+            shared = PrefixStore(own, store)
+            for rank in range(1, process.size):
+                _answer(store, rank, own, shared)
+            return shared
+        store.set(f"charlm/{process.rank}", own)
+        shared = PrefixStore(store.get(f"charlm/answer/{own}").decode(), store)
+        shared.set(str(process.rank), "is there")
+        return shared
+    except (RuntimeError, ValueError, OverflowError, TimeoutError) as error:
+        raise TrainingError(
+            f"process {process.rank} of {process.size} does not meet the others at {host}:{port}: "
+            f"{_reason(error)}",
+            hint="let each machine reach that address; if it is not torchrun that has started "
+            f"this, unset {' '.join(NUMBERS)}",
+        ) from None
+
+
+def _answer(store: Store, rank: int, name: str, shared: Store) -> None:
+    """Tell another process the name of what is shared, until it is there."""
+    deadline = time.monotonic() + CONNECTING.total_seconds()
+    while not shared.check([str(rank)]):
+        if store.check([f"charlm/{rank}"]):  # by now, or by one that has died before
+            store.set(f"charlm/answer/{store.get(f'charlm/{rank}').decode()}", name)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {rank} did not come")
+        time.sleep(LOOKS)
+
+
+@contextlib.contextmanager
+def joined(process: Process, store: Store) -> Iterator[Group]:
+    """Join the processes that have met at a store.
+
+    Raises:
+        TrainingError: If they cannot be joined, or one of them is lost.
+    """
+    if process.size == process.local_size and sys.platform in LOOPBACK:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
+    try:
+        group = Processes(process, store)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"process {process.rank} of {process.size} cannot be joined with the others: "
+            f"{_reason(error)}",
+            hint="name the network interface by which they reach one another, for example "
+            "GLOO_SOCKET_IFNAME=eth0 (of graphics cards NCCL_SOCKET_IFNAME, too)",
+        ) from None
+    try:
         yield group
         dist.destroy_process_group()
-    except (CharlmError, RuntimeError) as error:
-        known = error if isinstance(error, CharlmError) else _gone(error)
-        if known is None:
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and not _GONE.search(str(error)):
             raise
-        if not _is_mine_to_tell(store, process):
-            time.sleep(LINGERS)
-            raise SystemExit(1) from None
-        known.rank = process.rank
-        raise known from None
+        raise TrainingError(
+            f"another process of the run has gone, or does not answer ({_reason(error)})",
+            hint="go on from the last save with --resume; under torchrun --max-restarts N a run "
+            "with --resume does so by itself",
+        ) from None
 
 
-def _is_mine_to_tell(store: Store | None, process: Process) -> bool:
-    """Return whether this is the process that tells of an error; no other will."""
-    if not process.is_first:
-        time.sleep(YIELDS)
+def is_first_to_fail(store: Store) -> bool:
+    """Return whether no other process has asked this before; it is the one that tells."""
     try:
-        return store is None or store.add("errors", 1) == 1
+        return store.add("failed", 1) == 1
     except RuntimeError:  # the store has gone, too
         return True
 
 
-def _unreachable(process: Process, error: Exception) -> TrainingError:
-    reason = str(error).strip().partition("\n")[0][:200]
-    return TrainingError(
-        f"process {process.rank} of {process.size} cannot be joined with the others: {reason}",
-        hint="name the network interface by which they reach one another, for example "
-        "GLOO_SOCKET_IFNAME=eth0 (of graphics cards NCCL_SOCKET_IFNAME, too)",
-    )
+def _reason(error: Exception) -> str:
+    """Return the first line of what PyTorch says of an error, without the place of its code."""
+    line = str(error).strip().partition("\n")[0]
+    return _PLACE.sub("", line)[:200]
 
 
-def _gone(error: RuntimeError) -> TrainingError | None:
-    """Return what it means if an error is that of a lost connection, else None."""
-    if not isinstance(error, dist.DistError) and not _GONE.search(str(error)):
-        return None
-    return TrainingError(
-        "another process of the run has gone, or does not answer",
-        hint="--resume goes on from the last save; torchrun --max-restarts N does so by itself",
-    )
+def _sums(numbers: Sequence[float], among: dist.ProcessGroup) -> list[float]:
+    found = torch.tensor(numbers, dtype=torch.float64)
+    dist.all_reduce(found, group=among)
+    result: list[float] = found.tolist()
+    return result
 
 
 def _as_tensor(data: bytes, length: int) -> torch.Tensor:

@@ -49,6 +49,7 @@ class Run:
         # report, on the device or numbers.
         self.losses: list[tuple[torch.Tensor | float, torch.Tensor | float]] = []
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
+        group.tick()  # a network may take seconds to lay out
         self.pace = Pace(plan, None if state is None else state.place, group)
         self.step = 0
         self.validated_step = -1
@@ -92,7 +93,7 @@ class Run:
         Raises:
             TrainingError: If what was learnt since the last report is no longer worth keeping.
         """
-        losses = self._found().astype(np.float32)
+        losses = self._found()
         best, plan, speed = self.best, self._plan, self._plan.speed
         return TrainingState(
             corpus=self._corpus.config,
@@ -143,6 +144,7 @@ class Run:
         """Do not count what is done inside as learning."""
         if self.losses:
             float(self.losses[-1][0])  # wait for the device, which may still be learning
+        self._group.tick()
         before = self.pace.seconds
         yield
         self._group.tick()
@@ -194,18 +196,23 @@ class Run:
             characters_per_second=len(values) * characters_per_step / elapsed,
         )
 
-    def _found(self) -> NDArray[np.float64]:
+    def _found(self) -> NDArray[np.float32]:
         """Return loss and gradient norm of each step since the last report, shape (steps, 2).
+
+        They are of the precision in which a state holds them, so that a run that goes on reports
+        the same.
 
         Raises:
             TrainingError: If they tell of divergence.
         """
         own = [float(loss) for loss, _ in self.losses]
-        found = np.array([self._group.total(own), [float(norm) for _, norm in self.losses]]).T
+        norms = [float(norm) for _, norm in self.losses]
+        with np.errstate(over="ignore"):  # of what is about to be refused
+            found = np.array([self._group.total(own), norms]).astype(np.float32).T
         self._refuse_divergence(found)
         return found
 
-    def clipped_share(self, norms: NDArray[np.float64]) -> float:
+    def clipped_share(self, norms: NDArray[np.floating[Any]]) -> float:
         """Return the share of gradients that were longer than allowed."""
         return float((norms > self._plan.config.max_gradient_norm).mean()) if len(norms) else 0.0
 
@@ -249,8 +256,10 @@ class Run:
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         found = Best(step=self.step, epoch=self.epoch, seconds=self.pace.seconds, nats=nats)
         checkpoint = self._checkpoint({**self._provenance(nats), **more})
-        with np.errstate(all="ignore"):  # weights that are about to diverge
-            sample = self._sample(Model(checkpoint))
+        sample = ""
+        if self._group.process.is_first:  # which shows it
+            with np.errstate(all="ignore"):  # weights that are about to diverge
+                sample = self._sample(Model(checkpoint))
         validation = self._validation(found, checkpoint if is_best else None, sample=sample)
         if is_best:
             self.best = validation
@@ -272,7 +281,7 @@ class Run:
     def adapted(self, best: Checkpoint, *, should_stop: Callable[[], bool]) -> Checkpoint:
         """Return the best model with learning rates for dynamic evaluation, to the first process.
 
-        To each other it is returned as it is.
+        Each other gets it as it is.
         """
         if not self._group.process.is_first:
             return best
@@ -282,7 +291,9 @@ class Run:
         )
 
     def with_line_scores(self, best: Checkpoint) -> Checkpoint:
-        """Return the best model with the scores of held-out lines."""
+        """Return the best model with the scores of held-out lines, to the first process."""
+        if not self._group.process.is_first:
+            return best
         return with_line_scores(best, self._corpus.validation)
 
     def finished(

@@ -138,6 +138,16 @@ def test_a_missing_file_is_an_error():
         opened("nowhere.txt")
 
 
+def test_a_pipe_that_the_shell_keeps_for_itself_is_told_with_the_cure():
+    """As <(zcat text.gz) is where torchrun starts the command."""
+    with (
+        pytest.raises(CorpusError, match="/dev/fd/999 does not exist") as found,
+        open_documents(["/dev/fd/999"]),
+    ):
+        pass
+    assert "pipe the text into stdin" in found.value.hint
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
