@@ -105,7 +105,10 @@ class Group:
         """Seconds of the run's clock, which is that of the first process when all looked last."""
         return time.perf_counter()
 
-    def tick(self, wish: bool = False) -> bool:
+    def tick(self) -> None:
+        """Look at the clock with each process, however long one of them takes to come."""
+
+    def wishes(self, wish: bool) -> bool:
         """Look at the clock with each process, and return whether one of them has a wish."""
         return wish
 

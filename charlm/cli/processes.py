@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from charlm.distributed import Group, Process
@@ -50,7 +51,7 @@ def joined_processes(options: Mapping[str, Any]) -> Iterator[Group]:
         from charlm.training.processes import is_first_to_fail, joined, meet
 
         store = meet(process)
-    with _ending(process, lambda: is_first_to_fail(store)), joined(process, store) as group:
+    with _ending(process, partial(is_first_to_fail, store)), joined(process, store) as group:
         _refuse_other_options(options, group)
         yield group
 
@@ -59,6 +60,9 @@ def refuse_restarts(*, is_to_go_on: bool, texts: Sequence[str]) -> None:
     """Raise ConfigError where torchrun may restart what could not go on."""
     if not _restarts():
         return
+    is_restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if is_restart and not is_to_go_on:  # which has been told
+        raise SystemExit(2)
     if not is_to_go_on:
         raise ConfigError(
             "torchrun --max-restarts needs --resume: a restart would not go on with the run",
@@ -87,15 +91,17 @@ def command_line(process: Process) -> str:
 def is_told_here(error: CharlmError) -> bool:
     """Return whether an error is to be told by this process.
 
-    One that says in which process it came up is. Any other came up in each process of a `train`,
-    before they were joined, and the first tells of it.
+    One that says in which process it came up is. Any other came up in a `train` before processes
+    were joined: in each of a machine, whose first one tells of it.
     """
     if error.rank is not None or sys.argv[1:2] != ["train"]:
         return True
     try:
-        return Process.from_environment().is_first
+        process = Process.from_environment()
     except ConfigError:
         return True
+    error.rank = process.rank
+    return process.local_rank == 0
 
 
 def _restarts() -> int:
@@ -104,20 +110,30 @@ def _restarts() -> int:
 
 
 @contextlib.contextmanager
-def _ending(process: Process, may_tell: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Raise what goes wrong inside, with this process's number, where it may tell of that."""
+def _ending(process: Process, may_tell: Callable[[float], bool] | None = None) -> Iterator[None]:
+    """Raise what goes wrong inside, with this process's number, where it may tell of that.
+
+    It may not if another process has told within some seconds, as `may_tell` finds out, or else
+    torchrun, which then ends it.
+    """
     try:
         yield
-    except (CharlmError, MemoryError) as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends all, once one has
-        if not process.is_first:
-            time.sleep(YIELDS)
-        if not may_tell():
-            time.sleep(LINGERS)
-            raise SystemExit(1) from None
-        if isinstance(error, CharlmError):
-            error.rank = process.rank
+    except BrokenPipeError:
         raise
+    except (CharlmError, MemoryError, OSError) as error:
+        seconds = 0.0 if process.is_first else YIELDS
+        if may_tell is None:
+            time.sleep(seconds)
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # by which torchrun ends all
+            if not may_tell(seconds):
+                time.sleep(LINGERS)
+                raise SystemExit(1) from None
+        if isinstance(error, MemoryError):
+            raise
+        known = error if isinstance(error, CharlmError) else CharlmError(str(error))
+        known.rank = process.rank
+        raise known from None
 
 
 def _refuse_other_options(options: Mapping[str, Any], group: Group) -> None:

@@ -3,6 +3,7 @@
 A model to go on from settles what it is; no option may say otherwise.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 WITHOUT_MEANING = ("vocab_size", "embeddings", "initialisation", "forget_bias")
 
 
-def load_start(context: typer.Context, path: Path) -> "Checkpoint":
+def load_start(context: typer.Context, path: Path, group: Group) -> "Checkpoint":
     """Return the model to start from.
 
     Raises:
-        CheckpointError: If there is none at `path`.
+        CheckpointError: If there is none at `path`, or another for another process.
         ConfigError: If an option says something else than the model, or has no meaning beside it.
     """
     from charlm.checkpoint import Checkpoint
@@ -44,6 +45,7 @@ def load_start(context: typer.Context, path: Path) -> "Checkpoint":
         raise CheckpointError(
             error.message, hint="name a model with --from, or leave it out to train a new one"
         ) from None
+    _refuse_other(str(path), start.weights_sha256, group)
     form = start.config.form
     settled = {
         **start.config.to_json(),
@@ -107,6 +109,8 @@ class NewRun:
         self._vectors = None
         if self.embeddings is not None:
             self._vectors = _read_embeddings(self.embeddings, corpus, note)
+            digest = hashlib.sha256(self._vectors.vectors.tobytes()).hexdigest()
+            _refuse_other(str(self.embeddings), digest, group)
             self.model = replace(self.model, embedding_size=self._vectors.vectors.shape[1])
         from charlm.training.plan import make_plan
 
@@ -132,6 +136,15 @@ class NewRun:
             save_every=save_every,
             should_stop=should_stop,
             group=group,
+        )
+
+
+def _refuse_other(name: str, digest: str, group: Group) -> None:
+    """Raise CheckpointError if another process has other numbers in a file of this name."""
+    if (other := group.first_other(digest.encode())) is not None:
+        raise CheckpointError(
+            f"process {other} has another {name} than process 0",
+            hint="give each machine the same files",
         )
 
 

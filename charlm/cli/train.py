@@ -299,7 +299,8 @@ def train_command(
         raise ConfigError("--lines and --pairs exclude one another")
     if resume:
         refuse("--resume", {"--overwrite": overwrite})
-    refuse_restarts(is_to_go_on=resume, texts=corpus)
+    held_out = [validation] if validation else []
+    refuse_restarts(is_to_go_on=resume, texts=[*corpus, *held_out])
     destination = Destination(
         output=output,
         overwrite=overwrite,
@@ -308,13 +309,12 @@ def train_command(
         metrics=metrics,
         quiet=quiet,
     )
-    held_out = [validation] if validation else []
     with joined_processes(json_options(context)) as group:
         if group.told(b"resumed" * destination.has_state):
             find = partial(load_run, context, destination.state, group)
             run(corpus, held_out, destination, find, group)
             return
-        begun = None if start is None else load_start(context, start)
+        begun = None if start is None else load_start(context, start, group)
         if begun is None:
             if embeddings is not None and embedding_size is not None:
                 raise ConfigError(

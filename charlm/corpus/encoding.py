@@ -94,8 +94,7 @@ def encode_corpus(
     read = json.dumps([corpus.digests, tokenizer.to_json()]).encode() + tokenizer.binary
     if (other := group.first_other(read)) is not None:
         raise CorpusError(
-            f"process {other} has another held-out text than process 0, or another model to "
-            "start from",
+            f"process {other} has another held-out text than process 0",
             hint="give each machine the same files",
         )
     if not group.process.is_first:  # who writes no model

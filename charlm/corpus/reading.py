@@ -131,16 +131,23 @@ def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[
 
     Raises:
         ConfigError: If stdin is a terminal, on which nobody would know that text is awaited.
-        CorpusError: If a path is missing or a directory holds no .txt file.
+        CorpusError: If a path is missing, a directory holds no .txt file, or another process finds
+            other files.
     """
-    documents: list[Document] = []
+    found = [path for name in paths for path in ([None] if name == STDIN else named_files(name))]
+    are_files = [path is not None and path.is_file() for path in found]
+    if (other := group.first_other(bytes(are_files))) is not None:
+        raise CorpusError(
+            f"process {other} has other files than process 0",
+            hint="give each the same files; name standard input -",
+        )
     with contextlib.ExitStack() as spools:
-        for name in paths:
-            if name == STDIN:
-                documents.append(_spool("stdin", _from_stdin(), spools, group))
-                continue
-            documents += (_open(path, spools, group) for path in named_files(name))
-        yield documents
+        yield [
+            _spool("stdin", _from_stdin(), spools, group)
+            if path is None
+            else _open(path, spools, group)
+            for path in found
+        ]
 
 
 def examine(document: Document) -> DocumentFacts:

@@ -117,7 +117,7 @@ class _Stop:
 
     def is_agreed(self) -> bool:
         """Ask each process whether the run is to stop; once one wants it, it stays so."""
-        self._is_agreed = self._group.tick(self.is_wanted()) or self._is_agreed
+        self._is_agreed = self._group.wishes(self.is_wanted()) or self._is_agreed
         return self._is_agreed
 
     def is_wanted(self) -> bool:

@@ -53,10 +53,17 @@ class Processes(Group):
         """Seconds of the first process's clock when all looked last."""
         return self._now
 
-    def tick(self, wish: bool = False) -> bool:
+    def tick(self) -> None:
+        """Look at the clock with each process, however long one of them takes to come."""
+        self._look(False, self._others)
+
+    def wishes(self, wish: bool) -> bool:
         """Look at the clock with each process, and return whether one of them has a wish."""
+        return self._look(wish, self._steps["cpu"])
+
+    def _look(self, wish: bool, among: dist.ProcessGroup) -> bool:
         seconds = time.perf_counter() if self.process.is_first else 0.0
-        self._now, wishes = _sums([seconds, float(wish)], self._others)
+        self._now, wishes = _sums([seconds, float(wish)], among)
         return wishes > 0
 
     def total(self, numbers: Sequence[float]) -> list[float]:
@@ -115,16 +122,20 @@ def meet(process: Process) -> Store:
             int(port),
             is_master=process.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
             timeout=CONNECTING,
+            use_libuv=os.environ.get("USE_LIBUV", str(int(sys.platform != "win32"))) == "1",
         )
         own = uuid.uuid4().hex
         if process.is_first:
             shared = PrefixStore(own, store)
             for rank in range(1, process.size):
                 _answer(store, rank, own, shared)
+            shared.set("all", "are there")
             return shared
         store.set(f"charlm/{process.rank}", own)
         shared = PrefixStore(store.get(f"charlm/answer/{own}").decode(), store)
         shared.set(str(process.rank), "is there")
+        shared.set_timeout(2 * CONNECTING)  # so that it is the first process that gives up first
+        shared.get("all")
         return shared
     except (RuntimeError, ValueError, OverflowError, TimeoutError) as error:
         raise TrainingError(
@@ -177,17 +188,22 @@ def joined(process: Process, store: Store) -> Iterator[Group]:
         ) from None
 
 
-def is_first_to_fail(store: Store) -> bool:
-    """Return whether no other process has asked this before; it is the one that tells."""
+def is_first_to_fail(store: Store, seconds: float) -> bool:
+    """Return whether no other process asks this for some seconds; it is the one that tells."""
+    deadline = time.monotonic() + seconds
     try:
+        while time.monotonic() < deadline:
+            if store.check(["failed"]):
+                return False
+            time.sleep(LOOKS)
         return store.add("failed", 1) == 1
     except RuntimeError:  # the store has gone, too
         return True
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what PyTorch says of an error, without the place of its code."""
-    line = str(error).strip().partition("\n")[0]
+    """Return the first sentence of what PyTorch says of an error, without the place of its code."""
+    line = str(error).strip().partition("\n")[0].partition(". ")[0]
     return _PLACE.sub("", line)[:200]
 
 

@@ -283,12 +283,18 @@ class Run:
 
         Each other gets it as it is.
         """
-        if not self._group.process.is_first:
-            return best
         plan = self._plan
-        return with_dynamic_rates(
-            best, self._corpus, plan.config, self.step, device=plan.device, should_stop=should_stop
-        )
+        if self._group.process.is_first:
+            best = with_dynamic_rates(
+                best,
+                self._corpus,
+                plan.config,
+                self.step,
+                device=plan.device,
+                should_stop=should_stop,
+            )
+        self._group.tick()
+        return best
 
     def with_line_scores(self, best: Checkpoint) -> Checkpoint:
         """Return the best model with the scores of held-out lines, to the first process."""
