@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import CheckpointError, ConfigError
+from charlm.errors import CheckpointError, ConfigError, TrainingError
 
 NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
@@ -146,10 +146,18 @@ class Group:
         else:
             yield from iter(lambda: self.told(b""), b"")
 
-    def first_other(self, data: bytes) -> int | None:
-        """Return the first process whose data is not that of process 0, or None."""
+    def refuse_other(
+        self, data: bytes, what: str, *, hint: str = "give each machine the same files"
+    ) -> None:
+        """Compare data, which is that of `what` a process has, with what each process has.
+
+        Raises:
+            TrainingError: If one has other data than process 0; it says who.
+        """
         of_first, *others = self.gathered(data)
-        return next((rank for rank, each in enumerate(others, 1) if each != of_first), None)
+        for rank, each in enumerate(others, 1):
+            if each != of_first:
+                raise TrainingError(f"process {rank} has another {what} than process 0", hint=hint)
 
     @contextlib.contextmanager
     def shared_file(self, path: Path) -> Iterator[Path]:

@@ -338,7 +338,7 @@ SAME = "the text of all\n" * 100
     ("here", "elsewhere", "more", "wanted"),
     [
         (SAME, None, "", "error: [rank 1] text.txt does not exist"),
-        (SAME, ANOTHER, "", "error: process 1 has read another text than process 0"),
+        (SAME, ANOTHER, "", "error: process 1 has another text than process 0"),
         (
             SAME,
             SAME,
@@ -360,6 +360,21 @@ def test_what_differs_in_one_process_is_told_once(train, directory, here, elsewh
     assert words.count("error: ") == 1
     assert wanted in words
     assert list(directory.glob("model*")) == []
+
+
+def test_another_model_to_start_from_in_one_process_is_told_once(
+    train, directory, verse_model_path, random_checkpoint
+):
+    (directory / "elsewhere").mkdir()
+    (directory / "start.py").write_text(ELSEWHERE)
+    shutil.copy(directory / "text.txt", directory / "elsewhere")
+    shutil.copy(verse_model_path, directory / "start")
+    random_checkpoint().save(directory / "elsewhere" / "start")
+    status, words = train(2, "--from", "start", "-o", "model", program=("start.py",))
+
+    assert status == 1
+    assert words.count("error: ") == 1
+    assert "error: process 1 has another start than process 0" in words
 
 
 def test_another_held_out_text_on_one_machine_is_told_once(directory):
@@ -424,7 +439,7 @@ def test_stdin_by_a_name_that_only_the_first_can_read_is_refused(directory):
 
     assert result.returncode == 1
     assert words.count("error: ") == 1
-    assert "process 1 has other files than process 0" in words
+    assert "process 1 has another list of files than process 0" in words
     assert "name standard input -" in words
 
 

@@ -58,21 +58,19 @@ def joined_processes(options: Mapping[str, Any]) -> Iterator[Group]:
 
 def refuse_restarts(*, is_to_go_on: bool, texts: Sequence[str]) -> None:
     """Raise ConfigError where torchrun may restart what could not go on."""
-    if not _restarts():
+    if not _restarts() or (is_to_go_on and "-" not in texts):
         return
-    is_restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-    if is_restart and not is_to_go_on:  # which has been told
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":  # this has been told
         raise SystemExit(2)
     if not is_to_go_on:
         raise ConfigError(
             "torchrun --max-restarts needs --resume: a restart would not go on with the run",
-            hint="add --resume; where there is no run, it begins one",
+            hint="add --resume, which begins a run where there is none, and leave out --overwrite",
         )
-    if "-" in texts:
-        raise ConfigError(
-            "torchrun --max-restarts needs a file: a restart cannot read standard input again",
-            hint="write the text to a file, and name that",
-        )
+    raise ConfigError(
+        "torchrun --max-restarts needs a file: a restart cannot read standard input again",
+        hint="write the text to a file, and name that",
+    )
 
 
 def command_line(process: Process) -> str:
@@ -97,11 +95,9 @@ def is_told_here(error: CharlmError) -> bool:
     if error.rank is not None or sys.argv[1:2] != ["train"]:
         return True
     try:
-        process = Process.from_environment()
+        return Process.from_environment().local_rank == 0
     except ConfigError:
         return True
-    error.rank = process.rank
-    return process.local_rank == 0
 
 
 def _restarts() -> int:

@@ -34,7 +34,8 @@ def load_start(context: typer.Context, path: Path, group: Group) -> "Checkpoint"
     """Return the model to start from.
 
     Raises:
-        CheckpointError: If there is none at `path`, or another for another process.
+        CheckpointError: If there is none at `path`.
+        TrainingError: If there is another for another process.
         ConfigError: If an option says something else than the model, or has no meaning beside it.
     """
     from charlm.checkpoint import Checkpoint
@@ -45,7 +46,7 @@ def load_start(context: typer.Context, path: Path, group: Group) -> "Checkpoint"
         raise CheckpointError(
             error.message, hint="name a model with --from, or leave it out to train a new one"
         ) from None
-    _refuse_other(str(path), start.weights_sha256, group)
+    group.refuse_other(start.weights_sha256.encode(), str(path))
     form = start.config.form
     settled = {
         **start.config.to_json(),
@@ -109,8 +110,8 @@ class NewRun:
         self._vectors = None
         if self.embeddings is not None:
             self._vectors = _read_embeddings(self.embeddings, corpus, note)
-            digest = hashlib.sha256(self._vectors.vectors.tobytes()).hexdigest()
-            _refuse_other(str(self.embeddings), digest, group)
+            digest = hashlib.sha256(self._vectors.vectors.tobytes()).digest()
+            group.refuse_other(digest, str(self.embeddings))
             self.model = replace(self.model, embedding_size=self._vectors.vectors.shape[1])
         from charlm.training.plan import make_plan
 
@@ -136,15 +137,6 @@ class NewRun:
             save_every=save_every,
             should_stop=should_stop,
             group=group,
-        )
-
-
-def _refuse_other(name: str, digest: str, group: Group) -> None:
-    """Raise CheckpointError if another process has other numbers in a file of this name."""
-    if (other := group.first_other(digest.encode())) is not None:
-        raise CheckpointError(
-            f"process {other} has another {name} than process 0",
-            hint="give each machine the same files",
         )
 
 

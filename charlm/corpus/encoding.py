@@ -71,6 +71,7 @@ def encode_corpus(
 
     Raises:
         CorpusError: If a text is not UTF-8, no pairs where pairs are wanted, or too little.
+        TrainingError: If another process reads another text.
     """
     facts = tuple(examine(document) for document in documents)
     characters = sum(each.characters for each in facts)
@@ -81,22 +82,14 @@ def encode_corpus(
             hint="a model gets interesting from some 50,000 characters on",
         )
     sizes = ", ".join(f"{each.sha256} {each.bytes}" for each in facts)
-    if (other := group.first_other(sizes.encode())) is not None:
-        raise CorpusError(
-            f"process {other} has read another text than process 0",
-            hint="give each machine the same files",
-        )
+    group.refuse_other(sizes.encode(), "text")
     encode = _encode_running_text if config.form == "text" else _encode_items
     corpus = encode(documents, facts, config, validation, tokenizer, group)
     if corpus.validation.characters == 0:
         raise CorpusError("the validation text is empty")
     tokenizer = corpus.tokenizer
     read = json.dumps([corpus.digests, tokenizer.to_json()]).encode() + tokenizer.binary
-    if (other := group.first_other(read)) is not None:
-        raise CorpusError(
-            f"process {other} has another held-out text than process 0",
-            hint="give each machine the same files",
-        )
+    group.refuse_other(read, "held-out text")
     if not group.process.is_first:  # who writes no model
         return corpus
     return replace(corpus, fingerprint=_fingerprint(documents, corpus))

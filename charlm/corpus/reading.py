@@ -131,16 +131,14 @@ def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[
 
     Raises:
         ConfigError: If stdin is a terminal, on which nobody would know that text is awaited.
-        CorpusError: If a path is missing, a directory holds no .txt file, or another process finds
-            other files.
+        CorpusError: If a path is missing or a directory holds no .txt file.
+        TrainingError: If another process finds other files.
     """
     found = [path for name in paths for path in ([None] if name == STDIN else named_files(name))]
     are_files = [path is not None and path.is_file() for path in found]
-    if (other := group.first_other(bytes(are_files))) is not None:
-        raise CorpusError(
-            f"process {other} has other files than process 0",
-            hint="give each the same files; name standard input -",
-        )
+    group.refuse_other(
+        bytes(are_files), "list of files", hint="give each the same files; name standard input -"
+    )
     with contextlib.ExitStack() as spools:
         yield [
             _spool("stdin", _from_stdin(), spools, group)

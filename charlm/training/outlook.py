@@ -11,7 +11,6 @@ import torch
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.distributed import Group
-from charlm.errors import ConfigError
 from charlm.training.hardware import choose_device, choose_precision
 from charlm.training.learner import Learner
 from charlm.training.reader import lay_out
@@ -69,11 +68,9 @@ class Machine:
         self._max_time = config.max_time
         self.processes = group.size
         self.device = choose_device(config.device, group.process)
-        if (other := group.first_other(self.device.type.encode())) is not None:
-            raise ConfigError(
-                f"process 0 would compute on {self.device.type!r}, process {other} would not",
-                hint="let all compute alike: --device cpu",
-            )
+        group.refuse_other(
+            self.device.type.encode(), "device", hint="let all compute alike: --device cpu"
+        )
         self.precision = choose_precision(config.precision, self.device)
         if sum(group.total([self.precision == torch.float32])) > 0:  # which all have
             self.precision = torch.float32
