@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from charlm.config import DEFAULT_SAVE_EVERY, CorpusConfig, ModelConfig
+from charlm.corpus.batches import STREAM_SEGMENT
 from charlm.corpus.encoding import SAMPLE_BYTES
-from charlm.corpus.layout import SEGMENT_LENGTH
-from charlm.corpus.parts import PART_BYTES, SEARCHED_BYTES
-from charlm.corpus.streams import STREAM_SEGMENT
+from charlm.corpus.shards import SEARCHED_BYTES, SHARD_BYTES
+from charlm.corpus.windows import SEGMENT_LENGTH
 from charlm.parameters import SHARED, parameters
 
 FLOAT32, BFLOAT16 = 4, 2  # bytes
@@ -386,7 +386,7 @@ def _encodings(cluster: Cluster) -> str:
     header += ["ids of a shard", "a shard, one core", "a shard, all cores"]
     rows = []
     for encoding in cluster.encodings:
-        segments = PART_BYTES * encoding.tokens_per_byte / STREAM_SEGMENT
+        segments = SHARD_BYTES * encoding.tokens_per_byte / STREAM_SEGMENT
         alone = cluster.corpus / encoding.speed
         ids = cluster.corpus * encoding.tokens_per_byte * encoding.id_bytes
         rows.append(
@@ -405,7 +405,7 @@ def _encodings(cluster: Cluster) -> str:
 
 
 def _start(cluster: Cluster) -> str:
-    parts, pools = cluster.corpus / PART_BYTES, cluster.corpus / SAMPLE_BYTES
+    parts, pools = cluster.corpus / SHARD_BYTES, cluster.corpus / SAMPLE_BYTES
     return table(
         ["what", "today", "in shards"],
         [
@@ -428,7 +428,7 @@ def _start(cluster: Cluster) -> str:
                 in_bytes(parts * SEARCHED_BYTES / cluster.nodes),
             ],
             ["pools", f"{pools:,.0f}", f"{pools / cluster.nodes:,.0f}"],
-            ["from one sampled part to the next", *[in_bytes(pools * PART_BYTES)] * 2],
+            ["from one sampled part to the next", *[in_bytes(pools * SHARD_BYTES)] * 2],
             [
                 "segments of held-out text to share",
                 f"{HELD_OUT // SEGMENT_LENGTH}",

@@ -67,8 +67,11 @@ def _in_process(path: Path, text: str) -> None:
     lines = text.splitlines(keepends=True)[:LINES]
     characters = sum(map(len, lines))
     work["its own lines"] = (lambda: list(model.score_lines(lines)), characters)
-    lots = [lines[place : place + 1000] for place in range(0, len(lines), 1000)]
-    work["the same, carried on"] = (lambda: list(model.score_lots(lots, carry=True)), characters)
+    batches = [lines[place : place + 1000] for place in range(0, len(lines), 1000)]
+    work["the same, carried on"] = (
+        lambda: list(model.score_batches(batches, carry=True)),
+        characters,
+    )
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(ROUNDS):
         for name, (run, _) in work.items():

@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 
 import charlm
-from charlm.inference.scoring import passages_of, score_passages
+from charlm.inference.scoring import score_windows, windows_of
 
 WINDOW = 256  # characters
 # charlm's own choice, char-rnn's default size, and plain sizes with one setting changed.
@@ -103,7 +103,7 @@ def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
     held_out = text.read_bytes().decode()[-score["characters"] :]
     return Result(
         nats=score["nats"] / score["characters"],
-        cold=cold_windows(speaker, held_out) if speaker.config.form == "text" else None,
+        cold=cold_windows(speaker, held_out) if speaker.config.task == "text" else None,
         epochs=speaker.provenance["epochs"],
         characters_per_second=statistics.median(speeds),
         seconds=seconds,
@@ -137,16 +137,16 @@ def timed(command: list[str]) -> tuple[str, float, float]:
 def cold_windows(model: charlm.Model, text: str) -> float:
     """Return nats per character of consecutive windows of `text`, each read from nothing."""
     windows = [text[place : place + WINDOW] for place in range(0, len(text), WINDOW)]
-    passages = passages_of(windows, model.tokenizer, model.config)
-    return float(score_passages(model.runtime(), passages).sum()) / len(text)
+    windows = windows_of(windows, model.tokenizer, model.config)
+    return float(score_windows(model.runtime(), windows).sum()) / len(text)
 
 
 def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str]:
     nats = [result.nats for result in results]
 
-    def median(attribute: str, form: str) -> str:
+    def median(attribute: str, task: str) -> str:
         values = [getattr(result, attribute) for result in results]
-        return "" if None in values else format(statistics.median(values), form)
+        return "" if None in values else format(statistics.median(values), task)
 
     return [
         text,

@@ -29,7 +29,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import Limits, ModelConfig, SamplingConfig
 from charlm.inference.generation import MOST_SIDE_BY_SIDE, speak
 from charlm.inference.model import Model
-from charlm.inference.rows import Continuation, Voice
+from charlm.inference.sequences import Continuation, Voice
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
@@ -131,7 +131,7 @@ def torch_lstm(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
     import torch
 
     config, arrays = checkpoint.config, checkpoint.arrays
-    if (config.cell, config.num_layers, config.form, config.tie_weights) != (
+    if (config.cell, config.num_layers, config.task, config.tie_weights) != (
         "lstm",
         1,
         "text",

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from charlm.inference.model import Model as Model
     from charlm.inference.model import load as load
     from charlm.inference.scoring import Score as Score
-    from charlm.inference.tokens import TokenScores as TokenScores
+    from charlm.inference.token_scores import TokenScores as TokenScores
 
 # Loaded when first asked for, so that `charlm --help` does not wait for NumPy.
 _HOMES = {
     "CharlmError": "charlm.errors",
     "Model": "charlm.inference.model",
     "Score": "charlm.inference.scoring",
-    "TokenScores": "charlm.inference.tokens",
+    "TokenScores": "charlm.inference.token_scores",
     "load": "charlm.inference.model",
 }
 

@@ -34,12 +34,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm import tensorfile, tokenizers
-from charlm.config import ModelConfig, OneWay
+from charlm import tokenizers
+from charlm.config import ModelConfig, SingleDirection
 from charlm.errors import ConfigError
+from charlm.files import tensor_file
+from charlm.files.tensor_file import FileKind, Metadata, TensorFile
 from charlm.fingerprint import MOST_FINGERPRINTS, Fingerprint
 from charlm.parameters import BACKWARD, SHARED, parameters
-from charlm.tensorfile import Facts, FileKind, TensorFile
 from charlm.tokenizers import Tokenizer
 
 KIND = FileKind(
@@ -88,9 +89,9 @@ class Checkpoint:
     @property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights alone: two models are the same if it is."""
-        return tensorfile.digest({}, self.arrays)
+        return tensor_file.digest({}, self.arrays)
 
-    def one_way(self, direction: OneWay) -> "Checkpoint":
+    def for_direction(self, direction: SingleDirection) -> "Checkpoint":
         """Return the network that reads in one of the model's directions, as a model of its own.
 
         Raises:
@@ -108,12 +109,12 @@ class Checkpoint:
         )
         return replace(self, config=config, arrays=arrays, dynamic_rates=rates)
 
-    def _name(self, name: str, direction: OneWay) -> str:
+    def _name(self, name: str, direction: SingleDirection) -> str:
         """Return what a parameter of one direction's network is called among those of all."""
         is_second = self.config.direction == "both" and direction == "backward"
         return BACKWARD + name if is_second and name != SHARED else name
 
-    def with_dynamic_rates(self, rates: Mapping[OneWay, Arrays]) -> "Checkpoint":
+    def with_dynamic_rates(self, rates: Mapping[SingleDirection, Arrays]) -> "Checkpoint":
         """Return the checkpoint with learning rates for each direction; the first's embedding."""
         named = {
             self._name(name, direction): array
@@ -128,11 +129,11 @@ class Checkpoint:
         Raises:
             CheckpointError: If the file cannot be written; the previous one is untouched.
         """
-        tensorfile.save(path, KIND, *self.to_parts())
+        tensor_file.save(path, KIND, *self.to_parts())
 
-    def to_parts(self) -> tuple[Facts, Mapping[str, NDArray[Any]]]:
+    def to_parts(self) -> tuple[Metadata, Mapping[str, NDArray[Any]]]:
         """Return the facts and the arrays of the file."""
-        facts = {
+        metadata = {
             "config": self.config.to_json(),
             "tokenizer": self.tokenizer.to_json(),
             "provenance": dict(self.provenance),
@@ -147,7 +148,7 @@ class Checkpoint:
             arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
         if len(self.line_scores):
             arrays[LINE_SCORES] = self.line_scores
-        return facts, arrays
+        return metadata, arrays
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -156,7 +157,7 @@ class Checkpoint:
         Raises:
             CheckpointError: If the file is missing, damaged, foreign, or of a newer format.
         """
-        with tensorfile.opened(path, KIND) as file:
+        with tensor_file.opened(path, KIND) as file:
             checkpoint, arrays = cls.from_parts(file)
             file.check_digest(arrays)
             checkpoint.check_values()
@@ -169,11 +170,11 @@ class Checkpoint:
         Raises:
             ConfigError: If the facts are no model's, or the arrays not those that they imply.
         """
-        config = ModelConfig.from_json(file.facts.get("config"))
+        config = ModelConfig.from_json(file.metadata.get("config"))
         binary = file.bytes(TOKENIZER_MODEL).tobytes()
-        tokenizer = tokenizers.from_json(file.facts.get("tokenizer"), binary)
+        tokenizer = tokenizers.from_json(file.metadata.get("tokenizer"), binary)
         fingerprints = _fingerprints(file)
-        provenance = file.facts.get("provenance")
+        provenance = file.metadata.get("provenance")
         if not isinstance(provenance, dict):
             raise ConfigError("its provenance is no JSON object")
         _check_shapes(file, config, tokenizer.vocab_size)
@@ -227,16 +228,16 @@ def _check_shapes(file: TensorFile, config: ModelConfig, vocab_size: int) -> Non
 
 def _fingerprints(file: TensorFile) -> tuple[Fingerprint, ...]:
     """Return the fingerprints in the file."""
-    facts = file.facts.get("fingerprints", [])
+    metadata = file.metadata.get("fingerprints", [])
     names = [name for name in file.names if name.startswith(FINGERPRINT)]
     wanted = [f"{FINGERPRINT}{number}" for number in range(len(names))]
-    if not isinstance(facts, list) or len(facts) != len(names) or set(names) != set(wanted):
+    if not isinstance(metadata, list) or len(metadata) != len(names) or set(names) != set(wanted):
         raise ConfigError("its fingerprints are not those that it describes")
     if len(names) > MOST_FINGERPRINTS:
         raise ConfigError(f"it holds {len(names):,} fingerprints, of at most {MOST_FINGERPRINTS}")
     return tuple(
         Fingerprint.from_json(fact, file.bytes(name))
-        for fact, name in zip(facts, wanted, strict=True)
+        for fact, name in zip(metadata, wanted, strict=True)
     )
 
 

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charlm.errors import CharlmError
-from charlm.wording import count, duration, quantity, sparkline, visible
+from charlm.formatting import count, duration, quantity, sparkline, visible
 
 if TYPE_CHECKING:
     from charlm.training.events import Finished, Progress, Validation

@@ -49,29 +49,29 @@ class Fingerprint:
     bits: NDArray[np.uint8]
 
     @classmethod
-    def of_lines(cls, lots: Iterable[Sequence[str]], count: int) -> "Fingerprint":
+    def of_lines(cls, batches: Iterable[Sequence[str]], count: int) -> "Fingerprint":
         """Return the fingerprint of `count` lines, without their ends, which come in lots."""
-        return cls._of("lines", lots, count, stride=1)
+        return cls._of("lines", batches, count, stride=1)
 
     @classmethod
     def of_texts(cls, texts: Iterable[Iterable[str]], characters: int) -> "Fingerprint":
         """Return the fingerprint of running texts, each cut into chunks, `characters` in all."""
         stride = max(SHORTEST_STRIDE, -(-characters // MOST_PASSAGES))
-        lots = (lot for text in texts for lot in _passages(text, stride))
-        return cls._of("passages", lots, -(-characters // stride), stride=stride)
+        batches = (batch for text in texts for batch in _passages(text, stride))
+        return cls._of("passages", batches, -(-characters // stride), stride=stride)
 
     @classmethod
     def _of(
-        cls, kind: Kind, lots: Iterable[Sequence[str]], expected: int, *, stride: int
+        cls, kind: Kind, batches: Iterable[Sequence[str]], expected: int, *, stride: int
     ) -> "Fingerprint":
         wanted = math.ceil(expected * -math.log2(FALSE_POSITIVES) / math.log(2) / 8)
         size = min(max(SMALLEST_FILTER, wanted), LARGEST_FILTER)
         hashes = min(max(1, round(8 * size / max(1, expected) * math.log(2))), MOST_HASHES)
         flags = np.zeros(8 * size, np.bool_)
         entries = 0
-        for lot in lots:
-            entries += len(lot)
-            for places in _places(_hashed(lot), hashes, 8 * size):
+        for batch in batches:
+            entries += len(batch)
+            for places in _places(_hashed(batch), hashes, 8 * size):
                 flags[places] = True
         return cls(kind, entries, stride, hashes, np.packbits(flags))
 
@@ -100,7 +100,7 @@ class Fingerprint:
         ends = range(PASSAGE, len(text) + 1)
         return bool(self._are_in([text[end - PASSAGE : end] for end in ends]).any())
 
-    def share_known(self, text: str) -> float:
+    def share_in_training_text(self, text: str) -> float:
         """Return which share of `text` stands in the training text, in [0, 1]: an estimate.
 
         Of lines it is that of all lines that are not empty, or of some that are spread evenly; of

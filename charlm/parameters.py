@@ -34,11 +34,11 @@ def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
 
     Of two directions the backward network comes second. The embedding is theirs in common.
     """
-    one_way = _one_way(config, vocab_size)
+    for_direction = _one_way(config, vocab_size)
     if config.direction != "both":
-        return one_way
-    own = [parameter for parameter in one_way if parameter.name != SHARED]
-    return one_way + [replace(parameter, name=BACKWARD + parameter.name) for parameter in own]
+        return for_direction
+    own = [parameter for parameter in for_direction if parameter.name != SHARED]
+    return for_direction + [replace(parameter, name=BACKWARD + parameter.name) for parameter in own]
 
 
 def _one_way(config: ModelConfig, vocab_size: int) -> list[Parameter]:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import BREAKS, CorpusConfig, ModelConfig, TrainingConfig
+from charlm.config import TERMINATORS, CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
-from charlm.corpus.layout import Passages, segments
 from charlm.corpus.reading import Document
-from charlm.inference.scoring import score_passages
+from charlm.corpus.windows import Windows, segments
+from charlm.inference.scoring import score_windows
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
@@ -67,10 +67,10 @@ def unigram_checkpoint():
     A key is a character, a byte, or None for the end of an item.
     """
 
-    def build(probabilities, *, form="text", fingerprints=()):
+    def build(probabilities, *, task="text", fingerprints=()):
         characters = "".join(sorted(key for key in probabilities if isinstance(key, str)))
         tokenizer = CharacterTokenizer(characters)
-        config = ModelConfig(embedding_size=2, hidden_size=2, form=form)
+        config = ModelConfig(embedding_size=2, hidden_size=2, task=task)
         arrays = {
             each.name: np.zeros(each.shape, np.float32)
             for each in parameters(config, tokenizer.vocab_size)
@@ -111,7 +111,7 @@ def random_model(random_checkpoint):
             kind,
             [text],
             vocab_size=None if kind in ("char", "byte") else 60,
-            reserved=BREAKS[checkpoint.config.form],
+            reserved=TERMINATORS[checkpoint.config.task],
         )
         generator = np.random.default_rng(0)
         arrays = {
@@ -141,7 +141,7 @@ def score_segments():
 
     def score(runtime, ids, boundary_id, *, count):
         cut = segments(0, len(ids), count)
-        return score_passages(runtime, Passages(ids, boundary_id, *cut)).sum()
+        return score_windows(runtime, Windows(ids, boundary_id, *cut)).sum()
 
     return score
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import charlm.cli
 from charlm.checkpoint import Checkpoint
 from charlm.corpus import encoding
-from charlm.training import learner, plan, run
+from charlm.training import plan, run, trainer
 from charlm.training.state import TrainingState, state_path
 
 PHASES = ("elsewhere", "reading", "planning", "training", "validating", "saving the model",
@@ -59,7 +59,7 @@ class Watched:
             finally:
                 self.memory[0] = before
                 if phase == "saving the state" and sys.exc_info()[0] is None:
-                    self.memory[8:16] = arguments[0].place.step.to_bytes(8, "little")
+                    self.memory[8:16] = arguments[0].progress.step.to_bytes(8, "little")
 
         setattr(owner, name, noted)
 
@@ -68,8 +68,8 @@ class Watched:
         self.watch(encoding, "encode_corpus", "reading")
         self.watch(plan, "make_plan", "planning")
         self.watch(plan, "resume_plan", "planning")
-        self.watch(learner.Learner, "step", "training")
-        self.watch(learner.Learner, "validate", "validating")
+        self.watch(trainer.Learner, "step", "training")
+        self.watch(trainer.Learner, "validate", "validating")
         self.watch(Checkpoint, "save", "saving the model")
         self.watch(TrainingState, "save", "saving the state")
         self.watch(run, "with_dynamic_rates", "finishing")
@@ -136,7 +136,7 @@ def what_is_left(watched):
         Checkpoint.load(model)
     if not state.exists():
         return "a state was announced and is not there" if watched.saved_step else ""
-    if TrainingState.load(state).place.step < watched.saved_step:
+    if TrainingState.load(state).progress.step < watched.saved_step:
         return "the state is older than that which was announced"
     found = Path("talk").read_text().partition("Traceback")
     return "".join(found[1:])

@@ -38,8 +38,8 @@ UNTOLD = {"builtins.id", "sys._getframe"}  # audit events that name nothing but 
 TEXT = "the café\tsat\nwhere\tthe \x1b[31m\U0001f63a went\n"  # pairs, so that any model reads it
 
 IMPORTED = [
-    "charlm.cli.eval_figures",
-    "charlm.cli.speech",
+    "charlm.cli.eval.figures",
+    "charlm.cli.generate.show",
     "charlm.corpus.reading",
     "charlm.display",
     "charlm.inference.model",

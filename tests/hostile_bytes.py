@@ -17,8 +17,8 @@ NETWORKS = [
     {},
     {"cell": "gru", "num_layers": 2, "residual": True},
     {"cell": "rnn", "nonlinearity": "relu", "document_separator": "\n"},
-    {"embedding_size": 3, "tie_weights": True, "form": "lines", "direction": "both"},
-    {"form": "pairs"},
+    {"embedding_size": 3, "tie_weights": True, "task": "lines", "direction": "both"},
+    {"task": "pairs"},
 ]
 WEIGHTS = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e6, -1e6, 1e-45, 0]
 TENSORS = {

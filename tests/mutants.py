@@ -10,9 +10,10 @@ from itertools import product
 import numpy as np
 from safetensors.numpy import save
 
-from charlm import tensorfile, tokenizers
+from charlm import tokenizers
 from charlm.checkpoint import KIND, Checkpoint
 from charlm.config import ModelConfig
+from charlm.files import tensor_file
 from charlm.fingerprint import Fingerprint
 from charlm.parameters import parameters
 
@@ -76,21 +77,21 @@ def honest(kind="char", *, is_complete=True, **config):
             ],
             line_scores=np.linspace(1, 3, 5, dtype=np.float32),
         )
-    facts, arrays = made.to_parts()
-    return {"format": KIND.format, "version": "0.1.0", **facts}, dict(arrays)
+    metadata, arrays = made.to_parts()
+    return {"format": KIND.format, "version": "0.1.0", **metadata}, dict(arrays)
 
 
-def signed(facts, arrays, *, kind=KIND):
+def signed(metadata, arrays, *, kind=KIND):
     """Return the file of a model, with the SHA-256 of whatever it holds."""
-    return with_json({**facts, "sha256": SIGNATURE}, arrays, "null", kind=kind)
+    return with_json({**metadata, "sha256": SIGNATURE}, arrays, "null", kind=kind)
 
 
-def with_json(facts, arrays, text, *, kind=KIND):
+def with_json(metadata, arrays, text, *, kind=KIND):
     """Return the file of a model in whose facts `text` stands where PLACE does, signed."""
-    whole = json.dumps(facts).replace(json.dumps(PLACE), text)
+    whole = json.dumps(metadata).replace(json.dumps(PLACE), text)
     try:
         read = json.loads(whole)
-        found = tensorfile.digest(read, arrays) if isinstance(read, dict) else ""
+        found = tensor_file.digest(read, arrays) if isinstance(read, dict) else ""
     except (ValueError, RecursionError):  # there is nothing that could be signed
         found = ""
     return save(arrays, {kind.key: whole.replace(json.dumps(SIGNATURE), json.dumps(found))})
@@ -104,30 +105,30 @@ def paths_of(value, path=()):
         yield from paths_of(value[key], (*path, key))
 
 
-def placed(facts, path, value):
+def placed(metadata, path, value):
     """Return the facts with a value at a path; without a value, without what stands there."""
-    changed = {"facts": deepcopy(facts)}
-    at, path = changed, ("facts", *path)
+    changed = {"metadata": deepcopy(metadata)}
+    at, path = changed, ("metadata", *path)
     for key in path[:-1]:
         at = at[key]
     if value is None:
         del at[path[-1]]
     else:
         at[path[-1]] = value
-    return changed["facts"]
+    return changed["metadata"]
 
 
-def lying_facts(facts, arrays, *, within=(), values=HOSTILE_VALUES, kind=KIND, every=1):
+def lying_facts(metadata, arrays, *, within=(), values=HOSTILE_VALUES, kind=KIND, every=1):
     """Yield the name and file of every fact's replacement by every hostile value.
 
     Of all of them, in their order, one in so many.
     """
-    facts = {**facts, "sha256": SIGNATURE}
-    paths = [path for path in paths_of(facts) if path[: len(within)] == within]
+    metadata = {**metadata, "sha256": SIGNATURE}
+    paths = [path for path in paths_of(metadata) if path[: len(within)] == within]
     for path, text in list(product(paths, [*values, None]))[::every]:
         name = ".".join(map(str, path)) or "all facts"
         if text is not None:
-            file = with_json(placed(facts, path, PLACE), arrays, text, kind=kind)
+            file = with_json(placed(metadata, path, PLACE), arrays, text, kind=kind)
             yield f"{name} = {text[:20]} of {len(text)}", file
         elif path:
-            yield f"no {name}", with_json(placed(facts, path, None), arrays, "null", kind=kind)
+            yield f"no {name}", with_json(placed(metadata, path, None), arrays, "null", kind=kind)

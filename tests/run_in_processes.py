@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charlm.cli.processes import joined_processes
+from charlm.cli.train.processes import joined_processes
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import open_documents
 from charlm.training.events import Progress
-from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.plan import make_plan, resume_plan
 from charlm.training.state import TrainingState
+from charlm.training.trainer import Learner
 
 STEPS, RATE = 50, 0.02
 HOW = {"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, "precision": "fp32"}
@@ -38,11 +38,11 @@ RUNS = {
 GOING_ON = ("text", "lines", "both directions")
 
 
-def read(path, group, form, corpus_settings, model_settings, settings):
+def read(path, group, task, corpus_settings, model_settings, settings):
     """Return a corpus, a network's size and how to train it."""
-    corpus_config = CorpusConfig(form=form, **corpus_settings)
+    corpus_config = CorpusConfig(task=task, **corpus_settings)
     separator = corpus_config.document_separator
-    model = ModelConfig(form=form, document_separator=separator, **model_settings)
+    model = ModelConfig(task=task, document_separator=separator, **model_settings)
     config = TrainingConfig(**{**HOW, **settings})
     with open_documents([str(path)], group) as documents:
         return encode_corpus(documents, corpus_config, group=group), model, config
@@ -59,7 +59,7 @@ def losses(group, corpus, model, config):
         group=group,
     )
     own = [float(learner.step(step, RATE)[0]) for step in range(STEPS)]
-    return [*group.total(own), learner.validate()]
+    return [*group.all_reduce(own), learner.validate()]
 
 
 def middle_of(events):
@@ -67,7 +67,7 @@ def middle_of(events):
     [middle] = [
         event
         for event in events
-        if isinstance(event, TrainingState) and event.place.step == STEPS // 2 + 1
+        if isinstance(event, TrainingState) and event.progress.step == STEPS // 2 + 1
     ]
     return middle
 
@@ -109,7 +109,7 @@ def goes_on_alike(group, corpus, model, config):
 
 def from_one_process(group, corpus, model, config, path):
     """Return the losses of a run that one process began, when so many go on with it."""
-    if group.size == 1:
+    if group.world_size == 1:
         plan = make_plan(corpus, model, config)
         events = list(train(corpus, plan, save_every=0.0))
         middle_of(events).save(path)
@@ -123,8 +123,8 @@ def main():
     text, pairs = map(Path, sys.argv[1:3])
     with joined_processes({}) as group:
         found = {}
-        for name, (form, *settings) in RUNS.items():
-            run = read(pairs if form == "pairs" else text, group, form, *settings)
+        for name, (task, *settings) in RUNS.items():
+            run = read(pairs if task == "pairs" else text, group, task, *settings)
             found[name] = {"nats": losses(group, *run)}
             if name in GOING_ON:
                 corpus, model, config = run

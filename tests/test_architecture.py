@@ -13,9 +13,9 @@ PACKAGE = Path(charlm.__file__).parent
 
 # From the floor up; a room imports only from those below it. `training` may use `inference`.
 LAYERS = [
-    ["errors", "wording", "filetypes", "baselines"],
-    ["config", "atomic", "fingerprint", "distributed"],
-    ["tokenizers", "parameters", "tensorfile", "lock"],
+    ["errors", "formatting"],
+    ["config", "files", "fingerprint", "process_group"],
+    ["tokenizers", "parameters"],
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],

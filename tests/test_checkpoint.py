@@ -20,9 +20,9 @@ from charlm import tokenizers
 from charlm.checkpoint import KIND, Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError, ConfigError
+from charlm.files.tensor_file import opened
 from charlm.fingerprint import Fingerprint
 from charlm.parameters import parameters
-from charlm.tensorfile import opened
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_what_was_saved_is_loaded(random_checkpoint, path):
 def test_fingerprints_travel_in_the_file(random_checkpoint, path):
     known = Fingerprint.of_lines([["Anna", "Bob"]], 2), Fingerprint.of_texts([["long " * 20]], 100)
     replace(random_checkpoint(), fingerprints=known).save(path)
-    lines, passages = Checkpoint.load(path).fingerprints
+    lines, windows = Checkpoint.load(path).fingerprints
 
     assert [lines.holds(name) for name in ("Anna", "Bob", "Eve")] == [True, True, False]
-    assert passages.holds("long " * 12) and not passages.holds("short " * 12)
+    assert windows.holds("long " * 12) and not windows.holds("short " * 12)
 
 
 def test_a_fingerprint_that_is_none_is_damage(random_checkpoint, path):
@@ -100,7 +100,7 @@ def test_line_scores_travel_in_the_file_if_they_are_some(random_checkpoint, path
 def test_a_tokenizer_of_any_kind_travels_in_the_file(path, kind):
     text = "the cat sat on the mat, and the dog sat on the log.\n" * 9
     tokenizer = tokenizers.learn(kind, [text], vocab_size=50)
-    config = ModelConfig(embedding_size=2, hidden_size=2, form="lines", tie_weights=True)
+    config = ModelConfig(embedding_size=2, hidden_size=2, task="lines", tie_weights=True)
     arrays = {
         parameter.name: np.zeros(parameter.shape, np.float32)
         for parameter in parameters(config, tokenizer.vocab_size)
@@ -132,7 +132,7 @@ def test_a_damaged_sentencepiece_model_is_refused_before_it_is_used(path):
 
 def test_a_setting_that_a_file_does_not_know_has_its_default():
     assert ModelConfig.from_json({"hidden_size": 7}) == ModelConfig(hidden_size=7)
-    for value in ({}, {"hidden_size": 7, "heads": 8}, {"hidden_size": 7, "form": "poems"}):
+    for value in ({}, {"hidden_size": 7, "heads": 8}, {"hidden_size": 7, "task": "poems"}):
         with pytest.raises(ConfigError):
             ModelConfig.from_json(value)
 
@@ -200,19 +200,19 @@ def facts_edited(change):
     """Return a mutation that edits charlm's own object in the header's metadata."""
 
     def edit(header):
-        facts = json.loads(header["__metadata__"]["charlm"])
-        change(facts)
-        header["__metadata__"]["charlm"] = json.dumps(facts)
+        metadata = json.loads(header["__metadata__"]["charlm"])
+        change(metadata)
+        header["__metadata__"]["charlm"] = json.dumps(metadata)
 
     return edited(edit)
 
 
 def with_fact(name, value):
-    return facts_edited(lambda facts: facts.update({name: value}))
+    return facts_edited(lambda metadata: metadata.update({name: value}))
 
 
 def with_config(**changes):
-    return facts_edited(lambda facts: facts["config"].update(changes))
+    return facts_edited(lambda metadata: metadata["config"].update(changes))
 
 
 def with_metadata(text):
@@ -239,7 +239,7 @@ MUTATIONS = {
     "metadata that is not a number": with_metadata('{"format": NaN}'),
     "a newer format": with_fact("format", 2),
     "a format that is a list": with_fact("format", [1]),
-    "no config": facts_edited(lambda facts: facts.pop("config")),
+    "no config": facts_edited(lambda metadata: metadata.pop("config")),
     "a config of another form": with_fact("config", [1, 2]),
     "a huge hidden size": with_config(hidden_size=10**9),
     "a hidden size that is not its shape": with_config(hidden_size=8),
@@ -266,7 +266,7 @@ MUTATIONS = {
         lambda header: header.update({"fingerprint.0": header.pop("output.bias")})
     ),
     "a hash of something else": with_fact("sha256", hashlib.sha256(b"").hexdigest()),
-    "no hash": facts_edited(lambda facts: facts.pop("sha256")),
+    "no hash": facts_edited(lambda metadata: metadata.pop("sha256")),
     "a tensor too few": edited(lambda header: header.pop("output.bias")),
     "a tensor of another name": edited(
         lambda header: header.update({"../../evil": header.pop("output.bias")})
@@ -350,7 +350,7 @@ def test_facts_are_no_deeper_than_what_reads_them_can_bear(random_checkpoint, pa
 
 
 def test_a_file_larger_than_the_memory_is_refused_unread(saved, monkeypatch):
-    monkeypatch.setattr("charlm.tensorfile._memory", lambda: 1000)
+    monkeypatch.setattr("charlm.files.tensor_file._memory", lambda: 1000)
 
     with pytest.raises(CheckpointError, match="bytes, more than this machine's memory"):
         Checkpoint.load(saved)
@@ -395,7 +395,7 @@ def test_a_name_that_the_system_cannot_bear_is_an_error(tmp_path):
 
 
 def test_a_vocabulary_too_large_to_be_read_again_is_not_saved(random_checkpoint, path, monkeypatch):
-    monkeypatch.setattr("charlm.tensorfile.LARGEST_HEADER", 500)
+    monkeypatch.setattr("charlm.files.tensor_file.LARGEST_HEADER", 500)
     with pytest.raises(CheckpointError, match="the vocabulary is too large for"):
         random_checkpoint().save(path)
 
@@ -405,7 +405,7 @@ def test_a_vocabulary_too_large_to_be_read_again_is_not_saved(random_checkpoint,
 def test_part_of_a_file_has_names_and_facts_of_its_own(saved):
     with opened(saved, KIND) as file:
         output = file.within("output.", {"step": 1})
-        assert (output.names, output.facts) == ({"weight", "bias"}, {"step": 1})
+        assert (output.names, output.metadata) == ({"weight", "bias"}, {"step": 1})
         assert output.kind("bias") == ("F32", (264,))
         assert (output.arrays()["bias"] == file.array("output.bias")).all()
     with (
@@ -417,16 +417,16 @@ def test_part_of_a_file_has_names_and_facts_of_its_own(saved):
 
 def test_each_direction_is_a_model_of_its_own_that_shares_the_embedding(random_checkpoint):
     both = random_checkpoint(direction="both")
-    ways = {way: both.one_way(way) for way in both.config.directions}
+    ways = {way: both.for_direction(way) for way in both.config.directions}
     again = both.with_dynamic_rates({way: each.arrays for way, each in ways.items()})
 
     assert ways["backward"].arrays["output.bias"] is both.arrays["backward.output.bias"]
     assert ways["backward"].arrays["embedding.weight"] is both.arrays["embedding.weight"]
-    assert ways["forward"].one_way("forward") is ways["forward"]
+    assert ways["forward"].for_direction("forward") is ways["forward"]
     assert again.dynamic_rates == dict(both.arrays)
     assert len({each.weights_sha256 for each in (both, *ways.values())}) == 3
     with pytest.raises(KeyError):
-        ways["forward"].one_way("backward")
+        ways["forward"].for_direction("backward")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="the system has no /dev/zero")

@@ -8,7 +8,7 @@ from conftest import learn
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
-from charlm.corpus import encoding, ids, parts
+from charlm.corpus import encoded_text, encoding, shards
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError
@@ -44,13 +44,13 @@ def models(random_checkpoint):
     return build
 
 
-@pytest.mark.parametrize("form", ["text", "lines"])
-def test_a_backward_model_scores_a_text_as_a_forward_one_its_mirror(models, form):
-    forward, backward, _ = models(form=form)
+@pytest.mark.parametrize("task", ["text", "lines"])
+def test_a_backward_model_scores_a_text_as_a_forward_one_its_mirror(models, task):
+    forward, backward, _ = models(task=task)
 
     assert backward.score(TEXT) == forward.score(TEXT[::-1])
     assert backward.score("abc\ndd\n") == forward.score(
-        "dd\ncba\n" if form == "lines" else "\ndd\ncba"
+        "dd\ncba\n" if task == "lines" else "\ndd\ncba"
     )
     assert backward.score(TEXT) != forward.score(TEXT)
 
@@ -85,7 +85,7 @@ def test_the_network_of_each_direction_is_a_model_of_its_own(models, random_chec
     checkpoint.save(tmp_path / "both")
     both = Model(Checkpoint.load(tmp_path / "both"))
     for direction in ("forward", "backward"):
-        alone = Model(checkpoint.one_way(direction))
+        alone = Model(checkpoint.for_direction(direction))
 
         assert alone.config.direction == direction
         assert both.score(TEXT, direction=direction) == alone.score(TEXT)
@@ -131,7 +131,7 @@ def test_of_the_candidates_the_likeliest_goes_between(models):
 
 
 def test_lines_are_completed_between_their_ends(models):
-    _, _, both = models(form="lines")
+    _, _, both = models(task="lines")
     likeliest = {
         both.generate("ab", ending="h", length=9, temperature=0, rng_seed=number)
         for number in range(5)
@@ -145,16 +145,16 @@ def test_lines_are_completed_between_their_ends(models):
 
 
 def test_a_line_end_far_off_in_a_seed_or_ending_is_refused(models):
-    _, _, both = models(form="lines")
+    _, _, both = models(task="lines")
     for seed, ending in (("a\n" + "b" * 2000, "c"), ("c", "b" * 2000 + "\na")):
         with pytest.raises(ConfigError, match="holds a line end"):
             both.generate(seed, ending=ending, length=3)
 
 
-@pytest.mark.parametrize("form", ["text", "lines"])
-def test_each_token_is_scored_from_both_sides(models, form):
+@pytest.mark.parametrize("task", ["text", "lines"])
+def test_each_token_is_scored_from_both_sides(models, task):
     """The product of what both networks say of it, over the sum of that product."""
-    _, _, both = models(form=form)
+    _, _, both = models(task=task)
     text = "abcahg"
     tokens = both.tokenizer.encode(text)
     boundary = both.tokenizer.boundary_id
@@ -170,9 +170,9 @@ def test_each_token_is_scored_from_both_sides(models, form):
     for place, token in enumerate(tokens):
         product = np.exp(logits("forward", tokens[:place]) + logits("backward", tokens[:place:-1]))
         nats -= np.log(product[token] / product.sum())
-    found = both.pseudo_score(f"{text}\n{text}" if form == "lines" else text)
+    found = both.pseudo_score(f"{text}\n{text}" if task == "lines" else text)
 
-    assert found.tokens == len(tokens) * (2 if form == "lines" else 1)
+    assert found.tokens == len(tokens) * (2 if task == "lines" else 1)
     assert found.nats == pytest.approx(nats * found.tokens / len(tokens), rel=1e-5)
 
 
@@ -210,7 +210,7 @@ def test_a_uniform_model_is_uniform_from_both_sides(random_checkpoint):
 
 
 def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "PART_BYTES", 100)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
     monkeypatch.setattr(encoding, "SAMPLE_BYTES", 300)
     path = tmp_path / "text.txt"
     path.write_text("".join(f"line {number:03}\n" for number in range(200)))
@@ -237,7 +237,7 @@ def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
 
 
 def test_segments_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "PART_BYTES", 100)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
     documents = []
     for number, length in enumerate((60, 90, 50, 80, 95)):
         path = tmp_path / f"{number}.txt"
@@ -259,8 +259,8 @@ def items(tmp_path, name, lines):
 
 def test_the_mirror_of_lines_is_made_in_pieces(tmp_path, monkeypatch):
     documents = items(tmp_path, "lines", ["ab", "c", "", "def", "g"] * 5)
-    text = encode_corpus(documents, CorpusConfig(tokenizer="byte", form="lines")).train
-    monkeypatch.setattr(ids, "MIRRORED_AT_ONCE", 3)
+    text = encode_corpus(documents, CorpusConfig(tokenizer="byte", task="lines")).train
+    monkeypatch.setattr(encoded_text, "MIRRORED_AT_ONCE", 3)
     mirror = text.mirrored()
 
     assert mirror.ids.tolist() == text.ids.tolist()[::-1]
@@ -276,7 +276,7 @@ def test_backward_training_is_forward_training_on_the_mirror(tmp_path):
         held_out = content[:5] if direction == "backward" else content[-5:]
         corpus = encode_corpus(
             items(tmp_path, "train", content),
-            CorpusConfig(form="lines", validation_fraction=1e-3),
+            CorpusConfig(task="lines", validation_fraction=1e-3),
             items(tmp_path, "validation", held_out),
         )
         model = ModelConfig(embedding_size=6, hidden_size=10, direction=direction)
@@ -293,11 +293,11 @@ def test_both_directions_are_learnt_with_one_embedding(corpus_of):
     *_, finished = learn(corpus, model, replace(EXACT, max_steps=200, dropout=0.0))
     learnt = Model(finished.best.best)
     text = "the dog sat on the mat"
-    one_way = [learnt.score(text, direction=each).nats for each in ("forward", "backward")]
+    for_direction = [learnt.score(text, direction=each).nats for each in ("forward", "backward")]
 
     # A third of what a model without knowledge takes, and from both sides half of that.
-    assert max(one_way) < len(text) * np.log(24) / 3
-    assert learnt.pseudo_score(text).nats < min(one_way) / 2
+    assert max(for_direction) < len(text) * np.log(24) / 3
+    assert learnt.pseudo_score(text).nats < min(for_direction) / 2
     assert [name for name in finished.best.best.arrays if "embedding" in name] == [
         "embedding.weight"
     ]

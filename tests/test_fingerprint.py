@@ -101,12 +101,14 @@ def test_of_several_texts_all_are_known_or_none():
 
 def test_the_share_that_is_known_is_that_of_lines_or_of_passages():
     lines = Fingerprint.of_lines([["Anna", "Bob"]], 2)
-    assert lines.share_known("Anna\r\nEve\n\nBob\nZoe") == 0.5
-    assert lines.share_known("") == 0.0
+    assert lines.share_in_training_text("Anna\r\nEve\n\nBob\nZoe") == 0.5
+    assert lines.share_in_training_text("") == 0.0
 
     text = "".join(chr(0x4E00 + number) for number in range(4000))
     other = "".join(chr(0x3400 + number) for number in range(4000))
-    passages = Fingerprint.of_texts([[text]], len(text))
-    assert passages.share_known(text) == passages.share_known(text[100:180]) == 1.0
-    assert passages.share_known(other) == passages.share_known(text[:20]) == 0.0
-    assert passages.share_known(text + other) == pytest.approx(0.5, abs=0.03)
+    windows = Fingerprint.of_texts([[text]], len(text))
+    assert (
+        windows.share_in_training_text(text) == windows.share_in_training_text(text[100:180]) == 1.0
+    )
+    assert windows.share_in_training_text(other) == windows.share_in_training_text(text[:20]) == 0.0
+    assert windows.share_in_training_text(text + other) == pytest.approx(0.5, abs=0.03)

@@ -15,7 +15,7 @@ def test_parameters_are_counted_as_in_textbooks():
 
 
 def test_models_of_lines_predict_their_end_with_one_more_output():
-    config = ModelConfig(embedding_size=3, hidden_size=5, form="lines")
+    config = ModelConfig(embedding_size=3, hidden_size=5, task="lines")
 
     assert (
         parameter_count(config, 10)

@@ -19,7 +19,7 @@ SHAPES = {
     "three layers": {"num_layers": 3, "embedding_size": 4},
     "residual": {"num_layers": 3, "residual": True},
     "tied": {"tie_weights": True, "embedding_size": 7},
-    "tied with a projection, ends predicted": {"tie_weights": True, "form": "lines"},
+    "tied with a projection, ends predicted": {"tie_weights": True, "task": "lines"},
 }
 
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from charlm.cli.eval import eval_command
-from charlm.cli.generate import generate_command
+from charlm.cli.eval.command import eval_command
+from charlm.cli.generate.command import generate_command
 from charlm.cli.info import info_command
-from charlm.cli.processes import is_told_here
-from charlm.cli.train import train_command
+from charlm.cli.train.command import train_command
+from charlm.cli.train.processes import is_told_here
 from charlm.errors import CharlmError, ConfigError
 
 app = typer.Typer(

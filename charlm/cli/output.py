@@ -8,7 +8,7 @@ from typing import TextIO
 import typer
 
 from charlm.errors import CharlmError
-from charlm.wording import to_json, without_surrogates
+from charlm.formatting import to_json, without_surrogates
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -4,12 +4,22 @@ A default stands here and nowhere else; the commands' flags and help read it fro
 """
 
 from charlm.config.corpus import (
-    BREAKS,
     DEFAULT_WORDS,
     LARGE_VOCABULARIES,
+    TERMINATORS,
     CorpusConfig,
-    Form,
+    Task,
     TokenizerKind,
+)
+from charlm.config.generation import (
+    DEFAULT_LENGTH,
+    LENGTH_BESIDE_OTHERS,
+    CandidateFilter,
+    Limits,
+    SamplingConfig,
+    Speech,
+    configs_of,
+    require_pattern,
 )
 from charlm.config.model import (
     LARGE_EMBEDDING_SIZE,
@@ -18,17 +28,7 @@ from charlm.config.model import (
     Direction,
     ModelConfig,
     Nonlinearity,
-    OneWay,
-)
-from charlm.config.sampling import (
-    DEFAULT_LENGTH,
-    LENGTH_BESIDE_OTHERS,
-    Limits,
-    SamplingConfig,
-    Selection,
-    Speech,
-    configs_of,
-    require_pattern,
+    SingleDirection,
 )
 from charlm.config.scoring import DEFAULT_SCORE_UNIT, ScoreUnit
 from charlm.config.training import (
@@ -48,7 +48,6 @@ from charlm.config.training import (
 DEFAULT_MODEL_PATH = "model.safetensors"
 
 __all__ = [
-    "BREAKS",
     "DEFAULT_BPTT_LENGTH",
     "DEFAULT_LEARNING_RATE",
     "DEFAULT_LENGTH",
@@ -63,22 +62,23 @@ __all__ = [
     "LENGTH_BESIDE_OTHERS",
     "SHORT_BPTT_LENGTH",
     "SMALLEST_FITTED_SIZE",
+    "TERMINATORS",
+    "CandidateFilter",
     "Cell",
     "CorpusConfig",
     "Device",
     "Direction",
-    "Form",
     "Initialisation",
     "Limits",
     "ModelConfig",
     "Nonlinearity",
-    "OneWay",
     "OptimizerName",
     "Precision",
     "SamplingConfig",
     "ScoreUnit",
-    "Selection",
+    "SingleDirection",
     "Speech",
+    "Task",
     "TokenizerKind",
     "TrainingConfig",
     "configs_of",

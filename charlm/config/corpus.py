@@ -7,10 +7,10 @@ from charlm.config.checks import LARGEST_SIZE, require, require_choice, require_
 from charlm.errors import ConfigError
 
 TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
-Form = Literal["text", "lines", "pairs"]
+Task = Literal["text", "lines", "pairs"]
 
 # What ends an item or a source: never in a token but spelled, so that byte 10 is the end of a line.
-BREAKS: dict[Form, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
+TERMINATORS: dict[Task, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
 LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 
@@ -22,14 +22,14 @@ class CorpusConfig:
     tokenizer: TokenizerKind = "char"
     vocab_size: int | None = None  # words or subwords beside the bytes; None lets these choose
     # One running text; lines that are items of their own; or lines of a source, a tab and a target.
-    form: Form = "text"
+    task: Task = "text"
     document_separator: str | None = None  # stands between documents and is no part of them
     validation_fraction: float = 0.1
     max_validation_characters: int = 500_000
 
     def __post_init__(self) -> None:
         require_choice("tokenizer", self.tokenizer, get_args(TokenizerKind))
-        require_choice("form", self.form, get_args(Form))
+        require_choice("task", self.task, get_args(Task))
         require("validation-fraction", self.validation_fraction, above=0, below=1)
         if self.vocab_size is not None:
             require_whole("vocab-size", self.vocab_size, 1, LARGEST_SIZE)
@@ -45,5 +45,5 @@ class CorpusConfig:
             (self.document_separator or "").encode()
         except UnicodeEncodeError:  # a byte that is no UTF-8, as a shell may give it
             raise ConfigError("document-separator must be UTF-8, as texts are") from None
-        if self.document_separator is not None and self.form != "text":
-            raise ConfigError(f"document-separator is for running text, not for {self.form}")
+        if self.document_separator is not None and self.task != "text":
+            raise ConfigError(f"document-separator is for running text, not for {self.task}")

@@ -4,17 +4,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
-from charlm.config.corpus import LARGE_VOCABULARIES, Form, TokenizerKind
+from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
 from charlm.errors import ConfigError
 
 Cell = Literal["lstm", "gru", "rnn"]
 Nonlinearity = Literal["tanh", "relu"]
-OneWay = Literal["forward", "backward"]
+SingleDirection = Literal["forward", "backward"]
 Direction = Literal["forward", "backward", "both"]
 
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
 SMALLEST_FITTED_SIZE = 256  # units of a network that has little time
 LARGEST_NUM_LAYERS = 64
+FORMER_NAMES = {"form": "task"}  # of settings, in files of charlm 0.1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class ModelConfig:
     # Backward reads a text from its end; both are two networks with one embedding.
     direction: Direction = "forward"
     tie_weights: bool = False
-    form: Form = "text"
+    task: Task = "text"
     document_separator: str | None = None
 
     def __post_init__(self) -> None:
@@ -50,8 +51,8 @@ class ModelConfig:
             raise ConfigError("residual connections are between layers; there is one layer")
         require_choice("direction", self.direction, get_args(Direction))
         require_choice("tie-weights", self.tie_weights, (False, True))
-        require_choice("form", self.form, get_args(Form))
-        if self.form == "pairs" and self.direction != "forward":
+        require_choice("task", self.task, get_args(Task))
+        if self.task == "pairs" and self.direction != "forward":
             raise ConfigError(
                 f"pairs are read forward, not {self.direction}",
                 hint="to learn the way from target to source, swap the columns",
@@ -83,14 +84,14 @@ class ModelConfig:
         return cls(embedding_size=embedding_size, tie_weights=tie_weights, **more)
 
     @property
-    def directions(self) -> tuple[OneWay, ...]:
+    def directions(self) -> tuple[SingleDirection, ...]:
         """The direction of each network."""
         return ("forward", "backward") if self.direction == "both" else (self.direction,)
 
     @property
     def predicts_boundary(self) -> bool:
         """Whether the end of an item is predicted, as one more token."""
-        return self.form != "text"
+        return self.task != "text"
 
     def outputs(self, vocab_size: int) -> int:
         """Return the number of tokens that are predicted."""
@@ -105,6 +106,8 @@ class ModelConfig:
                 has its default, which is what files meant that were written before it.
         """
         names = set(cls.__dataclass_fields__)
+        if isinstance(value, dict) and "task" not in value:
+            value = {FORMER_NAMES.get(name, name): setting for name, setting in value.items()}
         if not isinstance(value, dict) or not {"hidden_size"} <= set(value) <= names:
             raise ConfigError(f"a model config must hold: {', '.join(sorted(names))}")
         return cls(**value)

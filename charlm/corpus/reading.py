@@ -4,21 +4,112 @@ import codecs
 import contextlib
 import hashlib
 import os
+import stat
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from charlm.corpus.sources import (
-    STDIN,
-    named_files,
-    refuse_device,
-    refuse_other_formats,
-    standard_input,
-)
-from charlm.corpus.temporary import open_temporary, write_temporary
-from charlm.distributed import ALONE, Group
-from charlm.errors import CorpusError
+from charlm.errors import ConfigError, CorpusError
+from charlm.files.file_types import GIT_LFS_POINTER, HEAD_SIZE, is_text, recognise
+from charlm.process_group import SINGLE_PROCESS, ProcessGroup
+
+STDIN = "-"
+
+
+def named_files(name: str) -> list[Path]:
+    """Return the file that a path names, or the .txt files in a directory.
+
+    Raises:
+        CorpusError: If there is none.
+    """
+    path = Path(name)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        if not files:
+            raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
+        return files
+    if not path.exists():
+        is_pipe = path.parts[:3] == ("/", "dev", "fd")  # of a shell's <(…), which closes it
+        hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
+        raise CorpusError(f"{name} does not exist", hint=hint)
+    return [path]
+
+
+def standard_input() -> IO[bytes]:
+    """Return stdin.
+
+    Raises:
+        ConfigError: If it is closed, or a terminal, on which nobody would know that text is
+            awaited.
+    """
+    if sys.stdin is None:
+        raise ConfigError("standard input is closed")
+    if sys.stdin.isatty():
+        raise ConfigError(
+            "standard input is a terminal", hint="name a file, or pipe a text into charlm"
+        )
+    return sys.stdin.buffer
+
+
+def refuse_device(path: Path) -> None:
+    """Raise CorpusError for a device, which may have no end; but /dev/null has."""
+    mode = path.stat().st_mode
+    is_null = path.resolve() == Path(os.devnull)
+    if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not is_null):
+        raise CorpusError(f"{path} is a device, not a text", hint="name a file, or pipe a text in")
+
+
+def refuse_other_formats(name: str, data: bytes) -> None:
+    """Raise CorpusError if the first bytes of a file say that it is no UTF-8 text."""
+    head = data[:HEAD_SIZE]
+    found = recognise(head)
+    if found is None or (is_text(head) and found != GIT_LFS_POINTER):
+        return  # the source of a page may be learnt from, and a text may begin as it likes
+    hint = "give plain text in UTF-8"
+    if found.startswith("UTF"):
+        hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
+    elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
+        hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
+    raise CorpusError(f"{name} is {found}, not UTF-8 text", hint=hint)
+
+
+HINT = "name a directory with more room in $TMPDIR"
+
+
+def open_temporary() -> IO[bytes]:
+    """Return a new file.
+
+    Raises:
+        CorpusError: If there is no directory to have it in.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise CorpusError(f"there is no temporary file: {error.strerror}", hint=HINT) from None
+
+
+def write_temporary(file: IO[bytes], data: bytes, *, what: str) -> None:
+    """Write `data` to a temporary file, at once.
+
+    Args:
+        file: To write to.
+        data: To write.
+        what: What messages call it.
+
+    Raises:
+        CorpusError: If the temporary directory is full.
+    """
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        raise CorpusError(
+            f"{what} cannot be written to {tempfile.gettempdir()}: {error.strerror}", hint=HINT
+        ) from None
+
 
 CHUNK_BYTES = 1 << 22
 
@@ -113,7 +204,7 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DocumentFacts:
+class DocumentInfo:
     """What one pass over a document tells."""
 
     name: str
@@ -124,7 +215,9 @@ class DocumentFacts:
 
 
 @contextlib.contextmanager
-def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[Document]]:
+def open_documents(
+    paths: Sequence[str], group: ProcessGroup = SINGLE_PROCESS
+) -> Iterator[list[Document]]:
     """Open the documents that `paths` name: files, directories of .txt files, `-` for stdin.
 
     What can be read but once, stdin and pipes, the first process reads for all.
@@ -136,7 +229,7 @@ def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[
     """
     found = [path for name in paths for path in ([None] if name == STDIN else named_files(name))]
     are_files = [path is not None and path.is_file() for path in found]
-    group.refuse_other(
+    group.require_same(
         bytes(are_files), "list of files", hint="give each the same files; name standard input -"
     )
     with contextlib.ExitStack() as spools:
@@ -148,7 +241,7 @@ def open_documents(paths: Sequence[str], group: Group = ALONE) -> Iterator[list[
         ]
 
 
-def examine(document: Document) -> DocumentFacts:
+def examine(document: Document) -> DocumentInfo:
     """Read the whole document once: check its encoding, count and hash it."""
     digest, size, mark = hashlib.sha256(), 0, False
 
@@ -161,7 +254,7 @@ def examine(document: Document) -> DocumentFacts:
             yield chunk
 
     characters = sum(map(len, document.decoded(measured())))
-    return DocumentFacts(
+    return DocumentInfo(
         name=Path(document.name).name,
         characters=characters,
         bytes=size - len(codecs.BOM_UTF8) * mark,
@@ -181,7 +274,7 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _open(path: Path, spools: contextlib.ExitStack, group: Group) -> Document:
+def _open(path: Path, spools: contextlib.ExitStack, group: ProcessGroup) -> Document:
     name = str(path)
     try:
         refuse_device(path)
@@ -195,7 +288,7 @@ def _open(path: Path, spools: contextlib.ExitStack, group: Group) -> Document:
 
 
 def _spool(
-    name: str, chunks: Iterator[bytes], spools: contextlib.ExitStack, group: Group
+    name: str, chunks: Iterator[bytes], spools: contextlib.ExitStack, group: ProcessGroup
 ) -> Document:
     spooled = spools.enter_context(open_temporary())
     try:

@@ -7,15 +7,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.layout import BURN_IN, Passages, segments
+from charlm.corpus.windows import CONTEXT_LENGTH, Windows, segments
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.scoring import (
     Surprisal,
     batched_rows,
-    ids_of_items,
-    items_of,
+    examples_of,
+    ids_of_examples,
     negative_log_softmax,
-    read_passages,
+    predict_windows,
 )
 from charlm.tokenizers import Tokenizer
 
@@ -50,8 +50,8 @@ def pseudo_score(
     product for all tokens (a product of experts, Hinton 2002).
     """
     config, boundary_id = forward.config, tokenizer.boundary_id
-    items = [item for _, item in items_of(text, config, "the text")]
-    ids = ids_of_items(items, tokenizer, config)
+    items = [item for _, item in examples_of(text, config, "the text")]
+    ids = ids_of_examples(items, tokenizer, config)
     cut = [
         _segments(before + 1, after)
         for before, after in pairwise(np.flatnonzero(ids == boundary_id).tolist())
@@ -64,8 +64,8 @@ def pseudo_score(
     nats: list[float] = []
     for place in range(0, len(first), SEGMENTS_HELD):
         some = slice(place, place + SEGMENTS_HELD)
-        rightward = Passages(ids, boundary_id, begin[some], first[some], stop[some])
-        leftward = Passages(
+        rightward = Windows(ids, boundary_id, begin[some], first[some], stop[some])
+        leftward = Windows(
             mirror, boundary_id, count - end[some], count - stop[some], count - first[some]
         )
         of_left, of_right = _features(forward, rightward), _features(backward, leftward)
@@ -84,15 +84,15 @@ def _segments(start: int, stop: int) -> NDArray[np.int64]:
         Where each is read from, scored from, scored to and read to, shape (4, segments).
     """
     cut = segments(start, stop, -(-(stop - start) // LONGEST_SEGMENT))
-    return np.concatenate([cut, np.minimum(cut[-1:] + BURN_IN, stop)])
+    return np.concatenate([cut, np.minimum(cut[-1:] + CONTEXT_LENGTH, stop)])
 
 
-def _features(runtime: Network, passages: Passages) -> list[tuple[Floats, NDArray[np.int64]]]:
+def _features(runtime: Network, windows: Windows) -> list[tuple[Floats, NDArray[np.int64]]]:
     """Return of each passage the features before its targets, shape (N, H), and these, (N,)."""
-    parts: list[list[tuple[Floats, NDArray[np.int64]]]] = [[] for _ in passages.begin]
-    for chosen in passages.batches():
-        for rows, features, places in read_passages(runtime, passages.select(chosen)):
-            targets = passages.ids[places]
+    parts: list[list[tuple[Floats, NDArray[np.int64]]]] = [[] for _ in windows.begin]
+    for chosen in windows.groups():
+        for rows, features, places in predict_windows(runtime, windows.select(chosen)):
+            targets = windows.ids[places]
             for row in np.unique(rows):
                 parts[chosen[row]].append((features[rows == row], targets[rows == row]))
     return [

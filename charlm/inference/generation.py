@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from charlm.inference.rows import Row, Voice
 from charlm.inference.runtime import Floats, State, log_softmax
 from charlm.inference.sampling import draw_next_tokens
+from charlm.inference.sequences import Row, Voice
 
 MOST_SIDE_BY_SIDE = 64
 

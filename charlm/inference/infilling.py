@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from charlm.inference.generation import whole
-from charlm.inference.rows import Continuation, LeadUp, RngSeed, Voice, check_item
 from charlm.inference.runtime import Network
 from charlm.inference.sampling import draw, next_token_probabilities
-from charlm.inference.scoring import passages_of, score_passages
+from charlm.inference.scoring import score_windows, windows_of
+from charlm.inference.sequences import Continuation, LeadUp, RngSeed, Voice, check_example
 
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts from the seed on, and as many that lead up to the ending
 DRAWN_CHARACTERS = 2000  # in each direction, about
@@ -41,14 +41,14 @@ def fill(voice: Voice, backward: Network, *, seed: str, ending: str, rng_seed: R
     """
     forward, tokenizer, length = voice.network, voice.tokenizer, voice.limits.length or 0
     for text, name in ((seed, "seed text"), (ending, "ending")):
-        check_item(text, forward.config.form, name)
+        check_example(text, forward.config.task, name)
     seed, ending = seed[-CONTEXT:], ending[:CONTEXT]
     draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
     seeds = [(*rng_seed, number) for number in range(2 * draws + 1)]
     from_end = replace(voice, network=backward)
     fronts = whole(voice, [Continuation(voice, seed, each) for each in seeds[:draws]])
     backs = whole(from_end, [LeadUp(from_end, ending, each) for each in seeds[draws:-1]])
-    is_exact = forward.config.form == "text"
+    is_exact = forward.config.task == "text"
     found: dict[str, None] = {}  # in order, each once
     for overlap in OVERLAPS:
         joins = [
@@ -66,7 +66,7 @@ def fill(voice: Voice, backward: Network, *, seed: str, ending: str, rng_seed: R
     candidates = list(found)
     texts = [seed + text + ending for text in candidates]
     ahead, back = (
-        score_passages(network, passages_of(texts, tokenizer, network.config))
+        score_windows(network, windows_of(texts, tokenizer, network.config))
         for network in (forward, backward)
     )
     probabilities = next_token_probabilities(-(ahead + back) / 2, voice.sampling)

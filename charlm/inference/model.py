@@ -1,21 +1,63 @@
 """What the commands and other programs hold in their hands: a model that speaks and judges."""
 
 import copy
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from charlm.checkpoint import Checkpoint
-from charlm.config.checks import require
+from charlm.config import (
+    CandidateFilter,
+    Direction,
+    Limits,
+    ModelConfig,
+    SamplingConfig,
+    ScoreUnit,
+    SingleDirection,
+    Speech,
+    configs_of,
+)
+from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 from charlm.fingerprint import joined
-from charlm.inference.judge import Judge
+from charlm.inference.candidates import Text, Texts
+from charlm.inference.generation import speak, whole
 from charlm.inference.mixture import Mixture
-from charlm.inference.speaker import Speaker
+from charlm.inference.runtime import Network, Runtime
+from charlm.inference.sampling import next_token_probabilities
+from charlm.inference.sequences import Continuation, LeadUp, RngSeed, Voice
+from charlm.inference.stopping import Reason
+from charlm.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from charlm.inference.bidirectional import PseudoScore
+    from charlm.inference.scoring import Score
+    from charlm.inference.token_scores import TokenScores
+
+RandomSeed = int | tuple[int, ...] | None
+EVERY_TEXT = CandidateFilter()
 
 
-class Model(Speaker, Judge):
+class Piece(NamedTuple):
+    """A piece of a text, as it is made.
+
+    Attributes:
+        text: What is new.
+        nats: −ln p of each of its characters, as the model itself has it, whatever is drawn from;
+            the characters of a token have equal parts. Empty if it was not asked for.
+        reason: Why the text ends with it; None of all pieces but the last.
+    """
+
+    text: str
+    nats: Sequence[float]
+    reason: Reason | None
+
+
+class Model:
     """A trained model.
 
     >>> model = charlm.load("model.safetensors")                         # doctest: +SKIP
@@ -24,6 +66,353 @@ class Model(Speaker, Judge):
     >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
     1.13
     """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config: ModelConfig = checkpoint.config
+        self.tokenizer: Tokenizer = checkpoint.tokenizer
+        self.provenance: Mapping[str, Any] = checkpoint.provenance
+        self.fingerprints = tuple(checkpoint.fingerprints)
+        self.line_scores = checkpoint.line_scores
+        self._runtimes: dict[SingleDirection, Network] = {}
+        for direction in checkpoint.config.directions:
+            for_direction = checkpoint.for_direction(direction)
+            self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
+
+    def runtime(self, direction: SingleDirection | None = None) -> Network:
+        """Return the network that reads in a direction; None takes the model's own, or forward.
+
+        Raises:
+            ConfigError: If the model lacks the direction.
+        """
+        direction = direction or self.config.directions[0]
+        self._require(direction, f"reading {direction}")
+        return self._runtimes[direction]
+
+    def _require(self, direction: Direction, what: str) -> None:
+        """Raise ConfigError if the model lacks what reads in a direction, or in both."""
+        if self.config.direction in (direction, "both"):
+            return
+        other = "" if direction == "both" else f"--direction {direction} or "
+        raise ConfigError(
+            f"{what} needs a model that reads "
+            f"{'both ways' if direction == 'both' else direction}; this one reads "
+            f"{self.config.direction} only",
+            hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
+        )
+
+    def generate(
+        self,
+        seed: str = "",
+        *,
+        ending: str | None = None,
+        rng_seed: RandomSeed = None,
+        **speech: Unpack[Speech],
+    ) -> str:
+        """Return text that continues `seed`, or an item; see `stream`."""
+        return "".join(self.stream(seed, ending=ending, rng_seed=rng_seed, **speech))
+
+    def stream(
+        self,
+        seed: str = "",
+        *,
+        ending: str | None = None,
+        rng_seed: RandomSeed = None,
+        **speech: Unpack[Speech],
+    ) -> Iterator[str]:
+        """Return an iterator over text that continues `seed`, piece by piece as it is made.
+
+        Args:
+            seed: The text to continue; it is not repeated. To a model of pairs, the source.
+            ending: The text to lead up to; it is not repeated. This takes a model of the backward
+                direction, and with a seed one of both. The text comes in one piece.
+            rng_seed: A number or several; the same give the same text, None draws new ones.
+            **speech: How to speak: the settings of `SamplingConfig` and `Limits`, by name.
+
+        Raises:
+            ConfigError: If a setting is out of its range, the seed or the ending holds what ends an
+                item, or the model lacks the direction.
+        """
+        sampling, limits = configs_of(speech)
+        if ending is None and not seed and self.config.direction == "backward":
+            ending = ""
+        if ending is None:
+            pieces = self.pieces(seed, rng_seed=rng_seed, **speech)
+            return (piece.text for piece in pieces)
+        if sampling.restricts or not limits.is_length_alone or limits.length is None:
+            raise ConfigError(
+                "a text that leads up to an ending has a length and no other bounds",
+                hint="leave out the ending, or what bounds the text beside the length",
+            )
+        numbers = _rng_seed(rng_seed)
+        if not seed:
+            from_end = self._voice("backward", "an ending", sampling, limits)
+            return iter(whole(from_end, [LeadUp(from_end, ending, numbers)]))
+        from charlm.inference.infilling import fill
+
+        self._require("both", "a seed text with an ending")
+        voice = self._voice("forward", "a seed text", sampling, limits)
+        backward = self.runtime("backward")
+        return iter([fill(voice, backward, seed=seed, ending=ending, rng_seed=numbers)])
+
+    def pieces(
+        self,
+        seed: str = "",
+        *,
+        rng_seed: RandomSeed = None,
+        is_scored: bool = False,
+        **speech: Unpack[Speech],
+    ) -> Iterator[Piece]:
+        """Return an iterator over the pieces that `stream` yields, and what is known of them.
+
+        Args:
+            seed: As for `stream`.
+            rng_seed: As for `stream`.
+            is_scored: Whether to tell how surprising the characters are.
+            **speech: As for `stream`.
+        """
+        voice = self._voice("forward", "a seed text", *configs_of(speech), is_scored=is_scored)
+        row = Continuation(voice, seed, _rng_seed(rng_seed))
+        return _shown(voice, row)
+
+    def texts(
+        self,
+        seeds: Iterable[str] = ("",),
+        *,
+        selection: CandidateFilter = EVERY_TEXT,
+        rng_seed: RandomSeed = None,
+        is_scored: bool = False,
+        **speech: Unpack[Speech],
+    ) -> Iterator[Text]:
+        """Return an iterator over whole texts, which are made side by side, in their order.
+
+        Args:
+            seeds: The texts to continue.
+            selection: How many of each, and which are kept.
+            rng_seed: As for `stream`; each text has random numbers of its own.
+            is_scored: Whether to tell how surprising they are.
+            **speech: As for `stream`.
+
+        Raises:
+            ConfigError: As `stream` does; or if new texts are wanted of a model without a
+                fingerprint of what it has learnt.
+        """
+        batches = [seeds]
+        return self.generate_from_batches(
+            batches, selection=selection, rng_seed=rng_seed, is_scored=is_scored, **speech
+        )
+
+    def generate_from_batches(
+        self,
+        batches: Iterable[Iterable[str]],
+        *,
+        selection: CandidateFilter = EVERY_TEXT,
+        rng_seed: RandomSeed = None,
+        is_scored: bool = False,
+        **speech: Unpack[Speech],
+    ) -> Iterator[Text]:
+        """Return what `texts` does, of seed texts that come in lots.
+
+        The next lot is asked for when nothing else is to be done, so it may wait for its source.
+        """
+        if selection.novel and not self.fingerprints:
+            raise ConfigError(
+                "the model holds no fingerprint of what it learnt, so it cannot tell what is new",
+                hint="train it again: every model that this version trains holds one",
+            )
+        is_scored = is_scored or selection.best_of > 1
+        voice = self._voice("forward", "a seed text", *configs_of(speech), is_scored=is_scored)
+        return iter(
+            Texts(voice, batches, selection, _rng_seed(rng_seed), is_known=self.is_in_training_text)
+        )
+
+    def is_in_training_text(self, seed: str, text: str) -> bool:
+        """Return whether a continuation stands in the training text.
+
+        Of a running text, a long passage of it does; of lines and pairs, the whole line.
+        """
+        if self.config.task == "lines":
+            text = seed + text
+        elif self.config.task == "pairs":
+            text = f"{seed}\t{text}"
+        return any(each.holds(text) for each in self.fingerprints)
+
+    def choices(self, seed: str = "") -> list[tuple[str | int | None, float]]:
+        """Return all next tokens and their probabilities, the likeliest first.
+
+        A token is a text, a byte that spells one, or None for the end of an item.
+        """
+        voice = self._voice("forward", "a seed text", SamplingConfig(temperature=1.0), Limits())
+        row = Continuation(voice, seed, (0,))
+        state = voice.network.zero_state(1)
+        for token in row.unread:
+            features, state = voice.network.step(np.array([token]), state)
+        logits = voice.network.logits(features)[0]
+        row.restrict(logits)
+        probabilities = next_token_probabilities(logits, voice.sampling)
+        pieces = [*self.tokenizer.pieces, None]
+        order = np.argsort(-probabilities, kind="stable").tolist()
+        return [(pieces[token], float(probabilities[token])) for token in order]
+
+    def _voice(
+        self,
+        direction: SingleDirection,
+        what: str,
+        sampling: SamplingConfig,
+        limits: Limits,
+        *,
+        is_scored: bool = False,
+    ) -> Voice:
+        """Return what speaks in a direction, which `what` needs."""
+        self._require(direction, what)
+        return Voice(self.runtime(direction), self.tokenizer, sampling, limits, is_scored)
+
+    def score(
+        self, text: str, *, direction: SingleDirection | None = None, name: str = "the text"
+    ) -> "Score":
+        """Return how much information `text` is under the model, read from nothing.
+
+        A model of lines or pairs reads each line from nothing, and predicts its end.
+
+        Args:
+            text: To score.
+            direction: In which it is read; None takes the model's own, of both forward.
+            name: What error messages call the text.
+
+        Raises:
+            ConfigError: If the model lacks the direction.
+            CorpusError: If the model is one of pairs and a line is none.
+        """
+        from charlm.inference.scoring import score_text
+
+        return score_text(self.runtime(direction), self.tokenizer, text, name=name)
+
+    def score_lines(
+        self, lines: Iterable[str], *, carry: bool = False, direction: SingleDirection | None = None
+    ) -> "Iterator[Score]":
+        """Return an iterator over the scores of lines, in their order.
+
+        Lines are read ahead, 1, 2, 4 … 4,096 at a time, and scored side by side.
+
+        Args:
+            lines: With or without their ends. Each is read for itself, by a model of running
+                text after a line end, and its end is predicted. An empty one has score 0.
+            carry: Whether each is read on from the one before, so that their scores add up to
+                that of the text. An end counts only if it is there.
+            direction: In which each is read; None takes the model's own, of both forward.
+
+        Raises:
+            ConfigError: If the model lacks the direction, or is to carry and cannot.
+            CorpusError: If the model is one of pairs and a line is none.
+            ValueError: If a line holds a line end before its own.
+            TypeError: If it is one text that is given.
+        """
+        from charlm.inference.line_scores import batches_of
+
+        if isinstance(lines, str):
+            raise TypeError("lines are several texts, not one")
+        batches = self.score_batches(
+            batches_of(lines, carry=carry), carry=carry, direction=direction
+        )
+        return (score for batch in batches for score in batch)
+
+    def score_batches(
+        self,
+        batches: Iterable[Sequence[str]],
+        *,
+        carry: bool = False,
+        direction: SingleDirection | None = None,
+        name: str = "the text",
+    ) -> "Iterator[list[Score]]":
+        """Return what `score_lines` does, of lines that come in lots, a list a lot.
+
+        The next lot is asked for when the one before is scored, so it may wait for its source.
+        """
+        from charlm.inference.line_scores import score_batches, score_stream
+
+        network = self.runtime(direction)
+        if not carry:
+            return score_batches(network, self.tokenizer, batches, name=name)
+        config = network.config
+        if config.task != "text" or config.document_separator is not None:
+            what = "documents" if config.task == "text" else config.task
+            raise ConfigError(
+                f"a model of {what} reads each from nothing, so it carries nothing on",
+                hint="leave out --carry",
+            )
+        if config.direction == "backward":
+            raise ConfigError("lines carry on forward only; this model reads backward")
+        return score_stream(network, self.tokenizer, batches)
+
+    def score_tokens(
+        self,
+        text: str,
+        *,
+        choices: int = 1,
+        direction: SingleDirection | None = None,
+        name: str = "the text",
+    ) -> "TokenScores":
+        """Return the score of each token of `text`, read as `score` reads it.
+
+        Args:
+            text: To score.
+            choices: How many of the likeliest tokens to tell for each place.
+            direction: As for `score`.
+            name: As for `score`.
+
+        Raises:
+            ConfigError: If the model lacks the direction.
+            CorpusError: If the model is one of pairs and a line is none, or the text is longer
+                than 33,554,432 characters.
+        """
+        from charlm.inference.token_scores import score_tokens
+
+        require_whole("choices", choices, 1)
+        network = self.runtime(direction)
+        return score_tokens(network, self.tokenizer, text, choices=choices, name=name)
+
+    def percentile(self, bits_per_character: float) -> float:
+        """Return how many percent of the held-out lines score lower, in [0, 100].
+
+        It is interpolated between quantiles: 0 at the lowest score and 100 at the highest. That is
+        what a line's score means, read for itself in the model's own direction.
+
+        Raises:
+            ConfigError: If the model does not know how held-out lines score.
+        """
+        if not len(self.line_scores):
+            raise ConfigError(
+                "the model does not hold the scores of held-out lines, so it tells no percentiles",
+                hint="a training stores them if two lines or more are held out: train again",
+            )
+        shares = np.linspace(0, 100, len(self.line_scores))
+        return float(np.interp(bits_per_character, self.line_scores, shares))
+
+    def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
+        """Return a score of a line or text in a unit; see `percentile` for that one."""
+        if unit == "percentile":
+            return self.percentile(score.bits_per_character)
+        found: float = getattr(score, unit)
+        return found
+
+    def share_in_training_text(self, text: str) -> float:
+        """Return which share of `text` stands in what the model was trained from, in [0, 1].
+
+        It is an estimate, of lines or of passages as the fingerprints are; held-out text counts as
+        known; 0 if the model has no fingerprint.
+        """
+        return max((each.share_in_training_text(text) for each in self.fingerprints), default=0.0)
+
+    def pseudo_score(self, text: str) -> "PseudoScore":
+        """Return how well each token of `text` is predicted from all others, on both sides.
+
+        Raises:
+            ConfigError: If the model is not one of both directions.
+        """
+        from charlm.inference.bidirectional import pseudo_score
+
+        self._require("both", "a pseudo-likelihood")
+        networks = self.runtime("forward"), self.runtime("backward")
+        return pseudo_score(*networks, self.tokenizer, text)
 
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
         """Return a model whose probabilities are the weighted mean of two models' own.
@@ -42,9 +431,9 @@ class Model(Speaker, Judge):
                 "only models with the same tokenizer can be mixed",
                 hint="train the second with --from, which keeps the first one's tokenizer",
             )
-        if self.config.form != other.config.form:
+        if self.config.task != other.config.task:
             raise ConfigError(
-                f"a model of {self.config.form} and one of {other.config.form} cannot be mixed"
+                f"a model of {self.config.task} and one of {other.config.task} cannot be mixed"
             )
         mixed = copy.copy(self)
         mixture = Mixture(self.runtime("forward"), other.runtime("forward"), share)
@@ -53,6 +442,23 @@ class Model(Speaker, Judge):
         mixed.fingerprints = joined(self.fingerprints, other.fingerprints)
         mixed.line_scores = np.empty(0, np.float32)
         return mixed
+
+
+def _rng_seed(given: RandomSeed) -> RngSeed:
+    """Return the numbers that were given, or new ones."""
+    if given is None:
+        return (secrets.randbits(63),)
+    return given if isinstance(given, tuple) else (given,)
+
+
+def _shown(voice: Voice, row: Continuation) -> Iterator[Piece]:
+    waiting = [row]
+    for _, text in speak(voice, lambda _: waiting.pop() if waiting else None):
+        nats, row.shown_nats = row.shown_nats, []
+        yield Piece(text, nats, row.reason)
+
+
+# Imported by each method for itself: speaking does not wait for it.
 
 
 def load(path: str | PathLike[str]) -> Model:

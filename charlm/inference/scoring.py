@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
-from charlm.corpus.items import BOUNDARIES, check_pairs, ids_of_lines, scored_text
-from charlm.corpus.layout import MOST_LOGITS, Passages
+from charlm.corpus.examples import BOUNDARIES, check_pairs, ids_of_lines, scored_text
+from charlm.corpus.windows import MOST_LOGITS, Windows
 from charlm.inference.runtime import Floats, Network
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
@@ -100,7 +100,7 @@ def score_text(
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
     return score_with(
-        lambda passages: score_passages(runtime, passages),
+        lambda windows: score_windows(runtime, windows),
         runtime.config,
         tokenizer,
         text,
@@ -109,7 +109,7 @@ def score_text(
 
 
 def score_with(
-    nats_of: Callable[[Passages], Iterable[float]],
+    nats_of: Callable[[Windows], Iterable[float]],
     config: ModelConfig,
     tokenizer: Tokenizer,
     text: str,
@@ -128,12 +128,12 @@ def score_with(
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    items = [item for _, item in items_of(text, config, name)]
-    passages = passages_of(items, tokenizer, config)
-    scored = [scored_text(item, config.form) for item in items]
+    items = [item for _, item in examples_of(text, config, name)]
+    windows = windows_of(items, tokenizer, config)
+    scored = [scored_text(item, config.task) for item in items]
     return Score(
-        nats=math.fsum(nats_of(passages)),
-        tokens=int((passages.stop - passages.first).sum()),
+        nats=math.fsum(nats_of(windows)),
+        tokens=int((windows.stop - windows.first).sum()),
         characters=sum(map(len, scored)),
         bytes=sum(len(utf8(each)) for each in scored),
     )
@@ -145,40 +145,40 @@ def best_of(scores: Sequence[Score]) -> int:
     return min(scored, key=lambda place: scores[place].bits_per_character, default=0)
 
 
-def scores_of(runtime: Network, passages: Passages, texts: Iterable[str]) -> list[Score]:
+def scores_of(runtime: Network, windows: Windows, texts: Iterable[str]) -> list[Score]:
     """Return the score of each passage, given the texts that are scored in them."""
-    nats, tokens = score_passages(runtime, passages), passages.stop - passages.first
+    nats, tokens = score_windows(runtime, windows), windows.stop - windows.first
     return [
         Score(nats=each, tokens=number, characters=len(text), bytes=len(utf8(text)))
         for each, number, text in zip(nats.tolist(), tokens.tolist(), texts, strict=True)
     ]
 
 
-def score_passages(runtime: Network, passages: Passages) -> Nats:
+def score_windows(runtime: Network, windows: Windows) -> Nats:
     """Return −ln p of what is scored in each passage, in nats, shape (passages,)."""
-    result = np.zeros(len(passages.begin))
-    cut, owners = passages.cut()
-    for chosen in cut.batches():
+    result = np.zeros(len(windows.begin))
+    cut, owners = windows.cut()
+    for chosen in cut.groups():
         batch = cut.select(chosen)
-        for rows, features, targets in read_passages(runtime, batch):
+        for rows, features, targets in predict_windows(runtime, batch):
             surprisal = negative_log_softmax(runtime.logits(features), batch.ids[targets])
             nats = np.bincount(rows, surprisal, minlength=len(chosen))
             np.add.at(result, owners[chosen], nats)
     return result
 
 
-def nats_of_ids(runtime: Network, passages: Passages) -> Nats:
+def nats_of_ids(runtime: Network, windows: Windows) -> Nats:
     """Return −ln p of each id that is scored in a passage, and 0 for the others, shape (ids,)."""
-    result = np.zeros(len(passages.ids))
-    cut, _ = passages.cut()
-    for chosen in cut.batches():
-        for _, features, targets in read_passages(runtime, cut.select(chosen)):
-            result[targets] = negative_log_softmax(runtime.logits(features), passages.ids[targets])
+    result = np.zeros(len(windows.ids))
+    cut, _ = windows.cut()
+    for chosen in cut.groups():
+        for _, features, targets in predict_windows(runtime, cut.select(chosen)):
+            result[targets] = negative_log_softmax(runtime.logits(features), windows.ids[targets])
     return result
 
 
-def read_passages(
-    runtime: Network, batch: Passages
+def predict_windows(
+    runtime: Network, batch: Windows
 ) -> Iterator[tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]:
     """Yield what predicts the targets that count, as many at once as logits may be held.
 
@@ -188,16 +188,16 @@ def read_passages(
     """
     state = runtime.zero_state(len(batch.begin))
     start = 0
-    for window in batch.windows(LONGEST_WINDOW):
+    for window in batch.batches(LONGEST_WINDOW):
         count, length = window.inputs.shape
         state = [tuple(vector[:count] for vector in layer) for layer in state]
         features = np.empty((count, length, runtime.config.hidden_size), np.float32)
         for time, column in enumerate(window.inputs.T):
             features[:, time], state = runtime.step(column, state)
-        rows, columns = np.nonzero(window.counts)
+        rows, columns = np.nonzero(window.is_scored)
         counted = features.reshape(-1, features.shape[-1])
         if len(rows) < len(counted):  # else a copy for nothing
-            counted = features[window.counts]
+            counted = features[window.is_scored]
         targets = batch.begin[rows] + start + columns
         start += length
         for some in batched_rows(len(counted), batch.boundary_id):
@@ -210,42 +210,42 @@ def batched_rows(count: int, vocab_size: int) -> Iterator[slice]:
     return (slice(place, place + most) for place in range(0, count, most))
 
 
-def items_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
+def examples_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
     """Return the documents, lines or pairs in a text, but for empty ones, and where each begins.
 
     Raises:
         CorpusError: If pairs are wanted and a line of `name` is none.
     """
-    separator = "\n" if config.form != "text" else config.document_separator
+    separator = "\n" if config.task != "text" else config.document_separator
     parts = [text] if separator is None else text.split(separator)
     begins = accumulate((len(part) + len(separator or "") for part in parts), initial=0)
-    if config.form != "text":
+    if config.task != "text":
         parts = [part.removesuffix("\r") for part in parts]
-    if config.form == "pairs":
+    if config.task == "pairs":
         check_pairs(parts, name, first=1, hint="the model is one of pairs")
     return [(begin, part) for begin, part in zip(begins, parts, strict=False) if part]
 
 
-def passages_of(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Passages:
+def windows_of(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Windows:
     """Return each document, line or pair as a passage, in their order, whatever is read first."""
-    ids = ids_of_items(items, tokenizer, config)
+    ids = ids_of_examples(items, tokenizer, config)
     bounds = np.flatnonzero(ids == tokenizer.boundary_id)
-    each = BOUNDARIES.get(config.form, 1)
+    each = BOUNDARIES.get(config.task, 1)
     begin, first = bounds[:-1:each] + 1, bounds[each - 1 : -1 : each] + 1
     stop = bounds[each::each] + config.predicts_boundary
-    passages = Passages(ids, tokenizer.boundary_id, begin, first, stop)
+    windows = Windows(ids, tokenizer.boundary_id, begin, first, stop)
     if config.direction == "backward":
-        return passages.select(np.arange(len(begin))[::-1])
-    return passages
+        return windows.select(np.arange(len(begin))[::-1])
+    return windows
 
 
-def ids_of_items(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Ids:
+def ids_of_examples(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Ids:
     """Return ids in the order in which they are read: a boundary first, and one after each."""
     boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
-    if config.form == "text":
+    if config.task == "text":
         parts = [part for item in items for part in (tokenizer.encode(item), boundary)]
     else:
-        parts = [ids_of_lines(items, tokenizer, config.form)]
+        parts = [ids_of_lines(items, tokenizer, config.task)]
     ids = np.concatenate([boundary, *parts])
     return ids[::-1] if config.direction == "backward" else ids
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.formatting import count
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES, Ids, Tokenizer, utf8
-from charlm.wording import count
 
 CODE_POINTS = 0x110000
 

@@ -20,9 +20,14 @@ from typing import Any, Literal
 
 import sentencepiece
 
+from charlm.formatting import count
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
-from charlm.tokenizers.splitting import SplitTokenizer, count_stretches, spelled, stretch_pattern
-from charlm.wording import count
+from charlm.tokenizers.pre_tokenization import (
+    SplitTokenizer,
+    count_stretches,
+    spelled,
+    stretch_pattern,
+)
 
 SubwordKind = Literal["bpe", "unigram"]
 

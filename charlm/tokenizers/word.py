@@ -9,9 +9,14 @@ import heapq
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from charlm.formatting import count
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
-from charlm.tokenizers.splitting import SplitTokenizer, count_stretches, spelled, stretch_pattern
-from charlm.wording import count
+from charlm.tokenizers.pre_tokenization import (
+    SplitTokenizer,
+    count_stretches,
+    spelled,
+    stretch_pattern,
+)
 
 
 class WordTokenizer(SplitTokenizer):

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from charlm.config import Device, ModelConfig, Precision, TrainingConfig
-from charlm.distributed import Process
 from charlm.errors import ConfigError, TrainingError
-from charlm.wording import count
+from charlm.formatting import count
+from charlm.process_group import Process
 
 # As PyTorch's allocators say it, of which only those of other devices have an error of their own.
 _NO_MEMORY = re.compile(
@@ -34,13 +34,14 @@ def choose_device(wanted: Device, process: Process | None = None) -> torch.devic
         TrainingError: If the wanted device is not there.
     """
     process = process or Process()
-    if wanted == "mps" and process.size > 1:
+    if wanted == "mps" and process.world_size > 1:
         raise TrainingError(
-            f"device 'mps' is for one process, not for {process.size}", hint="use --device cpu"
+            f"device 'mps' is for one process, not for {process.world_size}",
+            hint="use --device cpu",
         )
     available: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available() and process.size == 1,
+        "mps": torch.backends.mps.is_available() and process.world_size == 1,
         "cpu": True,
     }
     if wanted == "auto":
@@ -50,7 +51,7 @@ def choose_device(wanted: Device, process: Process | None = None) -> torch.devic
             f"device {wanted!r} is not available to this PyTorch ({torch.__version__})",
             hint="use --device auto",
         )
-    if wanted == "cuda" and process.size > 1:
+    if wanted == "cuda" and process.world_size > 1:
         cards = torch.cuda.device_count()
         if process.local_rank >= cards:
             raise ConfigError(
@@ -89,7 +90,7 @@ def prepare(threads: int | None, process: Process | None = None) -> int:
     Raises:
         ConfigError: If there are fewer cores: threads would wait for one another.
     """
-    local_size = 1 if process is None else process.local_size
+    local_size = 1 if process is None else process.local_world_size
     cores = max(1, _cores() // local_size)
     if threads is not None and threads > cores:
         of_each = " for each process" if local_size > 1 else ""

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
-from charlm.distributed import ALONE, Group
+from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Event
 from charlm.training.hardware import enough_memory
-from charlm.training.learner import Learner
 from charlm.training.plan import Plan
 from charlm.training.run import Run
 from charlm.training.state import TrainingState
+from charlm.training.trainer import Learner
 
 REPORT_INTERVAL = 10  # steps
 PATIENCE_WITH_STOP = 2.5  # seconds in which a validation may end when a run is to stop
@@ -29,7 +29,7 @@ def train(
     state: TrainingState | None = None,
     save_every: float | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Iterator[Event]:
     """Train as planned and yield progress, validations and, last, how it ended.
 
@@ -110,14 +110,14 @@ def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]
 class _Stop:
     """Whether a run is to stop, and for how long that has been wanted."""
 
-    def __init__(self, should_stop: Callable[[], bool], group: Group) -> None:
+    def __init__(self, should_stop: Callable[[], bool], group: ProcessGroup) -> None:
         self._should_stop, self._group = should_stop, group
         self._since: float | None = None
         self._is_agreed = False
 
     def is_agreed(self) -> bool:
         """Ask each process whether the run is to stop; once one wants it, it stays so."""
-        self._is_agreed = self._group.wishes(self.is_wanted()) or self._is_agreed
+        self._is_agreed = self._group.any(self.is_wanted()) or self._is_agreed
         return self._is_agreed
 
     def is_wanted(self) -> bool:

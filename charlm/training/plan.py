@@ -14,13 +14,13 @@ from charlm.config import (
     TrainingConfig,
 )
 from charlm.corpus.encoding import Corpus
-from charlm.distributed import ALONE, Group
 from charlm.errors import ConfigError
+from charlm.formatting import count, quantity
 from charlm.parameters import parameter_count, recurrent_count
+from charlm.process_group import SINGLE_PROCESS, ProcessGroup
+from charlm.training.estimate import PLANNED_SHARE, Machine, Outlook, Speed
 from charlm.training.loss import most_outputs
-from charlm.training.outlook import PLANNED_SHARE, Machine, Outlook, Speed
-from charlm.training.state import Expectation, TrainingState, damaged
-from charlm.wording import count, quantity
+from charlm.training.state import PlanEstimate, TrainingState, damaged
 
 # A validation token costs about a fourth of a training token, so that validation takes at most
 # about one part in 32 of the time.
@@ -118,7 +118,7 @@ def make_plan(
     config: TrainingConfig,
     *,
     may_resize: bool = False,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Plan:
     """Return the plan for a text and a budget; whatever is given stays as it is.
 
@@ -137,7 +137,7 @@ def make_plan(
     """
     model = replace(
         model,
-        form=corpus.config.form,
+        task=corpus.config.task,
         document_separator=corpus.config.document_separator,
     )
     if config.max_time is config.max_epochs is config.max_steps is None:
@@ -168,7 +168,7 @@ def make_plan(
     return _plan(corpus, model, config, machine, ahead, reasons, seconds=machine.seconds_left)
 
 
-def resume_plan(corpus: Corpus, state: TrainingState, group: Group = ALONE) -> Plan:
+def resume_plan(corpus: Corpus, state: TrainingState, group: ProcessGroup = SINGLE_PROCESS) -> Plan:
     """Return the plan of a run that goes on; only its budget may have changed.
 
     Raises:
@@ -181,21 +181,22 @@ def resume_plan(corpus: Corpus, state: TrainingState, group: Group = ALONE) -> P
         raise damaged(f"{batch_size:,} streams are too many for its text")
     _refuse_idle_processes(state.config, group)
     machine = Machine(state.config, group)
-    ahead, seconds = machine.resumed(corpus, state), state.expectation.seconds
-    if ahead.most_steps < state.place.step:
+    ahead, seconds = machine.resumed(corpus, state), state.estimate.seconds
+    if ahead.most_steps < state.progress.step:
         raise ConfigError(
             f"the budget is of {count(ahead.most_steps, 'step')}, "
-            f"but {state.place.step:,} were taken already",
+            f"but {state.progress.step:,} were taken already",
             hint="give the run a larger one",
         )
     return _plan(corpus, state.model, state.config, machine, ahead, state.reasons, seconds=seconds)
 
 
-def _refuse_idle_processes(config: TrainingConfig, group: Group) -> None:
+def _refuse_idle_processes(config: TrainingConfig, group: ProcessGroup) -> None:
     """Raise ConfigError if not every process would have a stream."""
-    if config.batch_size < group.size:
+    if config.batch_size < group.world_size:
         raise ConfigError(
-            f"{count(config.batch_size, 'stream')} cannot be shared by {group.size} processes",
+            f"{count(config.batch_size, 'stream')} cannot be shared by "
+            f"{group.world_size} processes",
             hint="start fewer, or learn from a longer text with a larger --batch-size",
         )
 
@@ -206,7 +207,7 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
     Raises:
         ConfigError: If more than that has been done already.
     """
-    place, allowed = state.place, config.max_time
+    place, allowed = state.progress, config.max_time
     if config.max_steps is not None and config.max_steps <= place.step:
         raise ConfigError(f"max-steps must be above {place.step}, the steps that were taken")
     if allowed is not None and PLANNED_SHARE * allowed <= place.seconds:
@@ -221,13 +222,13 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
     return replace(
         state,
         config=config,
-        expectation=Expectation(
+        estimate=PlanEstimate(
             steps=steps,
             seconds=seconds,
             step_seconds=step_seconds if seconds is not None else None,
             validation_seconds=place.validation_seconds if seconds is not None else None,
         ),
-        place=replace(
+        progress=replace(
             place, steps=None, validations_since_best=0, is_over=False, step_seconds=step_seconds
         ),
     )
@@ -321,7 +322,7 @@ def _with_rate(config: TrainingConfig, model: ModelConfig, reasons: list[str]) -
 
 def _of_short_steps(config: TrainingConfig, model: ModelConfig) -> str:
     """Say how many tokens a step of a short run reads: of each stream, or of all items together."""
-    if model.form == "text":
+    if model.task == "text":
         return f"windows of {config.window_length} tokens for a short run"
     return f"batches of {config.batch_size * config.window_length:,} tokens for a short run"
 

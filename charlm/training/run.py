@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
-from charlm.distributed import Group
 from charlm.errors import ConfigError, TrainingError
 from charlm.fingerprint import joined
-from charlm.inference.lines import with_line_scores
+from charlm.inference.line_scores import with_line_scores
 from charlm.inference.model import Model
-from charlm.training.adaptation import with_dynamic_rates
+from charlm.process_group import ProcessGroup
+from charlm.training.dynamic_evaluation import with_dynamic_rates
 from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.hardware import describe
-from charlm.training.learner import Learner
-from charlm.training.pace import Pace
 from charlm.training.plan import Plan
-from charlm.training.state import Best, Expectation, Place, TrainingState
+from charlm.training.schedule import Pace
+from charlm.training.state import Best, PlanEstimate, RunProgress, TrainingState
+from charlm.training.trainer import Learner
 
 # A run ends early when so many validations, and this share of all steps, brought nothing better.
 PATIENCE, PATIENCE_SHARE = 5, 0.25
@@ -43,14 +43,14 @@ class Run:
         learner: Learner,
         start: Checkpoint | None,
         state: TrainingState | None,
-        group: Group,
+        group: ProcessGroup,
     ) -> None:
         # This process's share of the loss, and the gradient norm, of each step since the last
         # report, on the device or numbers.
         self.losses: list[tuple[torch.Tensor | float, torch.Tensor | float]] = []
         self.gradient_norms: array[float] = array("f")  # of all steps that were reported
-        group.tick()  # a network may take seconds to lay out
-        self.pace = Pace(plan, None if state is None else state.place, group)
+        group.sync_clock()  # a network may take seconds to lay out
+        self.pace = Pace(plan, None if state is None else state.progress, group)
         self.step = 0
         self.validated_step = -1
         self.next_validation = self.pace.next_validation(0) if start is None else 0
@@ -74,7 +74,7 @@ class Run:
 
     def _restore(self, state: TrainingState) -> None:
         """Stand where another run stood."""
-        place = state.place
+        place = state.progress
         self.step = place.step
         self.validated_step, self.next_validation = place.validated_step, place.next_validation
         self._validations_since_best = place.validations_since_best
@@ -100,7 +100,7 @@ class Run:
             texts=self._corpus.digests,
             config=plan.config,
             reasons=plan.reasons,
-            expectation=Expectation(
+            estimate=PlanEstimate(
                 steps=plan.steps,
                 seconds=plan.seconds,
                 step_seconds=None if speed is None else speed.step,
@@ -108,7 +108,7 @@ class Run:
             ),
             machine=describe(plan.device, plan.precision, plan.processes),
             origin=self._origin,
-            place=Place(
+            progress=RunProgress(
                 step=self.step,
                 validated_step=self.validated_step,
                 next_validation=self.next_validation,
@@ -144,10 +144,10 @@ class Run:
         """Do not count what is done inside as learning."""
         if self.losses:
             float(self.losses[-1][0])  # wait for the device, which may still be learning
-        self._group.tick()
+        self._group.sync_clock()
         before = self.pace.seconds
         yield
-        self._group.tick()
+        self._group.sync_clock()
         self._reported += self.pace.seconds - before
 
     @property
@@ -176,7 +176,7 @@ class Run:
         values, norms = found[:, 0].tolist(), found[:, 1]
         self.gradient_norms.extend(norms)
         self.losses.clear()
-        self._group.tick()
+        self._group.sync_clock()
         now = self.pace.seconds
         elapsed, self._reported = now - self._reported, now
         self.pace.took(len(values), elapsed)
@@ -208,7 +208,7 @@ class Run:
         own = [float(loss) for loss, _ in self.losses]
         norms = [float(norm) for _, norm in self.losses]
         with np.errstate(over="ignore"):  # of what is about to be refused
-            found = np.array([self._group.total(own), norms]).astype(np.float32).T
+            found = np.array([self._group.all_reduce(own), norms]).astype(np.float32).T
         self._refuse_divergence(found)
         return found
 
@@ -242,9 +242,9 @@ class Run:
             nats = self._learner.validate(give_up)
             if nats is None:
                 return
-            self._group.tick()
+            self._group.sync_clock()
             yield self._validate(nats, {"stopped": True} if is_last else {})
-            self._group.tick()
+            self._group.sync_clock()
             self.pace.validation_seconds = self.pace.seconds - before  # saving included
 
     def _validate(self, nats: float, more: Mapping[str, Any]) -> Validation:
@@ -293,7 +293,7 @@ class Run:
                 device=plan.device,
                 should_stop=should_stop,
             )
-        self._group.tick()
+        self._group.sync_clock()
         return best
 
     def with_line_scores(self, best: Checkpoint) -> Checkpoint:
@@ -319,9 +319,9 @@ class Run:
 
     def _sample(self, model: Model) -> str:
         """Return a little text of the model's: a running one, some lines, or an answer."""
-        if model.config.form == "text":
+        if model.config.task == "text":
             return model.generate(length=SAMPLE_LENGTH, rng_seed=self.step)
-        if model.config.form == "pairs":
+        if model.config.task == "pairs":
             validation = self._corpus.validation
             before, after = validation.boundaries[:2]
             source = model.tokenizer.decode(validation.ids[before + 1 : after])
@@ -360,7 +360,7 @@ class Run:
                     "bytes": facts.bytes,
                     "sha256": facts.sha256,
                 }
-                for facts in self._corpus.facts
+                for facts in self._corpus.documents
             ],
             "train": {"characters": plan.characters, "tokens": plan.predictions},
             "validation": {

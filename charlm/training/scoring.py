@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Checkpoint
-from charlm.corpus.layout import Passages
+from charlm.corpus.windows import Windows
 from charlm.errors import CheckpointError
 from charlm.inference.runtime import LARGEST_ACTIVATION
 from charlm.inference.scoring import Score, batched_rows, score_with
@@ -45,7 +45,7 @@ class Scorer:
             MemoryError: If the device has too little.
         """
         return score_with(
-            lambda passages: (nats for nats, _ in window_nats(self.network, passages.cut()[0])),
+            lambda windows: (nats for nats, _ in batch_nats(self.network, windows.cut()[0])),
             self.network.config,
             self._tokenizer,
             text,
@@ -62,21 +62,21 @@ def _check_activations(layer: nn.Module, inputs: object, outputs: tuple[Tensor, 
         )
 
 
-def window_nats(
-    network: LanguageModel, passages: Passages, precision: torch.dtype = torch.float32
+def batch_nats(
+    network: LanguageModel, windows: Windows, precision: torch.dtype = torch.float32
 ) -> Iterator[tuple[float, int]]:
     """Yield −ln p of what is scored in some passages, in nats, and its tokens, window by window.
 
     Args:
         network: Of one direction, the passages'. Its dropout is turned off.
-        passages: Read side by side, so long ones had better be cut.
+        windows: Read side by side, so long ones had better be cut.
         precision: Of the matrix products.
     """
     network.eval()
     device = network.embedding.weight.device
-    for chosen in passages.batches():
+    for chosen in windows.groups():
         state: RecurrentState | None = None
-        for window in passages.select(chosen).windows(LONGEST_WINDOW):
+        for window in windows.select(chosen).batches(LONGEST_WINDOW):
             if state is not None:  # of the passages that go on
                 rows = len(window.inputs)
                 state = [
@@ -84,16 +84,16 @@ def window_nats(
                 ]
             with torch.no_grad(), autocast(device, precision):
                 features, state = network.read(torch.from_numpy(window.inputs).to(device), state)
-                counts = torch.from_numpy(window.counts).to(device)
+                counts = torch.from_numpy(window.is_scored).to(device)
                 targets = torch.from_numpy(window.targets).to(device)[counts]
-                nats = _nats(network.output, features[counts], targets, passages.boundary_id)
+                nats = _nats(network.output, features[counts], targets, windows.boundary_id)
             yield nats, len(targets)
 
 
-def window_count(passages: Passages) -> int:
-    """Return how many windows `window_nats` reads."""
-    lengths = passages.stop - passages.begin
-    return sum(-(-int(lengths[chosen].max()) // LONGEST_WINDOW) for chosen in passages.batches())
+def batch_count(windows: Windows) -> int:
+    """Return how many windows `batch_nats` reads."""
+    lengths = windows.stop - windows.begin
+    return sum(-(-int(lengths[chosen].max()) // LONGEST_WINDOW) for chosen in windows.groups())
 
 
 def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) -> float:

@@ -25,12 +25,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm import tensorfile
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.config.checks import LONGEST_TIME, require, require_whole
 from charlm.errors import CheckpointError, ConfigError
-from charlm.tensorfile import FileKind
+from charlm.files import tensor_file
+from charlm.files.tensor_file import FileKind
 
 BEGIN_ANEW = "begin a new run with --overwrite instead of --resume"
 KIND = FileKind(
@@ -64,7 +64,7 @@ def state_path(model: Path) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RunProgress:
     """Where a run stands, and what it has found out about the machine.
 
     Attributes:
@@ -114,7 +114,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expectation:
+class PlanEstimate:
     """What the plan expected of the machine.
 
     Attributes:
@@ -155,7 +155,7 @@ class Best:
         require("nats", self.nats, at_least=0)
 
 
-Record = TypeVar("Record", Place, Expectation, Best, CorpusConfig, TrainingConfig)
+Record = TypeVar("Record", RunProgress, PlanEstimate, Best, CorpusConfig, TrainingConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class TrainingState:
         expectation: What it expected.
         machine: Threads and version of PyTorch, with which the same is computed again.
         origin: What the run went on from, if anything; JSON.
-        place: Where it stands.
+        progress: Where it stands.
         last: The network after the last step.
         best: When the best model was found.
         best_model: That model.
@@ -185,10 +185,10 @@ class TrainingState:
     texts: tuple[str, ...]
     config: TrainingConfig
     reasons: tuple[str, ...]
-    expectation: Expectation
+    estimate: PlanEstimate
     machine: Mapping[str, Any]
     origin: Mapping[str, Any]
-    place: Place
+    progress: RunProgress
     last: Checkpoint
     best: Best | None
     best_model: Checkpoint | None
@@ -205,7 +205,7 @@ class TrainingState:
 
     def ended(self) -> "TrainingState":
         """Return the state of the run when it has come to its end."""
-        return replace(self, place=replace(self.place, is_over=True))
+        return replace(self, progress=replace(self.progress, is_over=True))
 
     def save(self, path: Path) -> None:
         """Write the file so that `path` holds the previous or the new one at every instant.
@@ -215,15 +215,15 @@ class TrainingState:
         """
         last_facts, last_arrays = self.last.to_parts()
         best = self.best_model
-        facts = {
+        metadata = {
             "corpus": asdict(self.corpus),
             "texts": list(self.texts),
             "config": asdict(self.config),
             "reasons": list(self.reasons),
-            "expectation": asdict(self.expectation),
+            "estimate": asdict(self.estimate),
             "machine": dict(self.machine),
             "origin": dict(self.origin),
-            "place": asdict(self.place),
+            "progress": asdict(self.progress),
             "last": last_facts,
             "best": None if self.best is None else asdict(self.best),
             "best_provenance": None if best is None else dict(best.provenance),
@@ -238,11 +238,11 @@ class TrainingState:
             "losses": self.losses,
             "gradient_norms": self.gradient_norms,
         }
-        tensorfile.save(path, KIND, facts, arrays)
+        tensor_file.save(path, KIND, metadata, arrays)
 
     @property
     def _best_is_last(self) -> bool:
-        return self.best is not None and self.best.step == self.place.step
+        return self.best is not None and self.best.step == self.progress.step
 
     @classmethod
     def load(cls, path: Path) -> "TrainingState":
@@ -251,21 +251,21 @@ class TrainingState:
         Raises:
             CheckpointError: If the file is missing, damaged, foreign, or of a newer format.
         """
-        with tensorfile.opened(path, KIND) as file:
+        with tensor_file.opened(path, KIND) as file:
             arrays = file.arrays()
             file.check_digest(arrays)
-            facts = file.facts
-            last, _ = Checkpoint.from_parts(file.within("last.", facts.get("last")))
-            best = None if facts.get("best") is None else _record(Best, facts["best"])
+            metadata = file.metadata
+            last, _ = Checkpoint.from_parts(file.within("last.", metadata.get("last")))
+            best = None if metadata.get("best") is None else _record(Best, metadata["best"])
             state = cls(
-                corpus=_record(CorpusConfig, facts.get("corpus")),
-                texts=_digests(facts.get("texts")),
-                config=_record(TrainingConfig, facts.get("config")),
-                reasons=_texts(facts.get("reasons")),
-                expectation=_record(Expectation, facts.get("expectation")),
-                machine=_object(facts.get("machine")),
-                origin=_object(facts.get("origin")),
-                place=_record(Place, facts.get("place")),
+                corpus=_record(CorpusConfig, metadata.get("corpus")),
+                texts=_digests(metadata.get("texts")),
+                config=_record(TrainingConfig, metadata.get("config")),
+                reasons=_texts(metadata.get("reasons")),
+                estimate=_record(PlanEstimate, metadata.get("estimate")),
+                machine=_object(metadata.get("machine")),
+                origin=_object(metadata.get("origin")),
+                progress=_record(RunProgress, metadata.get("progress")),
                 last=last,
                 best=best,
                 best_model=None,
@@ -273,12 +273,12 @@ class TrainingState:
                 carried=_within(arrays, "carried."),
                 losses=_numbers(arrays, "losses", 2),
                 gradient_norms=_numbers(arrays, "gradient_norms", 1),
-                command=_object(facts.get("command")),
+                command=_object(metadata.get("command")),
             )
             if best is not None:
                 found = last.arrays if state._best_is_last else _within(arrays, "best.")
                 _check_alike(found, last.arrays)
-                provenance = _object(facts.get("best_provenance"))
+                provenance = _object(metadata.get("best_provenance"))
                 model = replace(last, arrays=found, provenance=provenance)
                 state = replace(state, best_model=model)
             for checkpoint in (last, state.best_model or last):
@@ -289,9 +289,9 @@ class TrainingState:
 
 def _check_agreement(state: TrainingState) -> None:
     """Raise ConfigError where parts of a state are each in order, and not of one run."""
-    place, expected, corpus, last = state.place, state.expectation, state.corpus, state.last
-    if (corpus.form, corpus.document_separator, corpus.tokenizer) != (
-        last.config.form,
+    place, expected, corpus, last = state.progress, state.estimate, state.corpus, state.last
+    if (corpus.task, corpus.document_separator, corpus.tokenizer) != (
+        last.config.task,
         last.config.document_separator,
         last.tokenizer.kind,
     ):

@@ -26,9 +26,9 @@ def trained(charlm_path, folder):
     (folder / "pairs.tsv").write_text(
         "".join(f"{name}\tthe {name}\n" for name in generator.choices(ANIMALS, k=900))
     )
-    for name, form in (("lines.txt", "--lines"), ("pairs.tsv", "--pairs")):
-        command = [charlm_path, "train", name, form, *map(str, SMALL), "--max-steps", "150"]
-        command += ["--dropout", "0", "-o", form.removeprefix("--")]
+    for name, task in (("lines.txt", "--lines"), ("pairs.tsv", "--pairs")):
+        command = [charlm_path, "train", name, task, *map(str, SMALL), "--max-steps", "150"]
+        command += ["--dropout", "0", "-o", task.removeprefix("--")]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
     return folder
 
@@ -294,7 +294,7 @@ def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path):
     arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "--quiet"]
     code = (
         "import sys; from charlm.cli import main; from charlm.corpus import encoding, parts;"
-        f"parts.PART_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
+        f"parts.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
         "main()"
     )
     result = subprocess.run(

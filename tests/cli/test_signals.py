@@ -84,7 +84,7 @@ def test_a_second_signal_ends_at_once(begin, verse_path, tmp_path):
     assert process.returncode == 143
     assert "Traceback" not in talk
     assert "left at once; to go on where the run was saved last: charlm train" in talk
-    assert TrainingState.load(tmp_path / STATE).place.step >= 0
+    assert TrainingState.load(tmp_path / STATE).progress.step >= 0
 
 
 def test_two_signals_at_once_are_one_wish(begin, verse_path, tmp_path):
@@ -106,7 +106,7 @@ def test_training_goes_on_when_nobody_reads_what_it_says(begin, verse_path, tmp_
     process.stderr.close()
 
     assert process.wait(timeout=60) == 0
-    assert TrainingState.load(tmp_path / STATE).place.is_over
+    assert TrainingState.load(tmp_path / STATE).progress.is_over
 
 
 def test_a_signal_before_training_changes_nothing(begin, tmp_path):
@@ -235,7 +235,7 @@ def test_training_survives_a_terminal_that_is_closed(charlm_path, verse_path, tm
             if not (tmp_path / f".{name}.lock").exists():
                 break
             time.sleep(0.01)
-        assert TrainingState.load(state).place.is_over == expected
+        assert TrainingState.load(state).progress.is_over == expected
 
 
 INTERRUPTED_IMPORT = """

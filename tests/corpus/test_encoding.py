@@ -54,7 +54,7 @@ def test_documents_follow_one_another(documents):
     corpus = encode_corpus(documents("a" * 30, "b" * 30), CorpusConfig())
 
     assert decoded(corpus) == ("a" * 30 + "■" + "b" * 24 + "■", "b" * 6 + "■")
-    assert [facts.characters for facts in corpus.facts] == [30, 30]
+    assert [facts.characters for facts in corpus.documents] == [30, 30]
 
 
 def test_what_is_held_out_has_a_limit(documents):

@@ -70,7 +70,7 @@ def test_the_width_counts_the_line_of_the_seed(unigram_model):
 
 
 def test_items_end_where_no_more_fits(unigram_model):
-    model = unigram_model({"a": 0.999, None: 0.001}, form="lines")
+    model = unigram_model({"a": 0.999, None: 0.001}, task="lines")
 
     assert model.generate("b", max_width=4, temperature=0) == "aaa"
 

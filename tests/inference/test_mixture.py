@@ -45,13 +45,13 @@ def test_models_that_do_not_fit_are_refused(unigram_model, random_checkpoint):
     with pytest.raises(ConfigError, match="same tokenizer"):
         first.mixed(Model(random_checkpoint()))
     with pytest.raises(ConfigError, match="of text and one of lines"):
-        first.mixed(unigram_model(SECOND, form="lines"))
+        first.mixed(unigram_model(SECOND, task="lines"))
     with pytest.raises(ConfigError, match="mix must be at least 0 and at most 1"):
         first.mixed(first, 1.5)
 
 
 def test_choices_are_all_tokens_the_likeliest_first(unigram_model):
-    choices = unigram_model({"a": 0.5, "b": 0.2, None: 0.3}, form="lines").choices("ab")
+    choices = unigram_model({"a": 0.5, "b": 0.2, None: 0.3}, task="lines").choices("ab")
 
     assert [token for token, _ in choices[:3]] == ["a", None, "b"]
     assert np.array([share for _, share in choices[:3]]) == pytest.approx([0.5, 0.3, 0.2])

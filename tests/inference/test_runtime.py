@@ -11,8 +11,8 @@ from charlm.training.network import LanguageModel
 
 SIZES = [
     {"num_layers": 1},
-    {"form": "lines"},
-    {"tie_weights": True, "form": "pairs"},
+    {"task": "lines"},
+    {"tie_weights": True, "task": "pairs"},
     {"tie_weights": True, "embedding_size": 7, "num_layers": 2},
     {"cell": "gru", "num_layers": 2},
     {"cell": "rnn", "num_layers": 2, "residual": True},

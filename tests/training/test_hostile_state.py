@@ -20,7 +20,7 @@ from hostile_bytes import FOREIGN, lying_headers
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from charlm.cli.resume import ResumedRun
+from charlm.cli.train.resume import ResumedRun
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
@@ -49,9 +49,9 @@ RUNS = {
         {"max_time": 1.0, "optimizer": "rmsprop"},
         {"steps": 400, "falls_from": 100.0, "falls_by": 1.0},
     ),
-    "lines": ({"form": "lines", "tie_weights": True}, {"max_epochs": 3.0, "optimizer": "sgd"}, {}),
+    "lines": ({"task": "lines", "tie_weights": True}, {"max_epochs": 3.0, "optimizer": "sgd"}, {}),
     "pairs": (
-        {"form": "pairs", "cell": "rnn"},
+        {"task": "pairs", "cell": "rnn"},
         {"max_time": 1.0, "max_steps": 2, "optimizer": "adam"},
         {"steps": 2, "falls_from": 0.5, "falls_by": 1.0},
     ),
@@ -72,22 +72,22 @@ class Run:
         exact = {"precision": "fp32", "device": "cpu", "dropout": 0.2, "batch_size": 4}
         config = TrainingConfig(**exact, bptt_length=8, **config)
         self._corpora = {}
-        corpus = self._encoded(CorpusConfig(form=model.form), None)
+        corpus = self._encoded(CorpusConfig(task=model.task), None)
         events = train(corpus, make_plan(corpus, model, config), save_every=0.0)
         states = (each for each in events if isinstance(each, TrainingState))
-        state = next(each for each in states if each.place.step == STEPS[name])
+        state = next(each for each in states if each.progress.step == STEPS[name])
         state = replace(
             state,
-            place=replace(state.place, **place),
+            progress=replace(state.progress, **place),
             origin={"from": mutants.PROVENANCE["from"]},
             command={"metrics": {"bytes": 9, "sha256": "2" * 64}, "options": {"max_steps": 60}},
         )
         state.save(self.path)
         with safe_open(self.path, framework="np") as file:
             # Of other numbers there are two ways to write them, and a turned bit may be the other.
-            self.facts = json.loads(file.metadata()[KIND.key], parse_float=three_digits)
+            self.metadata = json.loads(file.metadata()[KIND.key], parse_float=three_digits)
         self.arrays = load_file(self.path)
-        del self.facts["sha256"]
+        del self.metadata["sha256"]
         self.file = self.signed()
 
     def _encoded(self, config, tokenizer):
@@ -137,14 +137,14 @@ class Run:
         assert more < MEMORY * 1024
         return found
 
-    def signed(self, facts=None, arrays=None):
-        return mutants.signed(facts or self.facts, arrays or self.arrays, kind=KIND)
+    def signed(self, metadata=None, arrays=None):
+        return mutants.signed(metadata or self.metadata, arrays or self.arrays, kind=KIND)
 
     def lies(self, *, every=1):
         """Yield the name and file of states that lie, of which one in so many is made."""
         for values in (NUMBERS, mutants.HOSTILE_VALUES):
             yield from mutants.lying_facts(
-                self.facts, self.arrays, values=values, kind=KIND, every=every
+                self.metadata, self.arrays, values=values, kind=KIND, every=every
             )
         for name, arrays in islice(self._lying_arrays(), 0, None, every):
             yield name, self.signed(arrays=arrays)
@@ -263,28 +263,28 @@ def test_files_of_another_kind_are_refused(text_run):
     assert text_run.count(files) == {"refused": len(files)}
 
 
-def changed(facts, changes):
+def changed(metadata, changes):
     """Return the facts with other values at some paths."""
     for path, value in changes.items():
-        facts = mutants.placed(facts, tuple(path.split(".")), value)
-    return facts
+        metadata = mutants.placed(metadata, tuple(path.split(".")), value)
+    return metadata
 
 
 IMPOSSIBLE = {
-    "more steps than it has losses of": {"place.step": 10**15, "place.steps": 10**16},
-    "a step after the last": {"place.steps": 34},
-    "a rate that falls at the end": {"place.falls_from": 60.0},
-    "a rate that falls from nothing": {"place.falls_by": 0.0},
-    "a validation before the first step": {"place.next_validation": -1},
-    "a validation that is to come": {"place.validated_step": 36},
+    "more steps than it has losses of": {"progress.step": 10**15, "progress.steps": 10**16},
+    "a step after the last": {"progress.steps": 34},
+    "a rate that falls at the end": {"progress.falls_from": 60.0},
+    "a rate that falls from nothing": {"progress.falls_by": 0.0},
+    "a validation before the first step": {"progress.next_validation": -1},
+    "a validation that is to come": {"progress.validated_step": 36},
     "a best model that is to come": {"best.step": 36},
-    "a time that is no number": {"place.seconds": 10**400},
-    "less time than none": {"place.seconds": -1.0},
-    "a report that is to come": {"place.reported": 1e6},
-    "a validation that ended before it began": {"place.validation_seconds": -1.0},
-    "a time budget of steps": {"expectation.seconds": 60.0},
+    "a time that is no number": {"progress.seconds": 10**400},
+    "less time than none": {"progress.seconds": -1.0},
+    "a report that is to come": {"progress.reported": 1e6},
+    "a validation that ended before it began": {"progress.validation_seconds": -1.0},
+    "a time budget of steps": {"estimate.seconds": 60.0},
     "a time budget that is not the run's": {"config.max_time": 60.0},
-    "texts of another form": {"corpus.form": "lines"},
+    "texts of another form": {"corpus.task": "lines"},
     "another tokenizer": {"corpus.tokenizer": "byte"},
     "a separator of the network alone": {"last.config.document_separator": "x"},
     "a separator that is no text": {
@@ -300,7 +300,7 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("changes", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_what_no_run_can_have_left_is_refused(changes, text_run):
-    assert text_run.go_on(text_run.signed(changed(text_run.facts, changes)))
+    assert text_run.go_on(text_run.signed(changed(text_run.metadata, changes)))
 
 
 def test_moments_of_another_shape_never_reach_the_optimizer(text_run):

@@ -8,29 +8,29 @@ import torch
 
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
-from charlm.corpus.layout import Passages
 from charlm.corpus.reading import Document
+from charlm.corpus.windows import Windows
 from charlm.inference.model import Model
-from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
+from charlm.training.trainer import Learner
 
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
 
 
 @pytest.fixture
-def items_of(tmp_path):
-    def build(lines, form, **more):
+def examples_of(tmp_path):
+    def build(lines, task, **more):
         path = tmp_path / "items.tsv"
         path.write_text("".join(f"{line}\n" for line in lines))
-        config = CorpusConfig(form=form, **more)
+        config = CorpusConfig(task=task, **more)
         return encode_corpus([Document("items.tsv", path)], config)
 
     return build
 
 
-def learner_of(corpus, form, **given):
-    model = ModelConfig(embedding_size=6, hidden_size=10, form=form)
+def learner_of(corpus, task, **given):
+    model = ModelConfig(embedding_size=6, hidden_size=10, task=task)
     config = TrainingConfig(**EXACT, batch_size=4, bptt_length=16, **given)
     return Learner(corpus, model, config, device=torch.device("cpu"), precision=torch.float32)
 
@@ -39,20 +39,20 @@ LINES = ["a", "bb cc", "", "some longer line", "ab" * 20, "b", "the end"] * 6
 PAIRS = [f"{line}\t{line[::-1]}" for line in LINES if line]
 
 
-@pytest.mark.parametrize(("form", "lines"), [("lines", LINES), ("pairs", PAIRS)])
-def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(items_of, form, lines):
-    corpus = items_of(lines, form)
-    learner = learner_of(corpus, form)
+@pytest.mark.parametrize(("task", "lines"), [("lines", LINES), ("pairs", PAIRS)])
+def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(examples_of, task, lines):
+    corpus = examples_of(lines, task)
+    learner = learner_of(corpus, task)
     [network], text = learner.networks, corpus.train
     boundary_id = corpus.tokenizer.boundary_id
-    passages = Passages.of(form, text.ids, text.boundaries, boundary_id)
+    windows = Windows.of(task, text.ids, text.boundaries, boundary_id)
 
     def gradient(*chosen):
         """Return the gradient of the summed loss over some items, read side by side."""
         network.zero_grad()
-        window = passages.select(np.array(chosen)).whole(1000)
+        window = windows.select(np.array(chosen)).as_batch(1000)
         logits, _ = network(torch.from_numpy(window.inputs))
-        counts = torch.from_numpy(window.counts)
+        counts = torch.from_numpy(window.is_scored)
         torch.nn.functional.cross_entropy(
             logits[counts], torch.from_numpy(window.targets)[counts], reduction="sum"
         ).backward()
@@ -65,9 +65,9 @@ def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(items_of, form,
     assert torch.allclose(together, one_by_one, atol=1e-4)
 
 
-@pytest.mark.parametrize(("form", "lines"), [("lines", LINES), ("pairs", PAIRS)])
-def test_validation_is_the_sum_of_the_items_scored_one_by_one(items_of, form, lines):
-    corpus = items_of(lines, form, validation_fraction=0.5)
+@pytest.mark.parametrize(("task", "lines"), [("lines", LINES), ("pairs", PAIRS)])
+def test_validation_is_the_sum_of_the_items_scored_one_by_one(examples_of, task, lines):
+    corpus = examples_of(lines, task, validation_fraction=0.5)
     *_, finished = train(
         corpus,
         make_plan(
@@ -87,9 +87,9 @@ def test_validation_is_the_sum_of_the_items_scored_one_by_one(items_of, form, li
     assert sum(score.tokens for score in scores) == corpus.validation.predictions
 
 
-def learnt(items_of, lines, *, form="pairs", steps, hidden_size=48):
+def learnt(examples_of, lines, *, task="pairs", steps, hidden_size=48):
     """Return a model that has learnt from some pairs."""
-    corpus = items_of(lines, form)
+    corpus = examples_of(lines, task)
     config = TrainingConfig(**EXACT, batch_size=16, bptt_length=32, max_steps=steps)
     model = ModelConfig(embedding_size=16, hidden_size=hidden_size)
     *_, finished = train(corpus, make_plan(corpus, model, config))
@@ -100,7 +100,7 @@ def answer(model, source, rng_seed=0, temperature=0.0):
     return model.generate(source, length=40, temperature=temperature, rng_seed=rng_seed)
 
 
-def test_many_to_one_a_label_is_told(items_of):
+def test_many_to_one_a_label_is_told(examples_of):
     """Is there an x in the word? Its place is any, so the state must keep it to the end."""
     generator = random.Random(0)
 
@@ -111,7 +111,7 @@ def test_many_to_one_a_label_is_told(items_of):
         return "with" if "x" in text else "without"
 
     model = learnt(
-        items_of, [f"{text}\t{label(text)}" for text in (word() for _ in range(3000))], steps=250
+        examples_of, [f"{text}\t{label(text)}" for text in (word() for _ in range(3000))], steps=250
     )
     unseen = [word() for _ in range(200)]
     right = sum(answer(model, text) == label(text) for text in unseen)
@@ -119,7 +119,7 @@ def test_many_to_one_a_label_is_told(items_of):
     assert right >= 190
 
 
-def test_one_to_many_a_label_is_told_and_words_come(items_of):
+def test_one_to_many_a_label_is_told_and_words_come(examples_of):
     """Of each kind many words, none of them with a letter of the other's."""
     generator = random.Random(0)
     letters = {"vowels": "aeiou", "consonants": "bcdfg"}
@@ -128,7 +128,7 @@ def test_one_to_many_a_label_is_told_and_words_come(items_of):
         for kind in letters
         for _ in range(600)
     ]
-    model = learnt(items_of, lines, steps=500)
+    model = learnt(examples_of, lines, steps=500)
     for kind, alphabet in letters.items():
         words = [answer(model, kind, rng_seed, temperature=0.8) for rng_seed in range(30)]
 
@@ -137,7 +137,7 @@ def test_one_to_many_a_label_is_told_and_words_come(items_of):
         assert {len(word) for word in words} <= set(range(1, 8))
 
 
-def test_many_to_many_strings_are_reversed(items_of):
+def test_many_to_many_strings_are_reversed(examples_of):
     """Up to eight letters, read to the end before the first is written."""
     generator = random.Random(0)
 
@@ -145,7 +145,7 @@ def test_many_to_many_strings_are_reversed(items_of):
         return "".join(generator.choices("abcd", k=generator.randint(1, 8)))
 
     lines = [f"{text}\t{text[::-1]}" for text in (string() for _ in range(6000))]
-    model = learnt(items_of, lines, steps=700, hidden_size=64)
+    model = learnt(examples_of, lines, steps=700, hidden_size=64)
     seen = {line.partition("\t")[0] for line in lines}
     unseen = [text for text in (string() for _ in range(600)) if text not in seen][:200]
     right = sum(answer(model, text) == text[::-1] for text in unseen)
@@ -154,8 +154,8 @@ def test_many_to_many_strings_are_reversed(items_of):
     assert right / len(unseen) >= 0.9
 
 
-def test_lines_end_where_lines_end(items_of):
-    model = learnt(items_of, ["ab", "abab", "ababab"] * 200, form="lines", steps=250)
+def test_lines_end_where_lines_end(examples_of):
+    model = learnt(examples_of, ["ab", "abab", "ababab"] * 200, task="lines", steps=250)
     lines = [model.generate(rng_seed=rng_seed, temperature=0.5) for rng_seed in range(40)]
 
     assert set(lines) == {"ab", "abab", "ababab"}

@@ -35,7 +35,7 @@ def test_what_is_trained_is_what_is_counted(network):
 def test_tied_weights_are_one_matrix(embedding_size):
     """And where its rows are shorter than the features, a projection stands before it."""
     config = ModelConfig(
-        embedding_size=embedding_size, hidden_size=8, tie_weights=True, form="lines"
+        embedding_size=embedding_size, hidden_size=8, tie_weights=True, task="lines"
     )
     network = LanguageModel(config, 10)
     arrays = network.to_arrays()

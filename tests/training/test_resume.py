@@ -13,13 +13,13 @@ from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import CheckpointError, ConfigError, TrainingError
-from charlm.training import learner, loop
+from charlm.training import loop, trainer
 from charlm.training.events import Finished, Progress, Validation
-from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.loss import LARGEST_SOFTMAX
 from charlm.training.plan import make_plan, resume_plan, with_budget
 from charlm.training.state import TrainingState, state_path
+from charlm.training.trainer import Learner
 
 NETWORKS = {"last.output.weight", "best.output.weight"}
 SMALL = ModelConfig(embedding_size=6, hidden_size=10)
@@ -134,12 +134,12 @@ def assert_alike(straight, resumed):
 TEXT = {"text": SENTENCE * 30, "lines": LINES, "pairs": PAIRS}
 
 
-@pytest.mark.parametrize("form", ["text", "lines", "pairs"])
+@pytest.mark.parametrize("task", ["text", "lines", "pairs"])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "bpe", "unigram"])
-def test_a_run_in_pieces_is_the_run(tokenizer, cell, form, encode, clock, tmp_path):
-    model = ModelConfig(embedding_size=6, hidden_size=10, cell=cell, form=form)
-    corpus = encode(TEXT[form], tokenizer=tokenizer, form=form)
+def test_a_run_in_pieces_is_the_run(tokenizer, cell, task, encode, clock, tmp_path):
+    model = ModelConfig(embedding_size=6, hidden_size=10, cell=cell, task=task)
+    corpus = encode(TEXT[task], tokenizer=tokenizer, task=task)
     path = tmp_path / "state"
 
     assert_alike(
@@ -215,11 +215,11 @@ def without_norms(state):
 
 
 def a_step_later(state):
-    return replace(state, place=replace(state.place, step=state.place.step + 1))
+    return replace(state, progress=replace(state.progress, step=state.progress.step + 1))
 
 
 def without_the_count_of_validations(state):
-    return replace(state, place=replace(state.place, next_validation=0))
+    return replace(state, progress=replace(state.progress, next_validation=0))
 
 
 def with_a_weight_that_is_one_bit_larger(state):
@@ -267,7 +267,7 @@ def test_a_random_generator_that_went_on_by_itself_would_be_missed(
         seed = torch.manual_seed
         monkeypatch.setattr(torch, "manual_seed", lambda n: seed(n) if n == config.rng_seed else 0)
     else:
-        monkeypatch.setattr(learner.np.random, "default_rng", only_once)
+        monkeypatch.setattr(trainer.np.random, "default_rng", only_once)
     one = straight(corpus, SMALL, config)
     drawn = make(0)
     other = in_pieces(corpus, SMALL, config, clock, path, (7, 25))
@@ -299,8 +299,8 @@ def test_a_validation_that_is_given_up_tells_nothing_of_how_long_one_takes(encod
     events = [*train(corpus, plan, save_every=math.inf, should_stop=lambda: len(asked) > 0)]
     [*_, state] = [event for event in events if isinstance(event, TrainingState)]
 
-    assert state.place.step > state.place.validated_step == -1
-    assert state.place.validation_seconds == 0
+    assert state.progress.step > state.progress.validated_step == -1
+    assert state.progress.validation_seconds == 0
 
 
 def test_a_run_that_is_stopped_before_its_first_validation_has_no_model(encode, monkeypatch):
@@ -320,7 +320,7 @@ def test_the_best_model_is_in_the_state_once(encode, clock, tmp_path):
         event for event in train(corpus, plan, save_every=0.0) if isinstance(event, TrainingState)
     ]
     at_best, after = [state for state in states if state.best is not None][:2]
-    assert at_best.place.step == at_best.best.step == after.place.step - 1 == after.best.step
+    assert at_best.progress.step == at_best.best.step == after.progress.step - 1 == after.best.step
     for state, networks in ((at_best, 1), (after, 2)):
         state.save(tmp_path / "state")
         loaded = TrainingState.load(tmp_path / "state")
@@ -341,7 +341,7 @@ def test_a_longer_budget_has_the_rate_that_a_run_of_so_many_steps_has_there(enco
         for run in (events, whole)
     )
 
-    assert first.state.place.is_over
+    assert first.state.progress.is_over
     assert rates == wanted[6:]
     assert events[-1].step == 200
 
@@ -379,7 +379,7 @@ def test_a_run_that_has_diverged_is_not_saved_over_the_state_that_was_good(encod
         for event in events:
             states += [event] * isinstance(event, TrainingState)
 
-    assert [state.place.step for state in states] == [0]
+    assert [state.progress.step for state in states] == [0]
     for state in states:
         state.save(tmp_path / "state")
         TrainingState.load(tmp_path / "state")

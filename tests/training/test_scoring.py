@@ -8,12 +8,12 @@ import pytest
 import torch
 from devices import DEVICES
 
-from charlm.corpus.layout import BURN_IN, MOST_ROWS, SEGMENT_LENGTH
+from charlm.corpus.windows import CONTEXT_LENGTH, MOST_ROWS, SEGMENT_LENGTH
 from charlm.errors import CheckpointError, CorpusError
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score, passages_of
+from charlm.inference.scoring import Score, windows_of
 from charlm.training.network import load_network
-from charlm.training.scoring import LONGEST_WINDOW, Scorer, window_count, window_nats
+from charlm.training.scoring import LONGEST_WINDOW, Scorer, batch_count, batch_nats
 
 CPU = torch.device("cpu")
 CELLS = [
@@ -29,9 +29,9 @@ TEXTS = {
     "pairs": "cab\tbed\n\thad\nhead\t\nfade a bag\tdeaf, and a long answer " + "e" * 99,
 }
 DIRECTIONS = [  # of pairs there is but one
-    (form, direction)
-    for form in TEXTS
-    for direction in ("forward", "backward")[: 1 if form == "pairs" else 2]
+    (task, direction)
+    for task in TEXTS
+    for direction in ("forward", "backward")[: 1 if task == "pairs" else 2]
 ]
 
 
@@ -49,11 +49,11 @@ def scored_by_both(checkpoint, text, device=CPU):
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
-@pytest.mark.parametrize(("form", "direction"), DIRECTIONS)
-def test_every_form_scores_as_in_numpy(random_checkpoint, form, direction, device):
-    checkpoint = random_checkpoint(form=form, direction=direction)
+@pytest.mark.parametrize(("task", "direction"), DIRECTIONS)
+def test_every_form_scores_as_in_numpy(random_checkpoint, task, direction, device):
+    checkpoint = random_checkpoint(task=task, direction=direction)
 
-    assert_same(*scored_by_both(checkpoint, TEXTS[form], device))
+    assert_same(*scored_by_both(checkpoint, TEXTS[task], device))
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -68,7 +68,7 @@ def test_every_network_scores_as_in_numpy(random_checkpoint, config, tied, devic
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_of_both_directions_each_scores_as_in_numpy(random_checkpoint, direction):
     both = random_checkpoint(direction="both")
-    found = Scorer(both.one_way(direction), CPU).score(TEXTS["text"])
+    found = Scorer(both.for_direction(direction), CPU).score(TEXTS["text"])
 
     assert_same(found, Model(both).score(TEXTS["text"], direction=direction))
 
@@ -81,12 +81,12 @@ def test_documents_are_each_read_from_nothing(random_checkpoint):
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
 def test_of_nothing_the_score_is_nothing(random_checkpoint, text):
-    assert Scorer(random_checkpoint(form="lines"), CPU).score(text) == Score()
+    assert Scorer(random_checkpoint(task="lines"), CPU).score(text) == Score()
 
 
 def test_what_is_certain_scores_what_was_asked_of_it(unigram_checkpoint):
     """Of "aab" and its end: 2 × ln 2 + 2 × ln 4 nats."""
-    checkpoint = unigram_checkpoint({"a": 1 / 2, "b": 1 / 4, None: 1 / 4}, form="lines")
+    checkpoint = unigram_checkpoint({"a": 1 / 2, "b": 1 / 4, None: 1 / 4}, task="lines")
     found = Scorer(checkpoint, CPU).score("aab\n")
 
     assert (found.tokens, found.characters, found.bytes) == (4, 4, 4)
@@ -98,18 +98,18 @@ def test_a_long_text_is_cut_and_scores_as_one_stream(random_checkpoint, directio
     """Three segments are read side by side, in the time of one and what each reads before."""
     checkpoint = random_checkpoint(direction=direction)
     text = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 3 * SEGMENT_LENGTH))
-    passages = passages_of([text], checkpoint.tokenizer, checkpoint.config)
-    in_one = math.fsum(nats for nats, _ in window_nats(load_network(checkpoint, CPU), passages))
+    windows = windows_of([text], checkpoint.tokenizer, checkpoint.config)
+    in_one = math.fsum(nats for nats, _ in batch_nats(load_network(checkpoint, CPU), windows))
     found, wanted = scored_by_both(checkpoint, text)
 
-    assert window_count(passages) == 3 * SEGMENT_LENGTH // LONGEST_WINDOW
-    assert window_count(passages.cut()[0]) == (SEGMENT_LENGTH + BURN_IN) // LONGEST_WINDOW
+    assert batch_count(windows) == 3 * SEGMENT_LENGTH // LONGEST_WINDOW
+    assert batch_count(windows.cut()[0]) == (SEGMENT_LENGTH + CONTEXT_LENGTH) // LONGEST_WINDOW
     assert_same(found, wanted)
     assert found.nats == pytest.approx(in_one, abs=1e-4 * found.tokens)
 
 
 def test_more_lines_than_are_read_at_once_score_as_in_numpy(random_checkpoint):
-    checkpoint = random_checkpoint(form="lines")
+    checkpoint = random_checkpoint(task="lines")
     lines = ["abcdefgh"[number % 8] * (number % 90 + 1) for number in range(MOST_ROWS + 50)]
 
     assert_same(*scored_by_both(checkpoint, "\n".join(lines)))
@@ -159,4 +159,4 @@ def test_a_relu_that_grows_beyond_all_bounds_is_told(random_checkpoint):
 
 def test_a_line_that_is_no_pair_is_told(random_checkpoint):
     with pytest.raises(CorpusError, match=r"test\.tsv"):
-        Scorer(random_checkpoint(form="pairs"), CPU).score("cab\n", name="test.tsv")
+        Scorer(random_checkpoint(task="pairs"), CPU).score("cab\n", name="test.tsv")

@@ -11,17 +11,17 @@ from devices import DEVICES
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
-from charlm.corpus import streams
+from charlm.corpus import batches
 from charlm.errors import TrainingError
 from charlm.inference.model import Model
-from charlm.training import outlook, pace
+from charlm.training import estimate, schedule
 from charlm.training import run as training_run
+from charlm.training.estimate import Speed
 from charlm.training.events import Finished, Progress, Validation
-from charlm.training.learner import Learner
 from charlm.training.loop import train
 from charlm.training.loss import Loss
-from charlm.training.outlook import Speed
 from charlm.training.plan import make_plan
+from charlm.training.trainer import Learner
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
@@ -110,8 +110,8 @@ def test_another_rng_seed_gives_other_weights(corpus_of):
 def test_a_timed_run_is_the_run_of_as_many_steps(corpus_of, monkeypatch):
     monkeypatch.setattr(training_run, "PATIENCE", math.inf)
     for name in ("FASTER", "LATEST"):  # should the machine change its pace meanwhile
-        monkeypatch.setattr(pace, name, math.inf)
-    monkeypatch.setattr(pace, "SLOWER", -math.inf)
+        monkeypatch.setattr(schedule, name, math.inf)
+    monkeypatch.setattr(schedule, "SLOWER", -math.inf)
     corpus = corpus_of(SENTENCE * 20)
     *_, one = run(corpus, settings(max_time=3))
     *_, other = run(corpus, settings(max_steps=one.step))
@@ -218,7 +218,7 @@ def test_the_learning_rate_suits_network_and_batch(corpus_of, network, streams, 
 
 def test_a_short_run_reads_short_windows(corpus_of, monkeypatch):
     """At 0.1 s a step of 2,048 tokens, 10 s hold 0.2 million less planning, 130 s 2.5 million."""
-    monkeypatch.setattr(outlook, "_measure", lambda *_: Speed(step=0.1, validation=0.0))
+    monkeypatch.setattr(estimate, "_measure", lambda *_: Speed(step=0.1, validation=0.0))
     corpus = corpus_of("x" * 100_000)
 
     def window(**given):
@@ -308,7 +308,7 @@ def test_the_shortest_timed_runs_end(corpus_of, steps):
 def test_a_run_that_turns_out_too_slow_ends(corpus_of, monkeypatch):
     corpus = corpus_of(SENTENCE * 20)
     plan = make_plan(corpus, SMALL, settings(max_time=1.0))
-    monkeypatch.setattr(pace, "LATEST", 0.0)
+    monkeypatch.setattr(schedule, "LATEST", 0.0)
     *_, finished = train(corpus, plan)
 
     assert (finished.ending, finished.step) == ("time is up", 0)
@@ -343,12 +343,12 @@ def test_validation_predicts_every_token_once(corpus_of):
 
 
 def test_streams_carry_their_state_inside_a_segment(corpus_of, monkeypatch):
-    monkeypatch.setattr(streams, "STREAM_SEGMENT", 64)
+    monkeypatch.setattr(batches, "STREAM_SEGMENT", 64)
     corpus = corpus_of(SENTENCE * 20)
     reader = learner(corpus, batch_size=4)._readers[0]
     generator = np.random.default_rng(0)
     for step in range(8):  # windows of 16, so that each stream begins at a window of its own
-        window = reader.window(step)
+        window = reader.batch(step)
         inputs = torch.from_numpy(window.inputs)
         state = reader._carried_state(inputs)
         begins = [(step + stream) % 4 == 0 or step == 0 for stream in range(4)]

@@ -1,0 +1,1 @@
+"""`charlm generate`."""

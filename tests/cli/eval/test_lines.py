@@ -1,0 +1,264 @@
+"""`charlm eval` as a filter: lines in, scores and lines out, in their order and as they come."""
+
+import json
+import math
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+# a: 1 bit, b: 2 bits, c and the line end: 3 bits.
+PROBABILITIES = {"a": 0.5, "b": 0.25, "c": 0.125, "\n": 0.125}
+
+
+@pytest.fixture
+def judge(charlm, unigram_checkpoint, tmp_path):
+    """Run eval with a model that knows a, b, c and the line end."""
+    path = tmp_path / "letters.safetensors"
+    unigram_checkpoint(PROBABILITIES).save(path)
+
+    def run(*arguments, stdin=b"aaa\ncccc\n\nbba\n"):
+        return charlm("eval", "-m", path, *arguments, stdin=stdin)
+
+    return run
+
+
+def test_each_line_has_its_score_before_it(judge):
+    result = judge("--per-line")
+
+    assert result.stdout.decode() == "1.5000\taaa\n3.0000\tcccc\n0.0000\t\n2.0000\tbba\n"
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("unit", "scores"),
+    [
+        ("bits_per_character", [1.5, 3, 0, 2]),
+        ("bits", [6, 15, 0, 8]),
+        ("nats", [6 * math.log(2), 15 * math.log(2), 0, 8 * math.log(2)]),
+        ("perplexity", [2**1.5, 8, 1, 4]),
+    ],
+)
+def test_a_score_has_the_unit_that_was_asked_for(judge, unit, scores):
+    lines = judge("--per-line", "--score", unit).stdout.decode().splitlines()
+
+    assert [float(line.split("\t")[0]) for line in lines] == pytest.approx(scores, abs=1e-3)
+
+
+def test_lines_pass_unchanged_or_not_at_all(judge):
+    assert judge("--min-score", 1.9).stdout == b"cccc\nbba\n"
+    assert judge("--max-score", 2.1).stdout == b"aaa\n\nbba\n"
+    assert judge("--min-score", 1.4, "--max-score", 2.1).stdout == b"aaa\nbba\n"
+    assert judge("--min-score", 1.9, "--per-line").stdout == b"3.0000\tcccc\n2.0000\tbba\n"
+    assert judge("--max-score", 2.1, stdin=b"\r\n").stdout == b"\r\n"  # an empty line
+    assert judge("--max-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b""  # spelled: far above 9
+    assert judge("--min-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b"a\r\nb\x0b\tc\n"
+
+
+def test_a_filter_that_nothing_passes_exits_with_1(judge):
+    for arguments in (("--min-score", 4), ("--max-score", 1, "--min-score", 0.5)):
+        result = judge(*arguments)
+
+        assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"")
+    assert judge("--top", 3, stdin=b"").returncode == 1
+    assert judge("--per-line", stdin=b"").returncode == 0
+
+
+def test_the_strangest_come_first_and_of_equals_the_first(judge):
+    text = b"a\ncc\nbb\nc\nccc\n"
+
+    assert judge("--top", 2, stdin=text).stdout == b"cc\nc\n"
+    assert judge("--top", 9, "--per-line", stdin=text).stdout.count(b"\n") == 5
+    assert judge("--top", 2, "--max-score", 2.9, stdin=text).stdout == b"bb\na\n"
+
+
+def test_json_tells_all_of_each_line(judge):
+    _, line, empty, _ = map(json.loads, judge("--per-line", "--json").stdout.splitlines())
+
+    assert line == {
+        "file": "stdin",
+        "line": 2,
+        "text": "cccc",
+        "nats": pytest.approx(15 * math.log(2)),
+        "tokens": 5,
+        "characters": 5,
+        "bytes": 5,
+        "bits": pytest.approx(15),
+        "bits_per_character": pytest.approx(3),
+        "perplexity": pytest.approx(8),
+    }
+    assert (empty["line"], empty["text"], empty["nats"]) == (3, "", 0)
+
+
+def test_files_come_one_after_another(judge, tmp_path):
+    for name, text in {"one": "a\nb", "two": "c\n"}.items():
+        (tmp_path / name).write_text(text)
+    lines = map(json.loads, judge("--per-line", "--json", "one", "two").stdout.splitlines())
+
+    told = [(each["file"], each["line"], each["text"]) for each in lines]
+    assert told == [("one", 1, "a"), ("one", 2, "b"), ("two", 1, "c")]
+
+
+def test_a_line_comes_out_before_the_next_goes_in(charlm_path, verse_model_path):
+    command = [charlm_path, "eval", "-m", str(verse_model_path), "--per-line", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for line in (b"the cat sat\n", b"\n", b"the dog went home\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\t" + line)
+        process.stdin.close()
+
+    assert process.returncode == 0
+
+
+def test_lines_may_carry_on(charlm, verse_model_path, verse_path):
+    how = ("eval", "-m", verse_model_path, verse_path)
+    total = json.loads(charlm(*how, "--json").stdout)
+    told = charlm(*how, "--per-line", "--carry", "--json").stdout.splitlines()
+    lines = [json.loads(line) for line in told]
+
+    assert sum(line["nats"] for line in lines) == pytest.approx(
+        total["nats"], abs=1e-4 * total["tokens"]
+    )
+    assert sum(line["characters"] for line in lines) == total["characters"]
+
+
+def test_percentiles_need_no_threshold(charlm, verse_model_path):
+    text = b"the cat sat on the mat, and the dog sat on the log.\nzq!!9 Rx\n"
+    how = ("eval", "-m", verse_model_path, "--score", "percentile")
+    usual, odd = charlm(*how, "--per-line", stdin=text).stdout.decode().splitlines()
+
+    assert 0 <= float(usual.split("\t")[0]) < 100
+    assert odd == "100.0000\tzq!!9 Rx"
+    assert charlm(*how, "--min-score", 99.9, stdin=text).stdout == b"zq!!9 Rx\n"
+
+
+def test_a_line_that_is_not_utf8_ends_nothing(judge):
+    result = judge("--min-score", 1, stdin=b"aaa\n\xffb\ncccc\n\xfe\n")
+
+    assert result.stdout.decode() == "aaa\n\ufffdb\ncccc\n\ufffd\n"
+    assert result.returncode == 0
+    assert result.stderr.decode().startswith("note: stdin, line 2, is not UTF-8; ")
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_several_models_have_a_column_each_and_the_best_is_told(
+    charlm, unigram_checkpoint, tmp_path
+):
+    unigram_checkpoint({"a": 0.5, "b": 0.25, "\n": 0.25}).save(tmp_path / "aaa.safetensors")
+    unigram_checkpoint({"a": 0.25, "b": 0.5, "\n": 0.25}).save(tmp_path / "bbb.safetensors")
+    models = ("-m", "aaa.safetensors", "-m", "bbb.safetensors")
+    result = charlm("eval", *models, "--per-line", "--score", "bits", stdin=b"aa\nbb\nab\n")
+
+    assert result.stdout.decode().splitlines() == [
+        "4.0000\t6.0000\taaa\taa",
+        "6.0000\t4.0000\tbbb\tbb",
+        "5.0000\t5.0000\taaa\tab",
+    ]
+    told = json.loads(charlm("eval", *models, "--per-line", "--json", stdin=b"bb").stdout)
+    assert (told["best"], told["scores"]["bbb"]) == ("bbb", pytest.approx(4 / 3))
+    figures = json.loads(charlm("eval", *models, "--json", stdin=b"bb").stdout)
+    assert figures["best"] == "bbb"
+    assert figures["models"]["aaa"]["nats"] == pytest.approx(4 * math.log(2))
+    table = charlm("eval", *models, stdin=b"bb").stdout.decode().splitlines()
+    assert table[0].split() == ["model", "aaa", "bbb"]
+    assert table[-1].split() == ["best", "bbb"]
+
+
+def test_models_of_one_name_are_told_by_their_paths(charlm, unigram_checkpoint, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        unigram_checkpoint({"a": 0.5, "\n": 0.5}).save(tmp_path / folder / "m.safetensors")
+    models = ("-m", "one/m.safetensors", "-m", "two/m.safetensors")
+
+    assert b"\tone/m.safetensors\ta\n" in charlm("eval", *models, "--per-line", stdin=b"a").stdout
+    twice = charlm("eval", "-m", "one/m.safetensors", *models[:2], stdin=b"a")
+    assert (twice.returncode, twice.stderr) == (2, b"error: a model is there twice\n")
+
+
+def test_of_lines_beyond_all_held_out_ones_the_strangest_comes_first(
+    charlm, unigram_checkpoint, tmp_path
+):
+    checkpoint = unigram_checkpoint(PROBABILITIES)
+    scores = np.array([0.5, 1.0], np.float32)
+    replace(checkpoint, line_scores=scores).save(tmp_path / "m")
+    how = ("--score", "percentile", "--top", 2, "--per-line")
+    result = charlm("eval", "-m", "m", *how, stdin=b"b\ncc\na\nccc\n")
+
+    assert result.stdout == b"100.0000\tcc\n100.0000\tccc\n"
+
+
+def test_a_line_that_is_no_pair_is_told_after_those_before_it(charlm, unigram_checkpoint, tmp_path):
+    unigram_checkpoint({"a": 0.5, None: 0.5}, task="pairs").save(tmp_path / "pairs")
+    (tmp_path / "text.tsv").write_text("a\ta\n\nb\ta\nbad\n")
+    result = charlm("eval", "-m", "pairs", "--per-line", "text.tsv")
+
+    assert result.stdout == b"1.0000\ta\ta\n0.0000\t\n1.0000\tb\ta\n"
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"error: text.tsv, line 4, has no tab")
+    result = charlm("eval", "-m", "pairs", "--per-line", stdin=b"bad")
+    assert result.stderr.startswith(b"error: stdin, line 1, has no tab")
+
+
+def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
+    charlm, random_checkpoint, tmp_path
+):
+    scores = np.array([0.5, 1.0], np.float32)
+    replace(random_checkpoint(direction="both"), line_scores=scores).save(tmp_path / "both")
+    how = ("eval", "-m", "both", "--per-line", "--score", "percentile", "--direction")
+
+    assert charlm(*how, "forward", stdin=b"abc").returncode == 0
+    result = charlm(*how, "backward", stdin=b"abc")
+    assert result.returncode == 2
+    assert b"for lines read forward" in result.stderr
+
+
+def test_what_scores_other_parts_of_a_text_is_not_compared(charlm, unigram_checkpoint, tmp_path):
+    for task in ("lines", "pairs"):
+        unigram_checkpoint({"a": 0.5, None: 0.5}, task=task).save(tmp_path / task)
+    result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
+
+    assert result.returncode == 2
+    assert b"compare with their like only" in result.stderr
+    assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--per-line", "--per-token"), "--per-token and --per-line exclude one another"),
+        (("--per-word", "--top", 3), "--per-word and --top exclude one another"),
+        (("--heatmap", "--per-word"), "--per-word and --heatmap exclude one another"),
+        (("--per-line", "--dynamic"), "--per-line and --dynamic exclude one another"),
+        (("--min-score", 1, "--fail-above", 2), "--min-score and --fail-above exclude one another"),
+        (("--per-line", "--direction", "both"), "--per-line and --direction both exclude"),
+        (("--dynamic", "--direction", "both"), "--direction both and --dynamic exclude"),
+        (("--device", "cpu", "--per-line"), "--per-line and --device exclude one another"),
+        (("--device", "cpu", "--top", 1), "--top and --device exclude one another"),
+        (("--device", "cpu", "--per-token"), "--per-token and --device exclude one another"),
+        (("--device", "cpu", "--per-word"), "--per-word and --device exclude one another"),
+        (("--device", "cpu", "--heatmap"), "--heatmap and --device exclude one another"),
+        (("--device", "cpu", "--html", "page"), "--device and --html exclude one another"),
+        (("--device", "cpu", "--direction", "both"), "--direction both and --device exclude"),
+        (("--carry",), "--carry is for --per-line"),
+        (("--score", "nats"), "--score is for lines and for --fail-above"),
+        (("--score", "percentile", "--fail-above", 1), "a percentile is that of a line"),
+        (("--heatmap", "--json"), "--heatmap and --json exclude one another"),
+        (("-m", "x", "--baselines"), "several models and --baselines exclude one another"),
+        (("--per-line", "--carry", "--score", "percentile"), "a percentile is that of a line"),
+        (("--top", 0), "top must be a whole number of at least 1"),
+        (("--min-score", "nan"), "min-score must be finite and at least 0"),
+        (("--min-score", 3, "--max-score", 1), "no line scores at least 3 and at most 1"),
+        (("--fail-above", -1), "fail-above must be at least 0"),
+        (("--training-text", "x"), "--training-text is for --baselines"),
+        (("-m", "x", "--top", 1), "several models and --top exclude one another"),
+        (("-m", "x", "--per-token"), "several models and --per-token exclude one another"),
+        (("-m", "x", "--fail-above", 1), "several models and --fail-above exclude one another"),
+    ],
+)
+def test_options_that_have_no_meaning_together_are_refused(judge, arguments, message):
+    result = judge(*arguments)
+
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr.decode().startswith(f"error: {message}")

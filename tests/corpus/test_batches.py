@@ -1,0 +1,179 @@
+"""Streams read every id equally often, in segments and in an order of chance."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ids_as_text import BOUNDARY, letters
+
+from charlm.config import CorpusConfig
+from charlm.corpus import batches as streams_module
+from charlm.corpus import shards
+from charlm.corpus.batches import Streams
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.corpus.shards import ShardGroup
+
+
+@pytest.fixture
+def streams_of(tmp_path):
+    """Fold texts into streams; nothing of them is held out."""
+
+    def build(*texts, batch_size, bptt_length, rng_seed=0):
+        documents = []
+        for number, text in enumerate(texts):
+            path = tmp_path / f"{number}.txt"
+            path.write_text(text)
+            documents.append(Document(path.name, path))
+        config = CorpusConfig(tokenizer="byte")
+        corpus = encode_corpus(documents, config, validation=documents)
+        return Streams(
+            corpus.train,
+            BOUNDARY,
+            batch_size=batch_size,
+            bptt_length=bptt_length,
+            rng_seed=rng_seed,
+        )
+
+    return build
+
+
+def test_streams_read_segments_as_the_drawing_shows(streams_of, monkeypatch):
+    monkeypatch.setattr("charlm.corpus.encoding.SMALLEST_CORPUS", 1)
+    monkeypatch.setattr(streams_module, "STREAM_SEGMENT", 6)
+    streams = streams_of("to be, or not to be: that", batch_size=2, bptt_length=3, rng_seed=14)
+    windows = [streams.batch(step) for step in range(4)]
+
+    assert [[letters(window.inputs[row]) for window in windows] for row in range(2)] == [
+        ["■to", " be", "■t ", "to "],
+        ["■th", "■ o", "r n", "■e:"],
+    ]
+    assert [[letters(window.targets[row]) for window in windows] for row in range(2)] == [
+        ["to ", "be,", "t t", "o b"],
+        ["tha", " or", " no", "e: "],
+    ]
+    assert all(window.is_scored.all() for window in windows)
+
+
+def test_what_precedes_a_boundary_does_not_predict_it(streams_of):
+    streams = streams_of("x" * 40, batch_size=1, bptt_length=41)
+    window = streams.batch(0)
+
+    assert letters(window.targets[0]).count("■") == 1
+    assert (window.is_scored == (window.targets != BOUNDARY)).all()
+
+
+@pytest.mark.parametrize("part_bytes", [1 << 20, 40, 7])
+@pytest.mark.parametrize(("batch_size", "bptt_length"), [(1, 5), (3, 16), (7, 64)])
+def test_a_segment_reads_on_through_all_parts_and_documents(
+    streams_of, monkeypatch, part_bytes, batch_size, bptt_length
+):
+    """Wherever a text was cut into parts, a segment is a piece of the one circle they make."""
+    monkeypatch.setattr(shards, "SHARD_BYTES", part_bytes)
+    texts = ["".join(chr(97 + (n * n) % 26) for n in range(143)) + "\nend\n", "another " * 6]
+    circle = "".join(f"{text}■" for text in texts)
+    streams = streams_of(*texts, batch_size=batch_size, bptt_length=bptt_length)
+    steps = 3 * len(circle) // bptt_length
+    windows = [streams.batch(step) for step in range(steps)]
+
+    for row in range(batch_size):
+        segments_read = [""]
+        for window in windows:
+            inputs, targets = letters(window.inputs[row]), letters(window.targets[row])
+            assert inputs[1:] == targets[:-1]
+            if inputs[0] == "■" and segments_read[-1][-1:] != "■":
+                segments_read.append("")
+            else:
+                assert inputs[0] == (segments_read[-1][-1:] or "■")
+            segments_read[-1] += targets
+        assert all(each in 9 * circle for each in segments_read)
+
+
+class Circle:
+    """A text of numbers, which are their own places, in one part."""
+
+    tokens = 0
+    pools = 1
+
+    def pool(self, number):
+        return ShardGroup(range(1), np.array([0, self.tokens]))
+
+    def start(self, pool, number, count):
+        return 0, number * self.tokens // count
+
+    def read(self, part, place, count):
+        return (place + np.arange(count)) % self.tokens
+
+
+@given(
+    segments_=st.integers(1, 30),
+    windows=st.integers(1, 5),
+    batch_size=st.integers(1, 7),
+    bptt_length=st.integers(1, 9),
+    rng_seed=st.integers(0, 3),
+)
+def test_an_epoch_reads_every_id_equally_often(
+    segments_, windows, batch_size, bptt_length, rng_seed
+):
+    """In the mean over streams that are still in the middle of their segments."""
+
+    class Text(Circle):
+        tokens = segments_ * windows * bptt_length  # whole segments
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams_module, "STREAM_SEGMENT", windows * bptt_length)
+        streams = Streams(
+            Text(), 10**9, batch_size=batch_size, bptt_length=bptt_length, rng_seed=rng_seed
+        )
+        # As many epochs as there are streams: whole turns of all of them.
+        steps = segments_ * windows
+        starts = [stream * windows // batch_size for stream in range(batch_size)]
+        read = [
+            streams.batch(step).targets[stream]
+            for stream in range(batch_size)
+            for step in range(windows - starts[stream], windows - starts[stream] + steps)
+        ]
+
+    counts = np.bincount(np.concatenate(read), minlength=Text.tokens)
+    assert counts.sum() == batch_size * Text.tokens
+    assert counts.min() >= batch_size - 2
+    assert counts.max() <= batch_size + 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    tokens=st.integers(1, 200),
+    windows=st.integers(1, 5),
+    bptt_length=st.integers(1, 40),
+)
+def test_whatever_a_text_s_length_no_part_of_it_is_left_out(tokens, windows, bptt_length):
+    """Where segments begin differs from epoch to epoch by anything up to their distance."""
+
+    class Text(Circle):
+        pass
+
+    Text.tokens = tokens
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams_module, "STREAM_SEGMENT", windows * bptt_length)
+        streams = Streams(Text(), 10**9, batch_size=1, bptt_length=bptt_length, rng_seed=0)
+    segments = sum(streams._counts)
+    starts = [streams._segment(number)[1] % tokens for number in range(20 * tokens)]
+
+    assert streams._spacing == max(1, tokens // segments)
+    assert len(set(starts)) > 0.9 * segments * streams._spacing
+
+
+def test_each_epoch_has_an_order_of_its_own(streams_of):
+    streams = streams_of("abcdefghij" * 1000, batch_size=1, bptt_length=64)
+    segments = sum(streams._counts)
+    epochs = [
+        [streams._segment(epoch * segments + number)[1] for number in range(segments)]
+        for epoch in range(2)
+    ]
+    orders = [np.argsort(places).tolist() for places in epochs]
+
+    assert segments == 10_001 // 256
+    assert all(len(set(places)) == segments for places in epochs)
+    assert set(epochs[0]).isdisjoint(epochs[1])
+    assert orders[0] != orders[1]
+    assert list(range(segments)) not in orders

@@ -1,0 +1,242 @@
+"""Whatever stands in a file: one line of error, soon, in little memory; nothing else is touched.
+
+`hostile.py` runs the commands, `mutants.py` and `hostile_bytes.py` make the files.
+"""
+
+import json
+import os
+import re
+import sys
+from itertools import chain, islice
+
+import hostile
+import pytest
+from hostile_bytes import (
+    FOREIGN,
+    foreign_tokenizers,
+    lying_arrays,
+    lying_headers,
+    many_fingerprints,
+    put_together,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutants import honest, lying_facts, signed
+
+from charlm.checkpoint import KIND, Checkpoint
+from charlm.config import ModelConfig
+from charlm.errors import CheckpointError
+from charlm.fingerprint import MOST_FINGERPRINTS
+from charlm.parameters import parameters
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it measures as Linux does")
+
+KINDS = [("char", {}), ("char", {"direction": "both"}), ("word", {"task": "lines"}), ("bpe", {})]
+
+
+@pytest.fixture(scope="module")
+def file():
+    """A small model with all that a file can hold."""
+    return signed(*honest("byte", embedding_size=1, hidden_size=1))
+
+
+def is_refused(path):
+    """Return whether the loader refuses a file, in one line."""
+    try:
+        Checkpoint.load(path)
+    except CheckpointError as error:
+        return "\n" not in error.message
+    return False
+
+
+@pytest.fixture
+def path(tmp_path, file):
+    """Where that model is."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(file)
+    return path
+
+
+@pytest.fixture
+def endings(tmp_path):
+    """Run the commands on files, by their names, and count how that ended."""
+
+    def count(files, **how):
+        paths = {}
+        for name, data in files:
+            paths[name] = tmp_path / f"{len(paths)}.safetensors"
+            paths[name].write_bytes(data)
+        outcomes = hostile.run(paths.values(), tmp_path, **how)
+        return hostile.count_endings(dict(zip(paths, outcomes, strict=True)))
+
+    return count
+
+
+def write_byte(opened, place, byte):
+    opened.seek(place)
+    opened.write(bytes([byte]))
+
+
+def mutants_of_facts():
+    yield from lying_facts(*honest(direction="both"))
+    yield from lying_facts(*honest("bpe", is_complete=False), within=("tokenizer",))
+
+
+def mutants_of_bytes(*, every):
+    yield from lying_headers(signed(*honest()))
+    yield from lying_arrays()
+    yield from foreign_tokenizers(every=every)
+
+
+def test_every_truncation_is_refused(file, path):
+    refused = 0
+    for length in reversed(range(len(file))):
+        os.truncate(path, length)
+        refused += is_refused(path)
+
+    assert refused == len(file) > 4000
+
+
+def test_a_flip_of_every_byte_of_the_header_and_many_of_the_body_is_refused(file, path):
+    refused = 0
+    header = 8 + int.from_bytes(file[:8], "little")
+    flips = [
+        *((place, 1 << place % 8) for place in range(header)),
+        *((place, 0xFF) for place in range(header)),
+        *((place, 1 << place % 8) for place in range(header, len(file), 7)),
+    ]
+    with path.open("r+b", buffering=0) as opened:
+        for place, bits in flips:
+            write_byte(opened, place, file[place] ^ bits)
+            refused += is_refused(path)
+            write_byte(opened, place, file[place])
+
+    assert refused == len(flips) > 4000
+
+
+@on_linux
+def test_honest_files_do_no_harm(endings):
+    files = [(f"{kind} {config}", signed(*honest(kind, **config))) for kind, config in KINDS]
+
+    assert endings(files) == {"harmless": len(KINDS)}
+
+
+@on_linux
+def test_two_thousand_lies_end_in_a_line_or_do_no_harm(endings):
+    lies = chain(mutants_of_facts(), mutants_of_bytes(every=97))
+    found = endings(islice(lies, 0, None, 2), each=1)
+    print(found)
+
+    assert found["refused"] > 1500 and found["harmless"] > 500
+
+
+@pytest.mark.slow
+@on_linux
+@pytest.mark.parametrize(
+    ("lies", "refused", "harmless"),
+    [(mutants_of_facts, 2000, 1000), (lambda: mutants_of_bytes(every=7), 2500, 300)],
+)
+def test_every_lie_ends_in_a_line_whatever_is_asked(endings, lies, refused, harmless):
+    found = endings(lies())
+
+    print(found)
+    assert found["refused"] > refused and found["harmless"] > harmless
+
+
+@pytest.mark.slow
+@on_linux
+def test_commands_refuse_truncations_and_flips(endings, file):
+    cut = ((f"cut at {length}", file[:length]) for length in range(0, len(file), 11))
+    turned = (
+        (f"{place} turned", file[:place] + bytes([byte ^ 1 << place % 8]) + file[place + 1 :])
+        for place, byte in islice(enumerate(file), 0, None, 11)
+    )
+
+    assert endings(chain(cut, turned), each=1) == {"refused": 2 * -(-len(file) // 11)}
+
+
+@on_linux
+def test_files_of_another_kind_are_refused(endings):
+    files = [*FOREIGN.items(), ("many fingerprints", many_fingerprints(MOST_FINGERPRINTS + 1))]
+
+    assert endings(files) == {"refused": len(files)}
+
+
+@on_linux
+def test_as_many_fingerprints_as_a_model_may_hold_do_no_harm(endings):
+    assert endings([("many", many_fingerprints(MOST_FINGERPRINTS))]) == {"harmless": 1}
+
+
+@on_linux
+def test_devices_pipes_directories_and_files_of_holes_are_refused(tmp_path, file):
+    pipe, loop = tmp_path / "pipe", tmp_path / "loop"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    holes = []
+    for size, data in [(1 << 30, b""), (1 << 30, file), terabyte()]:
+        holes.append(tmp_path / f"{len(holes)}.safetensors")
+        holes[-1].write_bytes(data)
+        os.truncate(holes[-1], size)
+    missing = [tmp_path / "missing", tmp_path / ("long" * 100), pipe / "below"]
+    paths = ["/dev/zero", "/dev/null", tmp_path, pipe, loop, *holes, *missing]
+    outcomes = hostile.run(paths, tmp_path)
+
+    assert hostile.count_endings(dict(zip(paths, outcomes, strict=True))) == {"refused": 11}
+
+
+def terabyte():
+    """Return the size and the beginning of a file of holes that fit a network of 2 ** 18 units."""
+    hidden = 1 << 18
+    metadata, _ = honest("byte", is_complete=False, embedding_size=1, tie_weights=True)
+    metadata["config"]["hidden_size"] = hidden
+    config, header, end = ModelConfig(**metadata["config"]), {}, 0
+    for each in parameters(config, 256):
+        begin, end = end, end + 4 * each.size
+        header[each.name] = {"dtype": "F32", "shape": each.shape, "data_offsets": [begin, end]}
+    header["__metadata__"] = {KIND.key: json.dumps(metadata)}
+    data = put_together(header, b"")
+    return len(data) + end, data
+
+
+@on_linux
+def test_nothing_in_a_file_picks_a_file_a_module_or_a_host(tmp_path):
+    """Events of hostile files are those of honest ones and of one that is merely damaged."""
+
+    def events(files):
+        paths = [tmp_path / f"{number}.safetensors" for number in range(len(files))]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        for path, outcome in zip(paths, hostile.run(paths, tmp_path, is_audited=True), strict=True):
+            yield {
+                (name, re.sub(" at 0x[0-9a-f]+", "", what.replace(str(path), "MODEL")))
+                for name, what in outcome["events"]
+            }
+
+    good = signed(*honest("bpe"))
+    known = set().union(*events([good, good[:-1], signed(*honest(direction="both"))]))
+    files = [data for _, data in islice(mutants_of_facts(), 0, None, 61)]
+    files += [data for _, data in islice(mutants_of_bytes(every=97), 0, None, 61)]
+    odd = set().union(*events(files)) - known
+
+    assert ("open", "('MODEL',)") in known
+    assert not odd
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_edits_and_splices_of_a_file_load_or_are_a_checkpoint_error(tmp_path_factory, file, data):
+    path = tmp_path_factory.getbasetemp() / "spliced.safetensors"
+    place = st.integers(0, len(file))
+    spliced = bytearray(file)
+    for _ in range(data.draw(st.integers(1, 4))):
+        begin, end = sorted(data.draw(st.tuples(place, place)))
+        source = data.draw(place)
+        some = data.draw(st.binary(max_size=64))
+        spliced[begin:end] = some or file[source : source + end - begin]
+    path.write_bytes(spliced)
+    try:
+        Checkpoint.load(path)
+    except CheckpointError as error:
+        assert "\n" not in error.message
+    else:
+        assert spliced == file
