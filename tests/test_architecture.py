@@ -13,7 +13,7 @@ PACKAGE = Path(charlm.__file__).parent
 
 # From the floor up; a room imports only from those below it. `training` may use `inference`.
 LAYERS = [
-    ["errors", "formatting"],
+    ["cells", "errors", "formatting"],
     ["config", "files", "fingerprint", "process_group"],
     ["tokenizers", "parameters"],
     ["corpus", "checkpoint"],

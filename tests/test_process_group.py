@@ -102,15 +102,15 @@ def test_what_processes_read_is_what_one_reads(corpus_of, task, size):
         rows = [
             row.tolist()
             for each in found
-            for row, counts in zip(each.targets, each.counts, strict=True)
-            if counts.any()
+            for row, is_scored in zip(each.targets, each.is_scored, strict=True)
+            if is_scored.any()
         ]
         wanted = window.targets.tolist()
         if task == "lines":  # which end where the longest of a process does
             rows, wanted = ([bare(row) for row in each] for each in (rows, wanted))
             rows, wanted = sorted(rows), sorted(wanted)
         assert rows == wanted
-        assert sum(each.counts.sum() for each in found) == window.is_scored.sum()
+        assert sum(each.is_scored.sum() for each in found) == window.is_scored.sum()
 
 
 def bare(row):
@@ -123,9 +123,9 @@ def test_a_process_without_a_line_reads_one_that_does_not_count(corpus_of):
     config = TrainingConfig(batch_size=1, bptt_length=25)
     first, second = (lay_out(corpus, config, of(rank, 2)).batch(0) for rank in range(2))
 
-    assert first.counts.all()
+    assert first.is_scored.all()
     assert second.inputs.shape == first.inputs.shape
-    assert not second.counts.any()
+    assert not second.is_scored.any()
 
 
 def test_passages_are_dealt_out_each_once_the_longest_to_the_first():

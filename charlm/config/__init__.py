@@ -3,6 +3,7 @@
 A default stands here and nowhere else; the commands' flags and help read it from these classes.
 """
 
+from charlm.cells import Cell
 from charlm.config.corpus import (
     DEFAULT_WORDS,
     LARGE_VOCABULARIES,
@@ -24,7 +25,6 @@ from charlm.config.generation import (
 from charlm.config.model import (
     LARGE_EMBEDDING_SIZE,
     SMALLEST_FITTED_SIZE,
-    Cell,
     Direction,
     ModelConfig,
     Nonlinearity,

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from charlm.cells import CELLS, Cell
 from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
 from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
 from charlm.errors import ConfigError
 
-Cell = Literal["lstm", "gru", "rnn"]
 Nonlinearity = Literal["tanh", "relu"]
 SingleDirection = Literal["forward", "backward"]
 Direction = Literal["forward", "backward", "both"]
@@ -42,7 +42,7 @@ class ModelConfig:
         require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
         require_whole("hidden-size", self.hidden_size, 1, LARGEST_SIZE)
         require_whole("num-layers", self.num_layers, 1, LARGEST_NUM_LAYERS)
-        require_choice("cell", self.cell, get_args(Cell))
+        require_choice("cell", self.cell, tuple(CELLS))
         require_choice("nonlinearity", self.nonlinearity, get_args(Nonlinearity))
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from charlm.cells import CELLS
 from charlm.config.checks import LARGEST_SIZE, LONGEST_TIME, require, require_choice, require_whole
 from charlm.config.corpus import TokenizerKind
 from charlm.config.model import ModelConfig
@@ -108,7 +109,7 @@ class TrainingConfig:
             bptt_length = SHORT_BPTT_LENGTH
         if forget_bias is None:
             forget_bias = cls.forget_bias
-        elif model.cell != "lstm":
+        elif "forget" not in CELLS[model.cell].gates:
             raise ConfigError(f"forget-bias is for --cell lstm, not for {model.cell}")
         return cls(bptt_length=bptt_length, forget_bias=forget_bias, **more)
 

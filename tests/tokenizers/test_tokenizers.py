@@ -15,7 +15,7 @@ from charlm.tokenizers import (
     CharacterTokenizer,
     StreamDecoder,
     WordTokenizer,
-    splitting,
+    pre_tokenization,
 )
 
 # Every code point, lone surrogates included.
@@ -103,7 +103,7 @@ PATTERNS = {"word": WordTokenizer.pattern, "subword": TOKENIZERS["bpe of nothing
 @given(texts=st.lists(st.one_of(ANY_TEXT, st.sampled_from([PROSE[:70], CHINESE[:30], " ", "\n"]))))
 def test_splitting_in_chunks_is_splitting_at_once(texts):
     for pattern in PATTERNS.values():
-        stretches = [each for chunk in splitting.split(pattern, texts) for each in chunk]
+        stretches = [each for chunk in pre_tokenization.split(pattern, texts) for each in chunk]
 
         assert stretches == pattern.findall("".join(texts))
 
@@ -115,7 +115,7 @@ def test_where_nasty_texts_are_cut_does_not_show(pattern, text):
         if len(text) / size > 5000:
             continue
         cut = [text[start : start + size] for start in range(0, len(text), size)]
-        stretches = [each for chunk in splitting.split(pattern, cut) for each in chunk]
+        stretches = [each for chunk in pre_tokenization.split(pattern, cut) for each in chunk]
 
         assert stretches == pattern.findall(text)
         assert "".join(stretches) == text
@@ -284,10 +284,10 @@ def test_the_most_frequent_words_that_recur_are_tokens():
 
 
 def test_words_are_counted_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(splitting, "MOST_COUNTED", 50)
+    monkeypatch.setattr(pre_tokenization, "MOST_COUNTED", 50)
     rare = (f" rare{number}" for number in range(1000))
     chunks = [" often" * 20 + next(rare) + " also" * 9 for _ in range(1000)]
-    counts = splitting.count_stretches(WordTokenizer.pattern, chunks)
+    counts = pre_tokenization.count_stretches(WordTokenizer.pattern, chunks)
 
     assert len(counts) <= 50
     assert counts[" often"] == 20_000
@@ -295,7 +295,7 @@ def test_words_are_counted_in_bounded_memory(monkeypatch):
 
 
 def test_ids_of_many_different_stretches_are_forgotten_and_found_again(monkeypatch):
-    monkeypatch.setattr(splitting, "MOST_REMEMBERED", 10)
+    monkeypatch.setattr(pre_tokenization, "MOST_REMEMBERED", 10)
     tokenizer = WordTokenizer(["a"])
     text = " ".join(f"word{number}" for number in range(100))
 
