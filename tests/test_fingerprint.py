@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charlm.errors import ConfigError
-from charlm.fingerprint import LARGEST_FILTER, MOST_FINGERPRINTS, Fingerprint, joined
+from charlm.fingerprint import LARGEST_FILTER, MOST_FINGERPRINTS, Fingerprint, union
 
 
 def words(count, seed):
@@ -92,11 +92,11 @@ def test_of_several_texts_all_are_known_or_none():
     first, second = (Fingerprint.of_lines([[name]], 1) for name in ("Anna", "Bob"))
     again = Fingerprint.of_lines([["Anna"]], 1)
 
-    assert joined([first], [second]) == (first, second)
-    assert joined([first], [again]) == (first,)
-    assert joined([], [first]) == joined([first], []) == ()
-    assert len(joined(MOST_FINGERPRINTS * [first], [again])) == MOST_FINGERPRINTS
-    assert joined(MOST_FINGERPRINTS * [first], [second]) == ()
+    assert union([first], [second]) == (first, second)
+    assert union([first], [again]) == (first,)
+    assert union([], [first]) == union([first], []) == ()
+    assert len(union(MOST_FINGERPRINTS * [first], [again])) == MOST_FINGERPRINTS
+    assert union(MOST_FINGERPRINTS * [first], [second]) == ()
 
 
 def test_the_share_that_is_known_is_that_of_lines_or_of_passages():
