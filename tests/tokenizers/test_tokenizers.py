@@ -57,13 +57,13 @@ CHINESE = "山脚下有一家客栈，客栈里有一个老人。老人说：客
 
 TOKENIZERS = {
     "byte": ByteTokenizer(),
-    "char of ASCII": CharacterTokenizer.learn(["the quick brown fox"] * 2),
-    "char of Chinese": CharacterTokenizer.learn(["山脚客栈", "𠀀 "] * 2),
+    "char of ASCII": CharacterTokenizer.train(["the quick brown fox"] * 2),
+    "char of Chinese": CharacterTokenizer.train(["山脚客栈", "𠀀 "] * 2),
     "char of nothing": CharacterTokenizer(""),
     "word of nothing": WordTokenizer([]),
-    "bpe of nothing": tokenizers.learn("bpe", ["\n"], vocab_size=9),
+    "bpe of nothing": tokenizers.train("bpe", ["\n"], vocab_size=9),
 } | {
-    f"{kind} of {name}": tokenizers.learn(kind, [text], vocab_size=60)
+    f"{kind} of {name}": tokenizers.train(kind, [text], vocab_size=60)
     for kind in ("word", "bpe", "unigram")
     for name, text in {"English": PROSE, "Chinese": CHINESE}.items()
 }
@@ -157,15 +157,15 @@ def test_a_tokenizer_comes_back_from_its_json(tokenizer):
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
 def test_learning_twice_gives_the_same_bytes(kind):
-    one, other = (tokenizers.learn(kind, [PROSE, CHINESE], vocab_size=99) for _ in range(2))
+    one, other = (tokenizers.train(kind, [PROSE, CHINESE], vocab_size=99) for _ in range(2))
 
     assert (one.to_json(), one.binary) == (other.to_json(), other.binary)
 
 
 @pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
 def test_a_vocabulary_has_the_size_that_was_asked_for_or_what_the_text_fills(kind):
-    asked = tokenizers.learn(kind, [PROSE], vocab_size=15)
-    filled = tokenizers.learn(kind, [PROSE], vocab_size=5000)
+    asked = tokenizers.train(kind, [PROSE], vocab_size=15)
+    filled = tokenizers.train(kind, [PROSE], vocab_size=5000)
 
     assert 10 <= asked.vocab_size - 256 <= 15
     assert 15 < filled.vocab_size - 256 < 500
@@ -173,7 +173,7 @@ def test_a_vocabulary_has_the_size_that_was_asked_for_or_what_the_text_fills(kin
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram"])
 def test_reserved_characters_stand_in_no_piece(kind):
-    learnt = tokenizers.learn(kind, [PROSE], vocab_size=300, reserved="\n\t")
+    learnt = tokenizers.train(kind, [PROSE], vocab_size=300, reserved="\n\t")
     ids = learnt.encode("The fox\tdid.\n").tolist()
 
     assert not any(set(piece) & set("\n\t") for piece in learnt.pieces if isinstance(piece, str))
@@ -185,14 +185,14 @@ def test_reserved_characters_stand_in_no_piece(kind):
 def test_a_line_of_any_length_is_learnt_from_to_its_end(kind):
     """By itself, SentencePiece skips lines of more than 4,192 bytes."""
     line = "ferry " * 5_000 + "tide " * 5_000
-    learnt = tokenizers.learn(kind, [line], vocab_size=30)
+    learnt = tokenizers.train(kind, [line], vocab_size=30)
 
     assert {"ferry", "tide"} <= {str(piece).strip() for piece in learnt.pieces}
     assert len(learnt.encode(line)) <= 20_000  # two tokens a word, at most
 
 
 def test_sentencepiece_keeps_its_log_to_itself(capfd):
-    tokenizers.learn("unigram", [PROSE], vocab_size=5000)
+    tokenizers.train("unigram", [PROSE], vocab_size=5000)
 
     assert capfd.readouterr() == ("", "")
 
@@ -240,14 +240,14 @@ def test_bytes_that_belong_to_no_tokenizer_are_refused():
 
 
 def test_known_characters_have_ids_after_the_bytes_in_code_point_order():
-    tokenizer = CharacterTokenizer.learn(["béa", "abé"])
+    tokenizer = CharacterTokenizer.train(["béa", "abé"])
 
     assert tokenizer.characters == "abé"
     assert tokenizer.encode("éba").tolist() == [258, 257, 256]
 
 
 def test_a_character_that_occurs_once_is_spelled():
-    tokenizer = CharacterTokenizer.learn(["abc", "cab", "d"])
+    tokenizer = CharacterTokenizer.train(["abc", "cab", "d"])
 
     assert tokenizer.characters == "abc"
     assert tokenizer.encode("d").tolist() == [ord("d")]
@@ -277,7 +277,7 @@ def test_words_are_split_as_a_reader_would(text, words):
 
 
 def test_the_most_frequent_words_that_recur_are_tokens():
-    tokenizer = WordTokenizer.learn(["b b", " b a", " c c c d"], 2)  # in chunks: "b", " b" …
+    tokenizer = WordTokenizer.train(["b b", " b a", " c c c d"], 2)  # in chunks: "b", " b" …
 
     assert tokenizer.words == [" c", " b"]
     assert tokenizer.encode(" c d").tolist() == [256, *b" d"]
@@ -287,7 +287,7 @@ def test_words_are_counted_in_bounded_memory(monkeypatch):
     monkeypatch.setattr(pre_tokenization, "MOST_COUNTED", 50)
     rare = (f" rare{number}" for number in range(1000))
     chunks = [" often" * 20 + next(rare) + " also" * 9 for _ in range(1000)]
-    counts = pre_tokenization.count_stretches(WordTokenizer.pattern, chunks)
+    counts = pre_tokenization.count_pre_tokens(WordTokenizer.pattern, chunks)
 
     assert len(counts) <= 50
     assert counts[" often"] == 20_000
@@ -295,7 +295,7 @@ def test_words_are_counted_in_bounded_memory(monkeypatch):
 
 
 def test_ids_of_many_different_stretches_are_forgotten_and_found_again(monkeypatch):
-    monkeypatch.setattr(pre_tokenization, "MOST_REMEMBERED", 10)
+    monkeypatch.setattr(pre_tokenization, "MOST_CACHED", 10)
     tokenizer = WordTokenizer(["a"])
     text = " ".join(f"word{number}" for number in range(100))
 
@@ -304,7 +304,7 @@ def test_ids_of_many_different_stretches_are_forgotten_and_found_again(monkeypat
 
 
 def test_frequent_pieces_are_subwords():
-    tokenizer = tokenizers.learn(
+    tokenizer = tokenizers.train(
         "bpe", ["low lower lowest slow slower slowest\n" * 5], vocab_size=20
     )
 
@@ -314,10 +314,10 @@ def test_frequent_pieces_are_subwords():
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram"])
 def test_characters_that_no_piece_holds_are_unlisted(kind):
-    tokenizer = tokenizers.learn(kind, [PROSE], vocab_size=300)
+    tokenizer = tokenizers.train(kind, [PROSE], vocab_size=300)
 
-    assert tokenizer.unlisted("The fox, é 客!") == "é客"
-    assert ByteTokenizer().unlisted("é客") == ""
+    assert tokenizer.out_of_vocabulary("The fox, é 客!") == "é客"
+    assert ByteTokenizer().out_of_vocabulary("é客") == ""
 
 
 def test_the_boundary_is_no_token():
