@@ -107,7 +107,7 @@ def random_model(random_checkpoint):
         from charlm.inference.model import Model
 
         checkpoint = random_checkpoint(**config)
-        tokenizer = tokenizers.learn(
+        tokenizer = tokenizers.train(
             kind,
             [text],
             vocab_size=None if kind in ("char", "byte") else 60,

@@ -71,7 +71,7 @@ def gru(x, state, w, u, b, nonlinearity):
     return [after], back
 
 
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+CELLS = {"rnn": (rnn, 1), "lstm": (lstm, 2), "gru": (gru, 1)}  # and its state vectors
 
 
 def loss_and_gradients(config, arrays, ids):
@@ -81,8 +81,7 @@ def loss_and_gradients(config, arrays, ids):
     """
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
     gradients = {name: np.zeros_like(array) for name, array in arrays.items()}
-    cell, layers = CELLS[config.cell], range(config.num_layers)
-    vectors = 2 if config.cell == "lstm" else 1
+    (cell, vectors), layers = CELLS[config.cell], range(config.num_layers)
     states = [[np.zeros(config.hidden_size)] * vectors for _ in layers]
     backs, tops, rows = [], [], []
     for token in ids[:-1]:

@@ -30,7 +30,7 @@ def model(verse_checkpoint):
 
 
 TOKENIZERS = [
-    tokenizers.learn(kind, ["the cat sat on the café's mat.\n" * 9], vocab_size=30)
+    tokenizers.train(kind, ["the cat sat on the café's mat.\n" * 9], vocab_size=30)
     for kind in ("char", "byte", "word", "bpe", "unigram")
 ]
 

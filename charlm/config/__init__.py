@@ -1,8 +1,16 @@
-"""Every setting and its default: frozen, validated dataclasses that need neither torch nor NumPy.
+"""Settings and their defaults: frozen, validated dataclasses without torch and NumPy.
 
-A default stands here and nowhere else; the commands' flags and help read it from these classes.
+corpus       how texts become ids, and which part is held out
+model        the network's size, cell, direction and task
+training     the optimizer, the batches and the limits of a run
+generation   sampling, stopping, and which texts are kept
+scoring      the unit of scores
+checks       the checks of a value, and their messages
+
+Every default is in these classes alone; the commands' options and help read it from here.
 """
 
+from charlm.cells import Cell
 from charlm.config.corpus import (
     DEFAULT_WORDS,
     LARGE_VOCABULARIES,
@@ -24,7 +32,6 @@ from charlm.config.generation import (
 from charlm.config.model import (
     LARGE_EMBEDDING_SIZE,
     SMALLEST_FITTED_SIZE,
-    Cell,
     Direction,
     ModelConfig,
     Nonlinearity,

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlm.cells import CELLS
 from charlm.checkpoint import Arrays
 from charlm.config import TrainingConfig
 from charlm.corpus.batches import ExampleBatches, Streams
@@ -128,7 +129,7 @@ class Reader:
         if not arrays:
             return
         config = self.network.config
-        vectors = 2 if config.cell == "lstm" else 1
+        vectors = len(CELLS[config.cell].state)
         names = [[f"{layer}.{n}" for n in range(vectors)] for layer in range(config.num_layers)]
         wanted = (1, self._batch_size, config.hidden_size)
         if {n for layer in names for n in layer} != arrays.keys() or any(

@@ -12,6 +12,7 @@ import pytest
 from charlm.corpus import reading
 from charlm.corpus.reading import Document, examine, open_documents
 from charlm.errors import ConfigError, CorpusError
+from charlm.process_group import Process, ProcessGroup
 
 
 @pytest.fixture
@@ -179,3 +180,15 @@ def test_a_pipe_can_be_read_again_and_again(tmp_path):
         texts = [text_of(document), text_of(document)]
 
     assert texts == ["from a pipe", "from a pipe"]
+
+
+def test_standard_input_is_read_by_the_first_process_alone():
+    class Receiver(ProcessGroup):
+        def broadcast(self, data):
+            return sent.pop(0)
+
+    sent = [b"the first\n", b"and more", b""]
+    group = Receiver(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
+    with open_documents(["-"], group) as [document]:
+        assert list(document.read_text()) == ["the first\nand more", ""]
+    assert sent == []

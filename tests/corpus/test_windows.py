@@ -174,3 +174,12 @@ def test_a_long_item_is_cut_and_its_first_part_reads_all_that_comes_before():
     assert cut.first.tolist() == [1000, 3125, 5250, 7375, 9500]
     assert cut.stop.tolist() == [3125, 5250, 7375, 9500, 10_000]
     assert cut.begin.tolist() == [0, 3125 - 256, 5250 - 256, 7375 - 256, 9500]
+
+
+def test_passages_are_dealt_out_each_once_the_longest_to_the_first():
+    stop = np.array([3, 10, 12, 30, 31])
+    begin = np.array([0, 3, 10, 12, 30])
+    windows = Windows(np.zeros(31, np.uint16), 300, begin, begin, stop)
+    shard = [windows.shard(rank, 2) for rank in range(2)]
+
+    assert [each.begin.tolist() for each in shard] == [[12, 0, 30], [3, 10]]
