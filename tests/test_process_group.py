@@ -1,21 +1,12 @@
 """Which process this is, what its share is, and what the first does for all."""
 
-import json
-import os
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 import torch
 
 from charlm.config import ModelConfig, TrainingConfig
-from charlm.corpus.encoded_text import IdFile, write_once
 from charlm.corpus.reading import open_documents
-from charlm.corpus.shards import encode_shards
-from charlm.corpus.windows import Windows
 from charlm.errors import CheckpointError, ConfigError, TrainingError
 from charlm.process_group import Process, ProcessGroup
-from charlm.tokenizers import CharacterTokenizer
 from charlm.training import hardware
 from charlm.training.data_loader import lay_out
 from charlm.training.estimate import Machine
@@ -128,15 +119,6 @@ def test_a_process_without_a_line_reads_one_that_does_not_count(corpus_of):
     assert not second.counts.any()
 
 
-def test_passages_are_dealt_out_each_once_the_longest_to_the_first():
-    stop = np.array([3, 10, 12, 30, 31])
-    begin = np.array([0, 3, 10, 12, 30])
-    windows = Windows(np.zeros(31, np.uint16), 300, begin, begin, stop)
-    shard = [windows.shard(rank, 2) for rank in range(2)]
-
-    assert [each.begin.tolist() for each in shard] == [[12, 0, 30], [3, 10]]
-
-
 def test_what_is_read_once_comes_to_the_others_as_it_was_told(tmp_path):
     group = Told(b"the first\n", b"and more", b"")
     with open_documents(["-"], group) as [document]:  # stdin is not looked at
@@ -158,52 +140,6 @@ def test_a_file_that_is_shared_is_a_copy_for_all_but_the_first(tmp_path):
         of(0, 2).shared_file(tmp_path / "none"),
     ):
         pass
-
-
-def test_ids_are_mapped_in_the_other_processes_of_a_machine(corpus_of):
-    tokenizer = CharacterTokenizer("abc")
-    written = IdFile(tokenizer)
-    written.append_boundary()
-    written.append(tokenizer.encode("abcab"), characters=5)
-    written.append_boundary()
-
-    class Second(ProcessGroup):
-        def all_gather(self, data):
-            assert data == b""
-            return [written.to_json(), b""]
-
-    second = Second(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
-    found = write_once(second, tokenizer, None).encoded("lines")
-    wanted = written.encoded("lines")
-    assert found.ids.tolist() == wanted.ids.tolist()
-    assert found.boundaries.tolist() == [0, 6]
-    assert (found.characters, found.predictions) == (5, 6)
-    assert found.token_counts.tolist() == wanted.token_counts.tolist()
-
-
-@pytest.mark.parametrize("instead", ["nothing", "another file"])
-def test_where_others_cannot_see_a_file_each_process_writes_ids_for_itself(instead, tmp_path):
-    instead_of_ids = tmp_path / "another"
-    instead_of_ids.write_bytes(bytes(100))
-    tokenizer = CharacterTokenizer("abc")
-    facts = json.loads(IdFile(tokenizer).to_json())
-    if instead == "nothing":
-        facts[0][0] = "/nowhere/fd/7"
-    else:
-        with instead_of_ids.open("rb") as file:
-            facts[0][0] = f"/proc/self/fd/{os.dup(file.fileno())}"
-
-    class Second(ProcessGroup):
-        def all_gather(self, data):
-            return [json.dumps(facts).encode(), data]
-
-    second = Second(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
-    parts = [SimpleNamespace(texts=lambda: [("abc", True)])]
-    assert encode_shards(parts, tokenizer, second).ids.tolist() == [
-        tokenizer.boundary_id,
-        *tokenizer.encode("abc").tolist(),
-        tokenizer.boundary_id,
-    ]
 
 
 def test_more_processes_than_streams_are_refused(corpus_of):
