@@ -58,16 +58,7 @@ class Streams:
         rng_seed: int,
         streams: range | None = None,
     ) -> None:
-        """Cut a text into segments.
-
-        Args:
-            text: The text.
-            boundary_id: The vocabulary's size.
-            batch_size: Number of streams in all processes together.
-            bptt_length: Number of tokens in a batch, of each stream.
-            rng_seed: Seed of the random order.
-            streams: The streams that this process reads; None reads all.
-        """
+        """Cut a text into segments; of `batch_size` streams this process reads `streams`."""
         self._streams = range(batch_size) if streams is None else streams
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
@@ -149,16 +140,9 @@ class ExampleBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Plan the buckets; each process reads every `world_size`-th example of a batch.
+        """Plan batches of about `positions` positions; a longer example is cut there.
 
-        Args:
-            examples: The lines or pairs.
-            task: Which of the two.
-            boundary_id: The vocabulary's size.
-            positions: Number of positions in a batch, and the most tokens of one example.
-            rng_seed: Seed of the random order.
-            rank: The number of this process.
-            world_size: The number of processes.
+        Each process reads every `world_size`-th example of a batch.
         """
         self._rank, self._world_size = rank, world_size
         self._examples, self._task, self._boundary_id = examples, task, boundary_id

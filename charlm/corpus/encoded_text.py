@@ -88,13 +88,14 @@ class IdFile:
 
     Attributes:
         characters: Characters of the raw text that is scored.
+        token_counts: How often each id occurs so far, the boundary last, shape (V + 1,).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._boundary_id = tokenizer.boundary_id
         self._ids = ArrayFile(tokenizer.id_dtype)
         self._boundaries = ArrayFile(np.dtype(np.int64))
-        self._counts = np.zeros(tokenizer.boundary_id + 1, dtype=np.int64)
+        self.token_counts = np.zeros(tokenizer.boundary_id + 1, dtype=np.int64)
         self.characters = 0
 
     def __len__(self) -> int:
@@ -105,16 +106,11 @@ class IdFile:
         """All ids so far, shape (ids,)."""
         return self._ids.array
 
-    @property
-    def token_counts(self) -> NDArray[np.int64]:
-        """How often each id occurs so far, the boundary last, shape (V + 1,)."""
-        return self._counts.copy()
-
     def append(self, ids: Ids, *, characters: int = 0) -> None:
         """Write ids that stand for `characters` characters of raw text."""
         self._boundaries.append(np.flatnonzero(ids == self._boundary_id) + len(self))
         self._ids.append(ids)
-        self._counts += np.bincount(ids, minlength=len(self._counts))
+        self.token_counts += np.bincount(ids, minlength=len(self.token_counts))
         self.characters += characters
 
     def append_boundary(self) -> None:

@@ -46,8 +46,7 @@ class Corpus:
         examples: Number of lines, pairs, or documents between separators in these, held-out ones
             included; 0 for a running text without separator.
         separators: Number of document separators in them.
-        fingerprint: The fingerprint of all their text, held-out text included; None in all
-            processes but the first, which writes the model.
+        fingerprint: Of their whole text; only in the first process, which writes the model.
     """
 
     config: CorpusConfig
@@ -91,7 +90,7 @@ def encode_corpus(
     Args:
         documents: The corpus.
         config: How texts become ids, and the share that is held out.
-        validation: Documents for validation; then nothing of the corpus is held out.
+        validation: Documents to hold out instead of a share of the corpus.
         tokenizer: A trained tokenizer; None trains one.
         group: The processes of the run.
 
@@ -127,8 +126,7 @@ def _fingerprint(documents: Sequence[Document], corpus: Corpus) -> Fingerprint:
         is_pairs = corpus.config.task == "pairs"
         batches = (lines for lines, _ in read_lines(documents, 0.0, is_pairs=is_pairs))
         return Fingerprint.of_lines(batches, corpus.examples)
-    ranges = map(_text_range, documents, corpus.documents)
-    texts = (text.file.read_text(text.start, text.stop) for text in ranges)
+    texts = (document.read_text() for document in documents)
     return Fingerprint.of_texts(texts, sum(info.characters for info in corpus.documents))
 
 
@@ -155,11 +153,8 @@ def _encode_running_text(
     tokenizer = tokenizer or _train_tokenizer(config, sample, group, reserved="")
     examples = separators = 0
     if separator is not None:
-        for text in whole:
-            for document in split_documents(text, separator):
-                examples += document.bytes > 0
-                separators += 1
-            separators -= 1  # one less than the pieces between them
+        pieces = [piece.bytes for text in whole for piece in split_documents(text, separator)]
+        examples, separators = sum(map(bool, pieces)), len(pieces) - len(whole)
     return Corpus(
         config=config,
         tokenizer=tokenizer,

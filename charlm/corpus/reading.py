@@ -81,11 +81,7 @@ TEMPORARY_HINT = "name a directory with more room in $TMPDIR"
 
 
 def open_temporary() -> IO[bytes]:
-    """Return a new file without a name.
-
-    Raises:
-        CorpusError: If no directory for temporary files can be written.
-    """
+    """Return a new file without a name, or raise CorpusError if no directory can hold one."""
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
@@ -95,16 +91,7 @@ def open_temporary() -> IO[bytes]:
 
 
 def write_temporary(file: IO[bytes], data: bytes, *, what: str) -> None:
-    """Write `data` to a temporary file and flush it.
-
-    Args:
-        file: The temporary file.
-        data: The bytes.
-        what: The name of the data in error messages.
-
-    Raises:
-        CorpusError: If the temporary directory is full.
-    """
+    """Write and flush `data`, or raise CorpusError, which calls it `what`, if the disk is full."""
     try:
         file.write(data)
         file.flush()
@@ -303,12 +290,7 @@ def open_documents(
         bytes(are_files), "list of files", hint="give each the same files; name standard input -"
     )
     with contextlib.ExitStack() as spools:
-        yield [
-            _spool("stdin", _from_stdin(), spools, group)
-            if path is None
-            else _open(path, spools, group)
-            for path in paths
-        ]
+        yield [_open(path, spools, group) for path in paths]
 
 
 def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
@@ -322,9 +304,11 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _open(path: Path, spools: contextlib.ExitStack, group: ProcessGroup) -> Document:
-    name = str(path)
+def _open(path: Path | None, spools: contextlib.ExitStack, group: ProcessGroup) -> Document:
+    name = "stdin" if path is None else str(path)
     try:
+        if path is None:
+            return _spool(name, _from_stdin(), spools, group)
         refuse_device(path)
         if not path.is_file():
             return _spool(name, _from_pipe(path), spools, group)  # such as <(zcat text.gz)
@@ -341,11 +325,8 @@ def _spool(
 ) -> Document:
     """Copy a text that can be read only once to a temporary file."""
     spool = spools.enter_context(open_temporary())
-    try:
-        for chunk in group.read_once(chunks):
-            write_temporary(spool, chunk, what=f"the text of {name}")
-    except OSError as error:
-        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
+    for chunk in group.read_once(chunks):
+        write_temporary(spool, chunk, what=f"the text of {name}")
     return Document(name, Path(name), spool)
 
 

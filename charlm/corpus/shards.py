@@ -186,7 +186,7 @@ class RunningText:
         for number in sample:
             self._encode(number)
         scale = sum(shard.bytes for shard in shards) / sum(shards[n].bytes for n in sample)
-        self.token_counts = self._file.token_counts
+        self.token_counts = self._file.token_counts.copy()
         self.tokens = round(len(self._file) * scale)
         self.characters = round(self._file.characters * scale)
         self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
