@@ -14,7 +14,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import TERMINATORS, CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
-from charlm.corpus.windows import Windows, segments
+from charlm.corpus.windows import Windows, cut_evenly
 from charlm.inference.scoring import score_windows
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
@@ -140,7 +140,7 @@ def score_segments():
     """Score ids as one text that is cut into so many passages; in nats."""
 
     def score(runtime, ids, boundary_id, *, count):
-        cut = segments(0, len(ids), count)
+        cut = cut_evenly(0, len(ids), count)
         return score_windows(runtime, Windows(ids, boundary_id, *cut)).sum()
 
     return score

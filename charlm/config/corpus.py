@@ -28,7 +28,8 @@ class CorpusConfig:
     task: Task = "text"
     document_separator: str | None = None  # between documents, in none of them
     validation_fraction: float = 0.1
-    max_validation_characters: int = 500_000
+    # The most characters that are held out; None sets no limit, as an explicit fraction does.
+    max_validation_characters: int | None = 500_000
 
     def __post_init__(self) -> None:
         require_choice("tokenizer", self.tokenizer, get_args(TokenizerKind))
@@ -41,7 +42,8 @@ class CorpusConfig:
                     f"vocab-size has no meaning for the {self.tokenizer} tokenizer",
                     hint=f"it is for --tokenizer {', '.join(LARGE_VOCABULARIES)}",
                 )
-        require_whole("max-validation-characters", self.max_validation_characters, 1)
+        if self.max_validation_characters is not None:
+            require_whole("max-validation-characters", self.max_validation_characters, 1)
         if self.document_separator == "":
             raise ConfigError("document-separator must not be empty")
         try:

@@ -34,7 +34,7 @@ def lay_out(
             batch_size=config.batch_size,
             bptt_length=config.window_length,
             rng_seed=config.rng_seed,
-            own=group.shard(config.batch_size),
+            streams=group.shard(config.batch_size),
         )
     return ExampleBatches(
         corpus.train,
@@ -43,7 +43,7 @@ def lay_out(
         positions=config.batch_size * config.window_length,
         rng_seed=config.rng_seed,
         rank=group.rank,
-        size=group.world_size,
+        world_size=group.world_size,
     )
 
 
@@ -69,7 +69,7 @@ class Reader:
         self._boundary_id = corpus.tokenizer.boundary_id
         self._layout = lay_out(corpus, config, group)
         self._batch_size = config.batch_size
-        windows = Windows.of(
+        windows = Windows.for_scoring(
             network.config.task,
             corpus.validation.ids,
             corpus.validation.boundaries,

@@ -124,12 +124,6 @@ def test_empty_lines_cost_nothing(charlm, trained):
     assert scores[0] == scores[1]
 
 
-def test_a_separator_that_stands_nowhere_is_told(charlm, verse_path):
-    result = charlm("train", verse_path, *SMALL, "--document-separator", "ZZZ", "--max-steps", 1)
-
-    assert b"note: the document separator 'ZZZ' stands nowhere in the text" in result.stderr
-
-
 def test_a_running_text_is_continued_from_each_seed(charlm, verse_model_path, tmp_path):
     (tmp_path / "seeds").write_text("the cat\nthe dog\n")
     result = charlm("generate", "-m", verse_model_path, "--seed-file", "seeds", "-n", 5)
@@ -293,8 +287,8 @@ def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path):
     """Of a long text only a part is encoded before training begins."""
     arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "--quiet"]
     code = (
-        "import sys; from charlm.cli import main; from charlm.corpus import encoding, parts;"
-        f"parts.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
+        "import sys; from charlm.cli import main; from charlm.corpus import encoding, shards;"
+        f"shards.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
         "main()"
     )
     result = subprocess.run(

@@ -1,58 +1,81 @@
-"""Ids are written once on each machine; the other processes map them."""
+"""Ids are written to a file and come back as they were, with their counts."""
 
-import json
-import os
-from types import SimpleNamespace
-
+import numpy as np
 import pytest
 
-from charlm.corpus.encoded_text import IdFile, write_once
-from charlm.corpus.shards import encode_shards
-from charlm.process_group import Process, ProcessGroup
+from charlm.config import CorpusConfig
+from charlm.corpus import encoded_text
+from charlm.corpus.encoded_text import ArrayFile, IdFile, count_predictions
+from charlm.corpus.encoding import encode_corpus
+from charlm.corpus.reading import Document
+from charlm.errors import CorpusError
 from charlm.tokenizers import CharacterTokenizer
 
 
-def test_ids_are_mapped_in_the_other_processes_of_a_machine(corpus_of):
+def test_an_array_grows_in_its_file():
+    array = ArrayFile(np.dtype(np.uint16))
+    assert array.array.tolist() == []
+    array.append(np.array([1, 2]))
+    first = array.array
+    array.append(np.array([], np.int64))
+    array.append(np.array([65_535]))
+
+    assert len(array) == 3
+    assert array.array.tolist() == [1, 2, 65_535]
+    assert array.array.dtype == np.uint16
+    assert first.tolist() == [1, 2]
+
+
+def test_a_full_disk_is_an_error(monkeypatch):
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(encoded_text, "open_temporary", Full)
+    with pytest.raises(CorpusError, match=r"ids cannot be written to .*: No space left") as caught:
+        ArrayFile(np.dtype(np.uint16)).append(np.array([1]))
+    assert "$TMPDIR" in caught.value.hint
+
+
+def test_ids_are_written_with_their_boundaries_and_counts():
     tokenizer = CharacterTokenizer("abc")
-    written = IdFile(tokenizer)
-    written.append_boundary()
-    written.append(tokenizer.encode("abcab"), characters=5)
-    written.append_boundary()
+    a, b, c = tokenizer.encode("abc").tolist()
+    end = tokenizer.boundary_id
+    file = IdFile(tokenizer)
+    file.append_boundary()
+    file.append_documents([("ab", True), ("c", False)], tokenizer)
+    file.append_documents([("a", True)], tokenizer)
+    text = file.as_encoded_text("text")
 
-    class Second(ProcessGroup):
-        def all_gather(self, data):
-            assert data == b""
-            return [written.to_json(), b""]
-
-    second = Second(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
-    found = write_once(second, tokenizer, None).encoded("lines")
-    wanted = written.encoded("lines")
-    assert found.ids.tolist() == wanted.ids.tolist()
-    assert found.boundaries.tolist() == [0, 6]
-    assert (found.characters, found.predictions) == (5, 6)
-    assert found.token_counts.tolist() == wanted.token_counts.tolist()
+    assert text.ids.tolist() == [end, a, b, end, c, a, end]
+    assert text.ids.dtype == tokenizer.id_dtype
+    assert text.boundaries.tolist() == [0, 3, 6]
+    assert (text.tokens, text.characters, text.predictions) == (6, 4, 4)
+    assert [text.token_counts[token] for token in (a, b, c, end)] == [2, 1, 1, 3]
+    assert len(text.token_counts) == end + 1
 
 
-@pytest.mark.parametrize("instead", ["nothing", "another file"])
-def test_where_others_cannot_see_a_file_each_process_writes_ids_for_itself(instead, tmp_path):
-    instead_of_ids = tmp_path / "another"
-    instead_of_ids.write_bytes(bytes(100))
-    tokenizer = CharacterTokenizer("abc")
-    facts = json.loads(IdFile(tokenizer).to_json())
-    if instead == "nothing":
-        facts[0][0] = "/nowhere/fd/7"
-    else:
-        with instead_of_ids.open("rb") as file:
-            facts[0][0] = f"/proc/self/fd/{os.dup(file.fileno())}"
+@pytest.mark.parametrize(
+    ("task", "predictions"),
+    [("text", 13 - 5), ("lines", 13 - 1), ("pairs", len("pet■") + len("moo■") - 1)],
+)
+def test_a_task_settles_which_ids_are_scored(task, predictions):
+    ids = "■cat■pet■x■mo■"
+    boundaries = np.array([place for place, letter in enumerate(ids) if letter == "■"])
 
-    class Second(ProcessGroup):
-        def all_gather(self, data):
-            return [json.dumps(facts).encode(), data]
+    assert count_predictions(task, len(ids) - 1, boundaries) == predictions
 
-    second = Second(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
-    parts = [SimpleNamespace(texts=lambda: [("abc", True)])]
-    assert encode_shards(parts, tokenizer, second).ids.tolist() == [
-        tokenizer.boundary_id,
-        *tokenizer.encode("abc").tolist(),
-        tokenizer.boundary_id,
-    ]
+
+def test_a_mirror_is_made_in_pieces(tmp_path, monkeypatch):
+    path = tmp_path / "lines.txt"
+    path.write_text("ab\nc\n\ndef\ng\n" * 5)
+    config = CorpusConfig(tokenizer="byte", task="lines")
+    text = encode_corpus([Document("lines.txt", path)], config).train
+    monkeypatch.setattr(encoded_text, "MIRROR_CHUNK", 3)
+    mirror = text.mirrored()
+
+    assert mirror.ids.tolist() == text.ids.tolist()[::-1]
+    assert mirror.boundaries.tolist() == np.flatnonzero(mirror.ids == 256).tolist()

@@ -97,7 +97,7 @@ def _without_line_end(text: str) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise CharlmError(
             f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start:,}"

@@ -1,5 +1,6 @@
 """`charlm train`: learn from texts and keep the best model."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -258,13 +259,15 @@ def train_command(
         ),
     ] = None,
     validation_fraction: Annotated[
-        float,
+        float | None,
         _option(
-            "Share of the text, at its end, that is held out to measure what was learnt; of lines "
-            "and pairs, every n-th.",
+            "Share of the text that is held out for validation: its end, or every n-th line or "
+            "pair.",
             LEARNING,
+            show_default=f"{CorpusConfig.validation_fraction:g}, at most "
+            f"{CorpusConfig.max_validation_characters:,} characters",
         ),
-    ] = CorpusConfig.validation_fraction,
+    ] = None,
     validation: Annotated[
         str | None,
         _option(
@@ -341,8 +344,13 @@ def train_command(
             vocab_size=vocab_size,
             task=model.task,
             document_separator=model.document_separator,
-            validation_fraction=validation_fraction,
         )
+        if validation_fraction is not None:
+            corpus_config = replace(
+                corpus_config,
+                validation_fraction=validation_fraction,
+                max_validation_characters=None,
+            )
         config = TrainingConfig.for_model(
             model,
             tokenizer,

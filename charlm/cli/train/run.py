@@ -109,7 +109,7 @@ def _tell_of(corpus: "Corpus", config: CorpusConfig, note: Callable[[str], None]
     found = corpus.tokenizer.vocab_size - BYTES
     if config.vocab_size is not None and found < config.vocab_size:
         note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
-    if config.document_separator is not None and corpus.examples == len(corpus.documents):
+    if config.document_separator is not None and not corpus.separators:
         note(f"the document separator {config.document_separator!r} stands nowhere in the text")
 
 
