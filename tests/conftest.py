@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
+from forked import ForkServer
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import TERMINATORS, CorpusConfig, ModelConfig, TrainingConfig
@@ -22,6 +24,8 @@ from charlm.tokenizers import CharacterTokenizer
 # Networks as small as these learn fastest on one thread, and threads that wait for one another on a
 # busy machine wait for ever. Set before torch is imported; child processes inherit it.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+USE_TORCH = {"--dynamic", "--device"}  # options of commands that work without PyTorch else
 
 VERSE = (
     "the cat sat on the mat, and the dog sat on the log.\n"
@@ -196,19 +200,49 @@ def charlm_path():
     return found
 
 
-@pytest.fixture
-def charlm(charlm_path, tmp_path):
-    """Run the installed command in an empty directory; stdout and stderr are bytes."""
+@pytest.fixture(scope="session")
+def fork_servers():
+    """The processes from which commands are forked: one without PyTorch, one with it."""
+    servers = ForkServer(forked.LIGHT), ForkServer(forked.WITH_TORCH)
+    yield servers
+    for server in servers:
+        server.stop()
 
-    def run(*arguments, stdin=b"", env=None, cwd=tmp_path, timeout=120):
+
+@pytest.fixture(scope="session")
+def run_charlm(charlm_path, fork_servers):
+    """Run the installed command in a directory; stdout and stderr are bytes.
+
+    It is forked where that is possible, and a process of its own where variables of the
+    environment might matter that are read at its start.
+    """
+
+    def run(*arguments, cwd, stdin=b"", env=None, timeout=120):
+        arguments = list(map(str, arguments))
+        environment = {**os.environ, "CHARLM_MODEL": "", "COLUMNS": "100", **(env or {})}
+        server = fork_servers[arguments[:1] == ["train"] or bool(USE_TORCH & {*arguments})]
+        if forked.IS_POSSIBLE and server.serves(environment):
+            return server.run(
+                ["charlm", *arguments], [environment], cwd=cwd, stdin=stdin, timeout=timeout
+            )
         return subprocess.run(
-            [charlm_path, *map(str, arguments)],
+            [charlm_path, *arguments],
             input=stdin,
             capture_output=True,
             cwd=cwd,
-            env={**os.environ, "CHARLM_MODEL": "", "COLUMNS": "100", **(env or {})},
+            env=environment,
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def charlm(run_charlm, tmp_path):
+    """Run the installed command in an empty directory; stdout and stderr are bytes."""
+
+    def run(*arguments, cwd=tmp_path, **more):
+        return run_charlm(*arguments, cwd=cwd, **more)
 
     return run

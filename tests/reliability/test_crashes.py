@@ -18,8 +18,8 @@ PHASES = {
 
 
 def stop_again_and_again(number, stops, verse_path, folder):
-    """Return what came of so many stops; see `crashes.py`."""
-    program = Path(__file__).parents[1] / "crashes.py"
+    """Return what came of so many stops; see `crash_loop.py`."""
+    program = Path(__file__).with_name("crash_loop.py")
     done = subprocess.run(
         [sys.executable, program, verse_path, folder, str(int(number)), str(stops)],
         capture_output=True,

@@ -1,6 +1,6 @@
 """Whatever stands in a file: one line of error, soon, in little memory; nothing else is touched.
 
-`hostile.py` runs the commands, `mutants.py` and `hostile_bytes.py` make the files.
+`hostile_commands.py` runs the commands, `mutants.py` and `hostile_files.py` make the files.
 """
 
 import json
@@ -9,9 +9,9 @@ import re
 import sys
 from itertools import chain, islice
 
-import hostile
+import hostile_commands
 import pytest
-from hostile_bytes import (
+from hostile_files import (
     FOREIGN,
     foreign_tokenizers,
     lying_arrays,
@@ -66,8 +66,8 @@ def endings(tmp_path):
         for name, data in files:
             paths[name] = tmp_path / f"{len(paths)}.safetensors"
             paths[name].write_bytes(data)
-        outcomes = hostile.run(paths.values(), tmp_path, **how)
-        return hostile.count_endings(dict(zip(paths, outcomes, strict=True)))
+        outcomes = hostile_commands.run(paths.values(), tmp_path, **how)
+        return hostile_commands.count_endings(dict(zip(paths, outcomes, strict=True)))
 
     return count
 
@@ -179,9 +179,11 @@ def test_devices_pipes_directories_and_files_of_holes_are_refused(tmp_path, file
         os.truncate(holes[-1], size)
     missing = [tmp_path / "missing", tmp_path / ("long" * 100), pipe / "below"]
     paths = ["/dev/zero", "/dev/null", tmp_path, pipe, loop, *holes, *missing]
-    outcomes = hostile.run(paths, tmp_path)
+    outcomes = hostile_commands.run(paths, tmp_path)
 
-    assert hostile.count_endings(dict(zip(paths, outcomes, strict=True))) == {"refused": 11}
+    assert hostile_commands.count_endings(dict(zip(paths, outcomes, strict=True))) == {
+        "refused": 11
+    }
 
 
 def terabyte():
@@ -206,7 +208,9 @@ def test_nothing_in_a_file_picks_a_file_a_module_or_a_host(tmp_path):
         paths = [tmp_path / f"{number}.safetensors" for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        for path, outcome in zip(paths, hostile.run(paths, tmp_path, is_audited=True), strict=True):
+        for path, outcome in zip(
+            paths, hostile_commands.run(paths, tmp_path, is_audited=True), strict=True
+        ):
             yield {
                 (name, re.sub(" at 0x[0-9a-f]+", "", what.replace(str(path), "MODEL")))
                 for name, what in outcome["events"]

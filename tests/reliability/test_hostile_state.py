@@ -1,7 +1,7 @@
 """Whatever stands in the state of a run: one line of error, or a run that goes on.
 
 Here it is read, planned with and learnt from in this process, as `charlm train --resume` does.
-`mutants.py` and `hostile_bytes.py` make the files.
+`mutants.py` and `hostile_files.py` make the files.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from itertools import islice
 import mutants
 import numpy as np
 import pytest
-from hostile_bytes import FOREIGN, lying_headers
+from hostile_files import FOREIGN, lying_headers
 from safetensors import safe_open
 from safetensors.numpy import load_file
 

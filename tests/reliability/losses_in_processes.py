@@ -1,7 +1,7 @@
 """Prints, as JSON, the losses of small runs, and what they are if a run goes on.
 
-Started by itself, or some times by torchrun; then the first process prints. What one process alone
-has saved in the middle of a run, several go on with.
+One process runs it, or several that share each step; then the first process prints. With --goes-on,
+several processes go on with the run that one process has saved in its middle.
 """
 
 import json
@@ -22,7 +22,7 @@ from charlm.training.plan import make_plan, resume_plan
 from charlm.training.state import TrainingState
 from charlm.training.trainer import Learner
 
-STEPS, RATE = 50, 0.02
+STEPS, RATE = 30, 0.03
 HOW = {"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, "precision": "fp32"}
 SIZES = {"embedding_size": 6, "hidden_size": 10}
 RUNS = {
@@ -126,7 +126,7 @@ def main():
         for name, (task, *settings) in RUNS.items():
             run = read(pairs if task == "pairs" else text, group, task, *settings)
             found[name] = {"nats": losses(group, *run)}
-            if name in GOING_ON:
+            if name in GOING_ON and "--goes-on" in sys.argv:
                 corpus, model, config = run
                 found[name]["from one"] = from_one_process(group, *run, Path(f"{name}.state"))
                 config = replace(config, dropout=0.2)

@@ -1,7 +1,7 @@
 """Training runs that are ended by signals, and what is left of them.
 
 This is a program of its own, so that the runs can be forked from a process in which everything is
-loaded and nothing has been computed yet: python tests/crashes.py CORPUS FOLDER SIGNAL KILLS. It
+loaded and nothing has been computed yet: python crash_loop.py CORPUS FOLDER SIGNAL KILLS. It
 trains without a stop, then again and again with stops in every phase, and prints what came of it
 as a JSON object.
 """
