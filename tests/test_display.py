@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from charlm import display
 from charlm.config import ModelConfig, TrainingConfig
+from charlm.display import training as display
 from charlm.training.events import Progress
 from charlm.training.plan import make_plan
 

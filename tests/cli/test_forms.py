@@ -293,8 +293,8 @@ def test_stdin_is_read_as_long_as_it_is_learnt_from(verse_path, tmp_path):
     """Of a long text only a part is encoded before training begins."""
     arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "--quiet"]
     code = (
-        "import sys; from charlm.cli import main; from charlm.corpus import encoding, parts;"
-        f"parts.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
+        "import sys; from charlm.cli import main; from charlm.corpus import encoding, shards;"
+        f"shards.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
         "main()"
     )
     result = subprocess.run(

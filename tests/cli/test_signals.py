@@ -66,7 +66,7 @@ def test_a_signal_ends_training_in_good_order(begin, verse_path, tmp_path, numbe
     assert f"\nstopping: the run is saved in {STATE}\n" in talk
     assert talk.endswith(f"\nto go on: charlm train --resume {verse_path} {' '.join(SMALL)}\n")
     state = TrainingState.load(tmp_path / STATE)
-    assert f"stopped as asked after {state.place.step:,} step" in talk
+    assert f"stopped as asked after {state.progress.step:,} step" in talk
     assert Checkpoint.load(tmp_path / "model.safetensors").config == state.model
     assert sorted(os.listdir(tmp_path)) == ["model.safetensors", STATE]
 
@@ -83,7 +83,7 @@ def test_a_second_signal_ends_at_once(begin, verse_path, tmp_path):
 
     assert process.returncode == 143
     assert "Traceback" not in talk
-    assert "left at once; to go on where the run was saved last: charlm train" in talk
+    assert "stopped at once; to go on from the last save: charlm train" in talk
     assert TrainingState.load(tmp_path / STATE).progress.step >= 0
 
 
@@ -97,7 +97,7 @@ def test_two_signals_at_once_are_one_wish(begin, verse_path, tmp_path):
 
     assert process.returncode in (130, 143)  # whichever is noticed first
     assert "stopped as asked after" in talk
-    assert "left at once" not in talk
+    assert "stopped at once" not in talk
 
 
 def test_training_goes_on_when_nobody_reads_what_it_says(begin, verse_path, tmp_path):
@@ -152,7 +152,7 @@ class Deaf:
         print("ready", flush=True)
         time.sleep(1000)
 with stop_signals() as stop:
-    stop.last_words = "gone"
+    stop.exit_message = "gone"
     deaf = Deaf()
     del deaf
     time.sleep(1000)
@@ -177,14 +177,14 @@ BUSY = """
 import hashlib
 from charlm.cli.signals import stop_signals
 with stop_signals() as stop:
-    stop.last_words = "gone"
+    stop.exit_message = "gone"
     {}
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 
 
-@pytest.mark.parametrize(("before", "signals"), [("", 1), ("stop.may_wait('gone')", 2)])
+@pytest.mark.parametrize(("before", "signals"), [("", 1), ("stop.defer('gone')", 2)])
 def test_what_does_not_return_to_python_is_ended_from_outside(before, signals):
     """One call that takes a quarter of an hour; while training, the first signal may wait."""
     with subprocess.Popen(
