@@ -37,14 +37,6 @@ def test_the_line_it_suggests_works(charlm, verse_path):
     assert charlm("generate", "--length", 300, "--model", "my model").returncode == 0
 
 
-def test_help_tells_every_default_that_depends(charlm):
-    """In square brackets of our own they would be taken for markup, and vanish."""
-    text = " ".join(charlm("train", "--help", env={"COLUMNS": "200"}).stdout.decode().split())
-
-    for default in ("5m, if no other budget", "20,000 words", "one a core", "others 0", "sgd 2"):
-        assert default in text
-
-
 def test_quiet_says_nothing(charlm, verse_path):
     result = charlm("train", verse_path, *SMALL, "--max-steps", 5, "--quiet")
 

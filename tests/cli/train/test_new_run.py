@@ -48,7 +48,7 @@ def test_another_text_is_learnt_and_its_new_characters_are_spelled(charlm, verse
     spoken = charlm("generate", "-m", "new", "--seed", "¿", "--length", 7, "--temperature", 0)
 
     assert result.returncode == 0, result.stderr.decode()
-    assert "note: 7 % of the text are bytes that spell" in result.stderr.decode()
+    assert "note: 7 % of the text's tokens are bytes" in result.stderr.decode()
     assert "\nfrom        a model of verse.txt, weights sha256 " in about
     assert "\nchosen      dropout 0.5 for a text that is read " in about
     assert figures["bits_per_character"] < 0.5
