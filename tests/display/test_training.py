@@ -1,15 +1,15 @@
-"""What training says of itself where nothing may be animated."""
+"""The progress of a run where nothing may be animated."""
 
 from types import SimpleNamespace
 
 from charlm.config import ModelConfig, TrainingConfig
-from charlm.display import training as display
+from charlm.display import training
 from charlm.training.events import Progress
 from charlm.training.plan import make_plan
 
 
 def progress_at(step):
-    """Report 1,000 steps of a second each."""
+    """Return the progress of a run of 1,000 steps of one second."""
     return Progress(
         step=step,
         steps=1000,
@@ -26,17 +26,17 @@ def progress_at(step):
 
 def test_off_a_terminal_there_is_a_line_every_ten_seconds(corpus_of, monkeypatch, capsys):
     now = 0.0
-    monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now))
     config = TrainingConfig(max_steps=1000, device="cpu")
     plan = make_plan(corpus_of("the cat sat. " * 99), ModelConfig(hidden_size=8), config)
-    with display.TrainingDisplay(quiet=False) as shown:
-        shown.planned(plan)
+    with training.TrainingDisplay(quiet=False) as display:
+        display.planned(plan)
         capsys.readouterr()
         for step in range(1, 36):  # one a second
             now = float(step)
-            shown.progressed(progress_at(step))
+            display.progressed(progress_at(step))
 
-    told = "step {} of 1,000: training 2.885 bits per character, 2 k characters/s, 16 min {} s left"
+    line = "step {} of 1,000: training 2.885 bits per character, 2 k characters/s, 16 min {} s left"
     assert capsys.readouterr().err.splitlines() == [
-        told.format(step, left) for step, left in ((10, 30), (20, 20), (30, 10))
+        line.format(step, left) for step, left in ((10, 30), (20, 20), (30, 10))
     ]
