@@ -40,6 +40,7 @@ from charlm.config.model import (
 from charlm.config.scoring import DEFAULT_SCORE_UNIT, ScoreUnit
 from charlm.config.training import (
     DEFAULT_BPTT_LENGTH,
+    DEFAULT_DROPOUT,
     DEFAULT_LEARNING_RATE,
     DEFAULT_MAX_TIME,
     DEFAULT_SAVE_EVERY,
@@ -56,6 +57,7 @@ DEFAULT_MODEL_PATH = "model.safetensors"
 
 __all__ = [
     "DEFAULT_BPTT_LENGTH",
+    "DEFAULT_DROPOUT",
     "DEFAULT_LEARNING_RATE",
     "DEFAULT_LENGTH",
     "DEFAULT_MAX_TIME",
