@@ -19,7 +19,7 @@ It holds these tensors, with V tokens, embedding size E, hidden size H and layer
     tokenizer.model           (bytes,)         a SentencePiece model, if the tokenizer has one
     fingerprint.{n}           (bytes,)         Bloom filters of the training texts, n = 0, 1, …
 
-The first groups are float32, the last two uint8. The metadata are a JSON object with the keys
+The first groups are float32, the last two uint8. The metadata is a JSON object with the keys
 `config` (ModelConfig), `tokenizer`, `provenance` and `fingerprints` (what describes each filter),
 and those of every file (`files/tensor_file.py`).
 
@@ -172,7 +172,7 @@ class Checkpoint:
         """Return the checkpoint whose `to_parts` the file holds, and every tensor of the file.
 
         Raises:
-            ConfigError: If the metadata are malformed, or the tensors do not match them.
+            ConfigError: If the metadata is malformed, or the tensors do not match them.
         """
         config = ModelConfig.from_json(file.metadata.get("config"))
         binary = file.bytes(TOKENIZER_MODEL).tobytes()

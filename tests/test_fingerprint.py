@@ -13,10 +13,10 @@ def words(count, seed):
 
 
 def test_every_line_is_found_and_hardly_any_other():
-    known, others = words(5_000, 0), words(5_000, 1)
-    fingerprint = Fingerprint.of_lines([known[:7], known[7:]], len(known))
+    entries, others = words(5_000, 0), words(5_000, 1)
+    fingerprint = Fingerprint.of_lines([entries[:7], entries[7:]], len(entries))
 
-    assert all(map(fingerprint.holds, known))
+    assert all(map(fingerprint.holds, entries))
     assert sum(map(fingerprint.holds, others)) <= 1  # one in a million
     assert fingerprint.false_positives == pytest.approx(1e-6, rel=0.3)
     assert len(fingerprint.bits) == pytest.approx(3.6 * 5_000, rel=0.01)
@@ -24,10 +24,10 @@ def test_every_line_is_found_and_hardly_any_other():
 
 def test_a_filter_has_a_largest_size(monkeypatch):
     monkeypatch.setattr("charlm.fingerprint.LARGEST_FILTER", 1_000)
-    known = words(2_000, 0)
-    fingerprint = Fingerprint.of_lines([known], len(known))
+    entries = words(2_000, 0)
+    fingerprint = Fingerprint.of_lines([entries], len(entries))
 
-    assert all(map(fingerprint.holds, known))
+    assert all(map(fingerprint.holds, entries))
     assert len(fingerprint.bits) == 1_000
     rate = sum(map(fingerprint.holds, words(2_000, 1))) / 2_000
     assert rate == pytest.approx(fingerprint.false_positives, abs=0.03)
@@ -60,11 +60,11 @@ def test_in_a_long_text_shingles_are_farther_apart():
 
 
 def test_what_is_written_is_read_again():
-    known = words(50, 0)
-    fingerprint = Fingerprint.of_lines([known], len(known))
+    entries = words(50, 0)
+    fingerprint = Fingerprint.of_lines([entries], len(entries))
     again = Fingerprint.from_json(fingerprint.to_json(), fingerprint.bits)
 
-    assert all(map(again.holds, known)) and not again.holds("x")
+    assert all(map(again.holds, entries)) and not again.holds("x")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A safetensors file of charlm: tensors, metadata in JSON, and one SHA-256 over all of it.
 
-The metadata are one JSON object, in one entry of the safetensors header. (safetensors writes
+The metadata is one JSON object, in one entry of the safetensors header. (safetensors writes
 several entries in any order.) The key of the entry is the kind of file. Every kind has `format`, a
 whole number; `version`, the charlm that wrote it; and `sha256`, a hash of all other metadata and
 of every tensor's name, shape and bytes.
@@ -259,11 +259,11 @@ def _from_json(text: str) -> dict[str, Any]:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         json.dumps(value, allow_nan=False)  # refuses 1e999, which is JSON but not finite
     except (ValueError, RecursionError):
-        raise ConfigError("its metadata are not JSON") from None
+        raise ConfigError("its metadata is not JSON") from None
     if not isinstance(value, dict):
-        raise ConfigError("its metadata are not a JSON object")
+        raise ConfigError("its metadata is not a JSON object")
     if _is_deep(value):
-        raise ConfigError(f"its metadata are nested more than {MOST_LEVELS} deep")
+        raise ConfigError(f"its metadata is nested more than {MOST_LEVELS} deep")
     return value
 
 

@@ -17,21 +17,12 @@ from typing import Any, get_args
 
 from charlm.config import DEFAULT_WORDS, TokenizerKind
 from charlm.errors import ConfigError
-from charlm.tokenizers.base import Ids, StreamDecoder, Tokenizer
-from charlm.tokenizers.byte import ByteTokenizer
-from charlm.tokenizers.character import CharacterTokenizer
-from charlm.tokenizers.word import WordTokenizer
-
-__all__ = [
-    "ByteTokenizer",
-    "CharacterTokenizer",
-    "Ids",
-    "StreamDecoder",
-    "Tokenizer",
-    "WordTokenizer",
-    "from_json",
-    "train",
-]
+from charlm.tokenizers.base import Ids as Ids
+from charlm.tokenizers.base import StreamDecoder as StreamDecoder
+from charlm.tokenizers.base import Tokenizer as Tokenizer
+from charlm.tokenizers.byte import ByteTokenizer as ByteTokenizer
+from charlm.tokenizers.character import CharacterTokenizer as CharacterTokenizer
+from charlm.tokenizers.word import WordTokenizer as WordTokenizer
 
 
 def train(

@@ -56,11 +56,13 @@ class SubwordTokenizer(SplitTokenizer):
         """
         self.kind = kind
         self._white_space, self._model = white_space, model
-        pieces = self._texts_by_number()
-        super().__init__([*white_space, *pieces.values()])
+        pieces = self._pieces_by_number()
+        texts = [piece for piece in pieces.values() if isinstance(piece, str)]
+        super().__init__([*white_space, *texts])
         self._id_of_number = {
-            number: self.id_of_text[text] for number, text in pieces.items()
-        } | self._bytes_by_number()
+            number: self.id_of_text[piece] if isinstance(piece, str) else piece
+            for number, piece in pieces.items()
+        }
 
     @classmethod
     def train(
@@ -135,32 +137,23 @@ class SubwordTokenizer(SplitTokenizer):
             raise ValueError(f"not a SentencePiece model: {error}") from None
         return processor
 
-    def _texts_by_number(self) -> dict[int, str]:
-        """Return SentencePiece's text pieces by its own numbers."""
+    def _pieces_by_number(self) -> dict[int, str | int]:
+        """Return SentencePiece's texts and bytes, by its own numbers."""
+        pieces: dict[int, str | int] = {}
         processor = self._processor
         if processor is None:
-            return {}
-        return {
-            number: processor.IdToPiece(number).replace(SPACE, " ")
-            for number in range(processor.GetPieceSize())
-            if not (
-                processor.IsByte(number)
-                or processor.IsUnknown(number)
+            return pieces
+        for number in range(processor.GetPieceSize()):
+            piece = processor.IdToPiece(number)
+            if processor.IsByte(number):
+                pieces[number] = int(piece[1:-1], 16)  # from <0x41>
+            elif not (
+                processor.IsUnknown(number)
                 or processor.IsControl(number)
                 or processor.IsUnused(number)
-            )
-        }
-
-    def _bytes_by_number(self) -> dict[int, int]:
-        """Return SentencePiece's byte pieces, from <0x00>, by its own numbers."""
-        processor = self._processor
-        if processor is None:
-            return {}
-        return {
-            number: int(processor.IdToPiece(number)[1:-1], 16)
-            for number in range(processor.GetPieceSize())
-            if processor.IsByte(number)
-        }
+            ):
+                pieces[number] = piece.replace(SPACE, " ")
+        return pieces
 
 
 def _train(kind: SubwordKind, counts: Mapping[str, int], vocab_size: int) -> bytes:

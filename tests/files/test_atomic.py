@@ -183,3 +183,16 @@ def test_after_kill_9_at_any_instant_the_file_is_whole(path):
             process.kill()
 
         assert path.read_bytes() in (1_000_000 * b"a", 1_000_000 * b"b")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(saved, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(CheckpointError, match="cannot be written: Input/output error") as caught:
+        write_atomically(saved, b"new")
+
+    assert caught.value.hint == "choose another path"
+    assert os.listdir(saved.parent) == [saved.name]
+    assert saved.read_bytes() == b"old"

@@ -115,10 +115,10 @@ def test_a_flip_of_any_bit_is_an_error(saved):
 
 MUTATIONS = {
     "no metadata": lambda header, data: header.pop("__metadata__") and data,
-    "metadata that are not JSON": metadata_as("{"),
-    "metadata that are a list": metadata_as("[1, 2]"),
+    "metadata that is not JSON": metadata_as("{"),
+    "metadata that is a list": metadata_as("[1, 2]"),
     "a duplicate key": metadata_as('{"format": 1, "format": 1}'),
-    "metadata that are deep": metadata_as("[" * 100_000),
+    "metadata that is deep": metadata_as("[" * 100_000),
     "NaN": metadata_as('{"format": NaN}'),
     "an infinite number": metadata_as('{"format": 1e999}'),
     "no format": metadata_as("{}"),
@@ -182,7 +182,7 @@ def test_an_older_format_needs_the_charlm_that_wrote_it(path, version, hint):
     assert caught.value.hint == hint
 
 
-def test_metadata_are_at_most_32_levels_deep(path):
+def test_metadata_is_at_most_32_levels_deep(path):
     for depth in (31, 32):
         save(path, KIND, {"deep": json.loads("[" * depth + "]" * depth)}, ARRAYS)
         if depth == 31:

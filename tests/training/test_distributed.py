@@ -123,7 +123,7 @@ def test_processes_compute_on_devices_of_one_kind():
 
 @pytest.fixture
 def cards(monkeypatch):
-    """Let PyTorch say that there are some cards, and tell which was chosen."""
+    """Pretend that there are CARDS cards; return a list of those that are chosen."""
     chosen = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: CARDS)
@@ -131,15 +131,15 @@ def cards(monkeypatch):
     return chosen
 
 
-@pytest.mark.parametrize("wanted", ["auto", "cuda"])
-def test_each_process_takes_a_card_of_its_own(cards, wanted):
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_each_process_takes_another_card(cards, device):
     for rank in range(CARDS):
         assert choose_device(
-            wanted, Process(rank=rank, world_size=2, local_rank=rank, local_world_size=2)
+            device, Process(rank=rank, world_size=2, local_rank=rank, local_world_size=2)
         ) == (torch.device("cuda"))
     assert cards == [0, 1]
     with pytest.raises(ConfigError, match="no card for process 2 of this machine, which has 2"):
-        choose_device(wanted, Process(rank=2, world_size=3, local_rank=2, local_world_size=3))
+        choose_device(device, Process(rank=2, world_size=3, local_rank=2, local_world_size=3))
 
 
 def test_a_process_alone_takes_the_card_that_is_set(cards):
