@@ -268,8 +268,9 @@ def _byte_of_character(text: ByteRange, number: int) -> int:
     """Return the position in the file of the text's character `number`."""
     position = text.start
     for chunk in text.file.read_text(text.start, text.stop):
-        if number < len(chunk):
-            return position + len(chunk[:number].encode())
-        number -= len(chunk)
-        position += len(chunk.encode())
+        before = chunk[:number]
+        position += len(before.encode())
+        number -= len(before)
+        if number == 0:
+            break
     return position
