@@ -193,10 +193,10 @@ def test_each_epoch_has_an_order_of_its_own(streams_of):
         [streams._segment(epoch * segments + number)[1] for number in range(segments)]
         for epoch in range(2)
     ]
-    orders = [np.argsort(places).tolist() for places in epochs]
+    orders = [np.argsort(starts).tolist() for starts in epochs]
 
     assert segments == 10_001 // 256
-    assert all(len(set(places)) == segments for places in epochs)
+    assert all(len(set(starts)) == segments for starts in epochs)
     assert set(epochs[0]).isdisjoint(epochs[1])
     assert orders[0] != orders[1]
     assert list(range(segments)) not in orders

@@ -109,7 +109,7 @@ def test_ids_take_the_type_that_the_tokenizer_asks_for(documents, kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "0.txt has 0 characters, but learning needs at least 20"),
+        ("", "0.txt has 0 characters, but training needs at least 20"),
         ("x", "0.txt has 1 character, but"),
         ("x" * 19, "0.txt has 19 characters, but"),
     ],
@@ -165,7 +165,7 @@ def test_each_process_has_the_same_corpus(documents, kind):
 
 
 def test_a_corpus_of_separators_is_an_error(documents):
-    with pytest.raises(CorpusError, match="nothing to learn from but document separators"):
+    with pytest.raises(CorpusError, match="the training text has nothing but document separators"):
         encode_corpus(documents("%" * 100), CorpusConfig(document_separator="%"))
 
 

@@ -112,7 +112,7 @@ def test_a_line_that_is_not_a_pair_is_named_by_its_number(examples_of, line, pro
 
 
 def test_too_few_lines_to_hold_one_out_are_an_error(examples_of):
-    with pytest.raises(CorpusError, match="has 3 lines, of which a validation fraction"):
+    with pytest.raises(CorpusError, match="has 3 lines; a validation fraction"):
         examples_of("a few long lines\n" * 3)
 
 

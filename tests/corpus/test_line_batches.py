@@ -106,7 +106,7 @@ def test_however_much_is_read_at_once_the_lines_are_the_same(lines, size):
         os.close(reading)
 
     assert "".join(line for batch in batches for line in batch.lines) == "\n".join(lines)
-    numbers = [batch.number + place for batch in batches for place in range(len(batch.lines))]
+    numbers = [batch.number + index for batch in batches for index in range(len(batch.lines))]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
