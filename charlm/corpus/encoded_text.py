@@ -22,7 +22,8 @@ MIRROR_CHUNK = 1 << 20  # boundaries that are mirrored at once
 class EncodedText:
     """Ids of documents, lines or pairs: a boundary (BOS/EOS) before the first, one after each.
 
-    A mirrored text has the same layout, because both ends are boundaries.
+    The network reads a boundary before the first token, so the first character has a probability,
+    too. A mirrored text has the same layout, because both ends are boundaries.
 
     Attributes:
         ids: Shape (ids,), memory-mapped; boundaries included.

@@ -104,8 +104,8 @@ def encode_corpus(
     if characters < SMALLEST_CORPUS:
         raise CorpusError(
             f"{_name(infos)} has {count(characters, 'character')}, "
-            f"but learning needs at least {SMALLEST_CORPUS}",
-            hint="a model gets interesting from some 50,000 characters on",
+            f"but training needs at least {SMALLEST_CORPUS}",
+            hint="give a longer text; from some 50,000 characters on a model gets interesting",
         )
     sizes = ", ".join(f"{info.sha256} {info.bytes}" for info in infos)
     group.require_same(sizes.encode(), "text")
@@ -147,7 +147,7 @@ def _encode_running_text(
         train, held_out = _hold_out_end(whole, infos, config)
     shards = cut_into_shards(train, separator)
     if not shards:
-        raise CorpusError("there is nothing to learn from but document separators")
+        raise CorpusError("the training text has nothing but document separators")
     group_count = max(1, round(sum(shard.bytes for shard in shards) / SAMPLE_BYTES))
     sample = (text for shard in shards[::group_count] for text, _ in shard.texts())
     tokenizer = tokenizer or _train_tokenizer(config, sample, group, reserved="")
@@ -197,8 +197,8 @@ def _encode_examples(
     examples = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.task]
     if not validation and not held_out.tokens:
         raise CorpusError(
-            f"{_name(infos)} has {count(examples, 'line')}, of which a validation fraction of "
-            f"{config.validation_fraction:g} holds out none",
+            f"{_name(infos)} has {count(examples, 'line')}; a validation fraction of "
+            f"{config.validation_fraction:g} holds out none of them",
             hint="raise --validation-fraction, or name a --validation FILE",
         )
     return Corpus(
@@ -268,8 +268,9 @@ def _byte_of_character(text: ByteRange, number: int) -> int:
     """Return the position in the file of the text's character `number`."""
     position = text.start
     for chunk in text.file.read_text(text.start, text.stop):
-        if number < len(chunk):
-            return position + len(chunk[:number].encode())
-        number -= len(chunk)
-        position += len(chunk.encode())
+        before = chunk[:number]
+        position += len(before.encode())
+        number -= len(before)
+        if number == 0:
+            break
     return position

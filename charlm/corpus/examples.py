@@ -19,7 +19,7 @@ from charlm.tokenizers import Ids, Tokenizer
 
 # Characters. An example is encoded at once, which takes some twenty bytes for each of them.
 LONGEST_LINE = 1 << 24
-TRAINING_HINT = "cut -f1,2 keeps two columns; --lines takes lines as they are"
+TRAINING_HINT = "keep two columns with cut -f1,2, or train with --lines"
 
 BOUNDARIES: dict[Task, int] = {"lines": 1, "pairs": 2}  # boundaries (BOS/EOS) in one example
 
@@ -69,7 +69,7 @@ def _with_bounded_lines(document: Document) -> Iterator[str]:
         if length > LONGEST_LINE:
             raise CorpusError(
                 f"{document.name} has a line of more than {LONGEST_LINE:,} characters",
-                hint="learn from it as running text, without --lines and --pairs",
+                hint="train on it as running text, without --lines and --pairs",
             )
         if first >= 0:
             length = len(chunk) - 1 - chunk.rfind("\n")
@@ -96,14 +96,7 @@ def is_pair(line: str) -> bool:
 
 
 def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> None:
-    """Raise CorpusError if a line that is not empty has not exactly one tab.
-
-    Args:
-        lines: The lines.
-        name: The name of the text in the message.
-        first: Number of the first line.
-        hint: The hint of the error.
-    """
+    """Raise CorpusError if a line is not empty and not a pair; `first` is the first's number."""
     for number, line in enumerate(lines, start=first):
         if not is_pair(line):
             tabs = line.count("\t")

@@ -29,7 +29,7 @@ def named_files(name: str) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*.txt") if file.is_file())
         if not files:
-            raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
+            raise CorpusError(f"{path} holds no .txt file", hint="give the names of the files")
         return files
     if not path.exists():
         # The shell closes the pipe of <(…) for the processes that torchrun starts.
@@ -287,7 +287,9 @@ def open_documents(
     paths = [path for name in names for path in ([None] if name == STDIN else named_files(name))]
     are_files = [path is not None and path.is_file() for path in paths]
     group.require_same(
-        bytes(are_files), "list of files", hint="give each the same files; name standard input -"
+        bytes(are_files),
+        "list of files",
+        hint="give each process the same files; the name of standard input is -",
     )
     with contextlib.ExitStack() as spools:
         yield [_open(path, spools, group) for path in paths]

@@ -20,7 +20,7 @@ from charlm.corpus.shards import ShardGroup
 def streams_of(tmp_path):
     """Read texts in streams; nothing is held out."""
 
-    def build(*texts, batch_size, bptt_length, rng_seed=0):
+    def build(*texts, batch_size, bptt_length, rng_seed=0, streams=None):
         documents = []
         for number, text in enumerate(texts):
             path = tmp_path / f"{number}.txt"
@@ -34,6 +34,7 @@ def streams_of(tmp_path):
             batch_size=batch_size,
             bptt_length=bptt_length,
             rng_seed=rng_seed,
+            streams=streams,
         )
 
     return build
@@ -164,6 +165,27 @@ def test_no_text_length_leaves_a_position_out(tokens, windows, bptt_length):
     assert len(set(starts)) > 0.9 * segments * streams._spacing
 
 
+def test_an_epoch_reads_one_shard_group_after_another(streams_of, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
+    monkeypatch.setattr("charlm.corpus.encoding.SAMPLE_BYTES", 3000)
+    streams = streams_of("a line of 20 letters\n" * 430, batch_size=2, bptt_length=64)
+    segments = sum(streams._counts)
+    groups = [streams._segment(number)[0] % 3 for number in range(2 * segments)]
+
+    assert [groups.count(group) for group in range(3)] == [2 * n for n in streams._counts]
+    assert groups[:segments] == sorted(groups[:segments]) == groups[segments:]
+
+
+def test_processes_share_the_streams(streams_of):
+    text, sizes = "some text of no great length " * 9, {"batch_size": 5, "bptt_length": 7}
+    whole = streams_of(text, **sizes)
+    shares = [streams_of(text, **sizes, streams=streams) for streams in (range(2), range(2, 5))]
+
+    for step in range(30):
+        rows = [row for share in shares for row in share.batch(step).targets.tolist()]
+        assert rows == whole.batch(step).targets.tolist()
+
+
 def test_each_epoch_has_an_order_of_its_own(streams_of):
     streams = streams_of("abcdefghij" * 1000, batch_size=1, bptt_length=64)
     segments = sum(streams._counts)
@@ -171,10 +193,10 @@ def test_each_epoch_has_an_order_of_its_own(streams_of):
         [streams._segment(epoch * segments + number)[1] for number in range(segments)]
         for epoch in range(2)
     ]
-    orders = [np.argsort(places).tolist() for places in epochs]
+    orders = [np.argsort(starts).tolist() for starts in epochs]
 
     assert segments == 10_001 // 256
-    assert all(len(set(places)) == segments for places in epochs)
+    assert all(len(set(starts)) == segments for starts in epochs)
     assert set(epochs[0]).isdisjoint(epochs[1])
     assert orders[0] != orders[1]
     assert list(range(segments)) not in orders
@@ -232,10 +254,10 @@ def test_an_example_that_is_too_long_is_read_as_far_as_a_batch_goes():
     batches = ExampleBatches(
         encoded("x" * 1000 + "■", "ab■"), "lines", BOUNDARY, positions=64, rng_seed=0
     )
-    batchs = [batches.batch(step) for step in range(60)]
+    read = [batches.batch(step) for step in range(60)]
 
-    assert max(batch.inputs.shape[1] for batch in batchs) == 64
-    assert {letters(batch.targets[0])[:2] for batch in batchs} == {"xx", "ab"}
+    assert max(batch.inputs.shape[1] for batch in read) == 64
+    assert {letters(batch.targets[0])[:2] for batch in read} == {"xx", "ab"}
 
 
 def test_batches_depend_on_the_step_and_the_rng_seed_alone():
@@ -249,3 +271,27 @@ def test_batches_depend_on_the_step_and_the_rng_seed_alone():
 
     assert (batch(9, 1) == batch(9, 1)).all()
     assert batch(9, 1).shape != batch(9, 2).shape or (batch(9, 1) != batch(9, 2)).any()
+
+
+def test_processes_share_the_examples_of_a_batch():
+    """A process without an example reads one, and scores nothing."""
+    text = encoded(*[f"{number}{'x' * (number % 3)}■" for number in range(20)])
+
+    def scored(batch):
+        return sorted(
+            letters(row[is_scored])
+            for row, is_scored in zip(batch.targets, batch.is_scored, strict=True)
+            if is_scored.any()
+        )
+
+    whole = ExampleBatches(text, "lines", BOUNDARY, positions=10, rng_seed=0)
+    shares = [
+        ExampleBatches(text, "lines", BOUNDARY, positions=10, rng_seed=0, rank=rank, world_size=3)
+        for rank in range(3)
+    ]
+    batches = [[share.batch(step) for share in shares] for step in range(20)]
+
+    for step in range(20):
+        together = [example for batch in batches[step] for example in scored(batch)]
+        assert sorted(together) == scored(whole.batch(step))
+    assert any(not batch.is_scored.any() for step in batches for batch in step)

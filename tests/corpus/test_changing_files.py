@@ -123,6 +123,15 @@ def test_a_file_that_changes_is_an_error(text, change):
         text_of(document)
 
 
+def test_a_file_that_is_gone_is_an_error(text):
+    with (
+        open_documents([str(text)]) as [document],
+        pytest.raises(CorpusError, match=r"text\.txt cannot be read: No such file"),
+    ):
+        text.unlink()
+        text_of(document)
+
+
 def test_a_file_that_is_shortened_between_two_chunks_is_an_error(text, monkeypatch):
     monkeypatch.setattr(reading, "CHUNK_BYTES", 100)
     with (

@@ -64,7 +64,7 @@ def test_ids_are_written_with_their_boundaries_and_counts():
 )
 def test_a_task_settles_which_ids_are_scored(task, predictions):
     ids = "■cat■pet■x■mo■"
-    boundaries = np.array([place for place, letter in enumerate(ids) if letter == "■"])
+    boundaries = np.array([index for index, letter in enumerate(ids) if letter == "■"])
 
     assert count_predictions(task, len(ids) - 1, boundaries) == predictions
 

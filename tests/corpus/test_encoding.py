@@ -9,6 +9,7 @@ from charlm.corpus import reading
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
+from charlm.process_group import Process, ProcessGroup
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_ids_take_the_type_that_the_tokenizer_asks_for(documents, kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "0.txt has 0 characters, but learning needs at least 20"),
+        ("", "0.txt has 0 characters, but training needs at least 20"),
         ("x", "0.txt has 1 character, but"),
         ("x" * 19, "0.txt has 19 characters, but"),
     ],
@@ -123,8 +124,48 @@ def test_a_split_that_leaves_nothing_to_learn_is_an_error(documents):
         encode_corpus(documents("x" * 20), CorpusConfig(validation_fraction=0.9))
 
 
+def test_the_mirror_is_both_parts_from_their_ends(documents):
+    corpus = encode_corpus(documents("abcdefghij" * 9), CorpusConfig())
+    mirror = corpus.mirrored()
+    length = corpus.train.tokens
+
+    assert (
+        mirror.train.read(0, 0, length).tolist() == corpus.train.read(0, 0, length)[::-1].tolist()
+    )
+    assert mirror.validation.ids.tolist() == corpus.validation.ids[::-1].tolist()
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_each_process_has_the_same_corpus(documents, kind):
+    text = documents("the cat sat on the mat, and the dog sat on the log.\n" * 20)
+    config = CorpusConfig(tokenizer=kind, vocab_size=None if kind == "char" else 20)
+    messages = []
+
+    class First(ProcessGroup):
+        def broadcast(self, data):
+            messages.append(data)
+            return data
+
+    class Second(ProcessGroup):
+        def __init__(self):
+            super().__init__(Process(rank=1, world_size=2, local_rank=1, local_world_size=2))
+
+        def broadcast(self, data):
+            assert data == b""
+            return messages.pop(0)
+
+    first = encode_corpus(text, config, group=First())
+    second = encode_corpus(text, config, group=Second())
+
+    assert first.digests == second.digests
+    assert first.tokenizer.pieces == second.tokenizer.pieces
+    assert first.train.read(0, 0, 500).tolist() == second.train.read(0, 0, 500).tolist()
+    assert first.fingerprint is not None
+    assert second.fingerprint is None
+
+
 def test_a_corpus_of_separators_is_an_error(documents):
-    with pytest.raises(CorpusError, match="nothing to learn from but document separators"):
+    with pytest.raises(CorpusError, match="the training text has nothing but document separators"):
         encode_corpus(documents("%" * 100), CorpusConfig(document_separator="%"))
 
 

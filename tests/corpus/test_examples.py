@@ -3,8 +3,9 @@
 import pytest
 
 from charlm.config import CorpusConfig
+from charlm.corpus import examples, reading
 from charlm.corpus.encoding import encode_corpus
-from charlm.corpus.examples import split_lines
+from charlm.corpus.examples import scored_text, split_lines
 from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
 
@@ -111,10 +112,27 @@ def test_a_line_that_is_not_a_pair_is_named_by_its_number(examples_of, line, pro
 
 
 def test_too_few_lines_to_hold_one_out_are_an_error(examples_of):
-    with pytest.raises(CorpusError, match="has 3 lines, of which a validation fraction"):
+    with pytest.raises(CorpusError, match="has 3 lines; a validation fraction"):
         examples_of("a few long lines\n" * 3)
 
 
 def test_a_file_of_empty_lines_is_an_error(examples_of):
     with pytest.raises(CorpusError, match=r"examples.txt has no lines to learn from"):
         examples_of("\n" * 30)
+
+
+@pytest.mark.parametrize("chunk_bytes", [3, 7, 1 << 22])
+def test_a_line_that_is_too_long_is_an_error(examples_of, monkeypatch, chunk_bytes):
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(examples, "LONGEST_LINE", 20)
+    _, train, held_out = examples_of(f"{'x' * 20}\n" * 3 + "y\n", fraction=0.25)
+    assert (train, held_out) == (["x" * 20] * 3, ["y"])
+    with pytest.raises(CorpusError, match=r"examples\.txt has a line of more than 20 characters"):
+        examples_of(f"a line\n{'x' * 21 + chunk_bytes % 100 * 'x'}")
+
+
+@pytest.mark.parametrize(
+    ("task", "scored"), [("text", "cat\tpet"), ("lines", "cat\tpet\n"), ("pairs", "pet\n")]
+)
+def test_a_task_settles_which_text_is_scored(task, scored):
+    assert scored_text("cat\tpet", task) == scored

@@ -106,7 +106,7 @@ def test_however_much_is_read_at_once_the_lines_are_the_same(lines, size):
         os.close(reading)
 
     assert "".join(line for batch in batches for line in batch.lines) == "\n".join(lines)
-    numbers = [batch.number + place for batch in batches for place in range(len(batch.lines))]
+    numbers = [batch.number + index for batch in batches for index in range(len(batch.lines))]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -165,3 +165,19 @@ def test_another_type_of_file_is_named(file_of):
 def test_a_missing_file_is_an_error():
     with pytest.raises(CorpusError, match="nowhere cannot be read: No such file"):
         next(read_line_batches("nowhere"))
+
+
+def test_stdin_is_read_under_its_name(monkeypatch, file_of):
+    with open(file_of(b"one\ntwo\n")) as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert list(read_line_batches("-")) == [LineBatch("stdin", 1, ["one\n", "two\n"])]
+
+
+def test_a_file_that_cannot_be_read_is_an_error(monkeypatch, file_of):
+    def fail(file, size):
+        raise OSError(5, "Input/output error")
+
+    name = file_of(b"one\n")
+    monkeypatch.setattr(os, "read", fail)
+    with pytest.raises(CorpusError, match="text cannot be read: Input/output error"):
+        next(read_line_batches(name))

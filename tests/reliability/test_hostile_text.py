@@ -136,6 +136,6 @@ def test_a_line_of_more_characters_than_an_item_may_have_is_refused(corpus_of, m
     lines = ["a" * 50, "b" * 50]
     held = corpus_of("\n".join(lines * 5), task="lines")
 
-    assert held.items == 10
+    assert held.examples == 10
     with pytest.raises(CorpusError, match="has a line of more than 50 characters"):
         corpus_of("\n".join([*lines, "c" * 51, *lines]), task="lines")

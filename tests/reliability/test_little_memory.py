@@ -68,7 +68,7 @@ def test_a_long_line_is_no_item(measured, tmp_path):
     assert peak < 300 << 20
     assert told == (
         f"error: {line} has a line of more than {LONGEST_LINE:,} characters\n\n"
-        "hint: learn from it as running text, without --lines and --pairs\n"
+        "hint: train on it as running text, without --lines and --pairs\n"
     )
 
 

@@ -100,8 +100,8 @@ def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
     ("arguments", "status", "message"),
     [
         (("nowhere.txt",), 1, "error: nowhere.txt does not exist"),
-        (("empty.txt",), 1, "error: empty.txt has 0 characters, but learning needs at least 20"),
-        (("short.txt",), 1, "error: short.txt has 5 characters, but learning needs"),
+        (("empty.txt",), 1, "error: empty.txt has 0 characters, but training needs at least 20"),
+        (("short.txt",), 1, "error: short.txt has 5 characters, but training needs"),
         (("latin1.txt",), 1, "error: latin1.txt is not UTF-8: byte 0xe9 at offset 3"),
         (("text.gz",), 1, "error: text.gz is a gzip archive, not UTF-8 text"),
         (("good.txt", "-o", "good.txt"), 1, "error: good.txt is the text to learn from"),
