@@ -64,7 +64,8 @@ def test_torch_has_the_gradients_of_the_reference(checkpoint):
     logits, loss, gradients = loss_and_gradients(checkpoint.config, checkpoint.arrays, ids)
     network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size)
     network.load_arrays(checkpoint.arrays)
-    found, _ = network(torch.from_numpy(ids[None, :-1]))
+    features, _ = network(torch.from_numpy(ids[None, :-1]))
+    found = network.output(features)
     summed = torch.nn.functional.cross_entropy(found[0], torch.from_numpy(ids[1:]), reduction="sum")
     summed.backward()
 

@@ -7,11 +7,10 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.errors import ConfigError, TrainingError
 from charlm.process_group import Process, ProcessGroup
 from charlm.training import hardware
-from charlm.training.data_loader import lay_out
-from charlm.training.estimate import Machine
-from charlm.training.hardware import choose_device, prepare
+from charlm.training.data_loader import training_batches
+from charlm.training.hardware import choose_device, choose_hardware, prepare
 from charlm.training.plan import make_plan
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 CARDS = 2
 
@@ -25,8 +24,8 @@ def group_of(rank, size):
 def test_the_shards_of_all_processes_are_the_batch_of_one(corpus_of, task, size):
     corpus = corpus_of("my dog has fleas,\nand 7 cats\nknow about\n" * 30, task=task)
     config = TrainingConfig(batch_size=7, bptt_length=8)
-    alone = lay_out(corpus, config)
-    processes = [lay_out(corpus, config, group_of(rank, size)) for rank in range(size)]
+    alone = training_batches(corpus, config)
+    processes = [training_batches(corpus, config, group_of(rank, size)) for rank in range(size)]
 
     for step in range(40):
         batch = alone.batch(step)
@@ -52,7 +51,9 @@ def bare(row):
 def test_a_process_without_a_line_reads_one_that_does_not_count(corpus_of):
     corpus = corpus_of("a long line of one batch\n" * 30, task="lines")
     config = TrainingConfig(batch_size=1, bptt_length=25)
-    first, second = (lay_out(corpus, config, group_of(rank, 2)).batch(0) for rank in range(2))
+    first, second = (
+        training_batches(corpus, config, group_of(rank, 2)).batch(0) for rank in range(2)
+    )
 
     assert first.is_scored.all()
     assert second.inputs.shape == first.inputs.shape
@@ -68,7 +69,7 @@ def test_more_processes_than_streams_are_refused(corpus_of):
 
 
 def learner_of(corpus, *, dropout, group):
-    return Learner(
+    return Trainer(
         corpus,
         ModelConfig(hidden_size=16, embedding_size=8, task=corpus.config.task),
         TrainingConfig(batch_size=2, bptt_length=16, max_steps=1, dropout=dropout),
@@ -108,8 +109,9 @@ def test_processes_compute_in_a_precision_that_all_have():
         def all_reduce(self, numbers):
             return [1.0 + sum(numbers)]
 
-    assert Machine(TrainingConfig(precision="bf16"), ProcessGroup()).precision == torch.bfloat16
-    assert Machine(TrainingConfig(precision="bf16"), WithAnOldOne()).precision == torch.float32
+    config = TrainingConfig(precision="bf16", device="cpu")
+    assert choose_hardware(config, ProcessGroup()).precision == torch.bfloat16
+    assert choose_hardware(config, WithAnOldOne()).precision == torch.float32
 
 
 def test_processes_compute_on_devices_of_one_kind():
@@ -118,7 +120,7 @@ def test_processes_compute_on_devices_of_one_kind():
             return [data, b"cuda"]
 
     with pytest.raises(TrainingError, match="process 1 has another device than process 0"):
-        Machine(TrainingConfig(device="cpu"), WithACard())
+        choose_hardware(TrainingConfig(device="cpu"), WithACard())
 
 
 @pytest.fixture

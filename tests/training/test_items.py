@@ -13,7 +13,7 @@ from charlm.corpus.windows import Windows
 from charlm.inference.model import Model
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
 
@@ -32,7 +32,7 @@ def examples_of(tmp_path):
 def learner_of(corpus, task, **given):
     model = ModelConfig(embedding_size=6, hidden_size=10, task=task)
     config = TrainingConfig(**EXACT, batch_size=4, bptt_length=16, **given)
-    return Learner(corpus, model, config, device=torch.device("cpu"), precision=torch.float32)
+    return Trainer(corpus, model, config, device=torch.device("cpu"), precision=torch.float32)
 
 
 LINES = ["a", "bb cc", "", "some longer line", "ab" * 20, "b", "the end"] * 6
@@ -51,7 +51,7 @@ def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(examples_of, ta
         """Return the gradient of the summed loss over some items, read side by side."""
         network.zero_grad()
         window = windows.select(np.array(chosen)).as_batch(1000)
-        logits, _ = network(torch.from_numpy(window.inputs))
+        logits = network.output(network(torch.from_numpy(window.inputs))[0])
         counts = torch.from_numpy(window.is_scored)
         torch.nn.functional.cross_entropy(
             logits[counts], torch.from_numpy(window.targets)[counts], reduction="sum"

@@ -19,7 +19,7 @@ from charlm.training.loop import train
 from charlm.training.loss import LARGEST_SOFTMAX
 from charlm.training.plan import make_plan, resume_plan, with_budget
 from charlm.training.state import TrainingState, state_path
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 NETWORKS = {"last.output.weight", "best.output.weight"}
 SMALL = ModelConfig(embedding_size=6, hidden_size=10)
@@ -44,13 +44,13 @@ def told(event):
 @pytest.fixture
 def clock(monkeypatch):
     """The number of steps that have been taken, of whatever run."""
-    taken, step = [0], Learner.step
+    taken, step = [0], Trainer.step
 
     def counted(self, number, learning_rate):
         taken[0] = number + 1
         return step(self, number, learning_rate)
 
-    monkeypatch.setattr(Learner, "step", counted)
+    monkeypatch.setattr(Trainer, "step", counted)
     return taken
 
 
@@ -288,13 +288,13 @@ def test_a_stop_while_the_held_out_text_is_scored_is_no_loss(encode, clock, tmp_
 
 def test_a_validation_that_is_given_up_tells_nothing_of_how_long_one_takes(encode, monkeypatch):
     monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
-    corpus, validate, asked = encode(SENTENCE * 30)(None), Learner.validate, []
+    corpus, validate, asked = encode(SENTENCE * 30)(None), Trainer.validate, []
 
     def noted(self, give_up):
         asked.append(1)
         return validate(self, give_up)
 
-    monkeypatch.setattr(Learner, "validate", noted)
+    monkeypatch.setattr(Trainer, "validate", noted)
     plan = make_plan(corpus, SMALL, settings())
     events = [*train(corpus, plan, save_every=math.inf, should_stop=lambda: len(asked) > 0)]
     [*_, state] = [event for event in events if isinstance(event, TrainingState)]

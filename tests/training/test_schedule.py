@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.training.schedule import FALL, WARM_UP, Schedule
+from charlm.training.schedule import DECAY_SHARE, WARM_UP, Schedule
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing():
     schedule = Schedule(1000, is_timed=False)
     shares = [schedule.share(step) for step in range(1000)]
-    level = round(1000 * (1 - FALL))
+    level = round(1000 * (1 - DECAY_SHARE))
 
     assert shares[0] == pytest.approx(1 / WARM_UP)
     assert shares[WARM_UP - 1 : level + 1] == [1.0] * (level - WARM_UP + 2)
-    assert shares[round(1000 * (1 - FALL / 2))] == pytest.approx(0.5)
-    assert shares[-1] == pytest.approx(1 / (1000 * FALL))
+    assert shares[round(1000 * (1 - DECAY_SHARE / 2))] == pytest.approx(0.5)
+    assert shares[-1] == pytest.approx(1 / (1000 * DECAY_SHARE))
     assert shares[level:] == sorted(shares[level:], reverse=True)
 
 

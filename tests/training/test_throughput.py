@@ -6,9 +6,9 @@ import pytest
 
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.process_group import ProcessGroup
-from charlm.training.estimate import Speed
+from charlm.training.estimate import Throughput
 from charlm.training.plan import make_plan
-from charlm.training.schedule import Pace
+from charlm.training.schedule import RunClock
 from charlm.training.state import RunProgress
 
 SECONDS, REPORT = 100.0, 10
@@ -30,7 +30,7 @@ def plan(corpus_of):
         seconds=SECONDS,
         most_steps=1_000_000,
         steps=2_000,
-        speed=Speed(step=0.05, validation=0.0),
+        speed=Throughput(step=0.05, validation=0.0),
         validation_interval=1_000_000,
     )
 
@@ -38,7 +38,7 @@ def plan(corpus_of):
 def run(plan, seconds_of):
     """Return the steps, the seconds and the last share of a run on a clock that is simulated."""
     group = Simulated()
-    clock = Pace(plan, group=group)
+    clock = RunClock(plan, group=group)
     step, shares, reported = 0, [], 0.0
     while clock.schedule.steps is None or step < clock.schedule.steps:
         assert not clock.is_late
@@ -79,7 +79,7 @@ def test_a_stall_shortens_a_run_by_little_more_than_itself(plan):
 
 
 def test_a_run_in_which_validation_takes_all_the_time_is_no_single_step(plan):
-    slow = replace(plan, speed=Speed(step=0.05, validation=2 * SECONDS))
+    slow = replace(plan, speed=Throughput(step=0.05, validation=2 * SECONDS))
     steps, *_ = run(slow, lambda step, now: 0.05)
 
     assert steps > 1
@@ -93,7 +93,7 @@ def test_a_run_that_goes_on_has_the_time_and_the_rate_that_it_had(plan, steps):
         validation_seconds=2.0,
         steps=steps, falls_from=750.0, falls_by=0.8, is_over=False,
     )  # fmt: skip
-    clock = Pace(plan, place, Simulated())
+    clock = RunClock(plan, place, Simulated())
 
     assert clock.seconds == 40
     assert (clock.step_seconds, clock.validation_seconds) == (0.03, 2.0)

@@ -16,12 +16,12 @@ from charlm.errors import TrainingError
 from charlm.inference.model import Model
 from charlm.training import estimate, schedule
 from charlm.training import run as training_run
-from charlm.training.estimate import Speed
+from charlm.training.estimate import Throughput
 from charlm.training.events import Finished, Progress, Validation
 from charlm.training.loop import train
 from charlm.training.loss import Loss
 from charlm.training.plan import make_plan
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
@@ -218,7 +218,7 @@ def test_the_learning_rate_suits_network_and_batch(corpus_of, network, streams, 
 
 def test_a_short_run_reads_short_windows(corpus_of, monkeypatch):
     """At 0.1 s a step of 2,048 tokens, 10 s hold 0.2 million less planning, 130 s 2.5 million."""
-    monkeypatch.setattr(estimate, "_measure", lambda *_: Speed(step=0.1, validation=0.0))
+    monkeypatch.setattr(estimate, "_measure", lambda *_: Throughput(step=0.1, validation=0.0))
     corpus = corpus_of("x" * 100_000)
 
     def window(**given):
@@ -291,8 +291,8 @@ def test_a_run_of_known_steps_does_not_mind_the_time_that_it_might_have(corpus_o
 
 
 def test_a_gradient_that_is_no_number_is_divergence_though_the_loss_is_one(corpus_of, monkeypatch):
-    clip = Learner._clip
-    monkeypatch.setattr(Learner, "_clip", lambda self: clip(self) * math.inf)
+    clip = Trainer._clip
+    monkeypatch.setattr(Trainer, "_clip", lambda self: clip(self) * math.inf)
 
     with pytest.raises(TrainingError, match="the gradient at step 1 is inf: training has diverged"):
         run(corpus_of(SENTENCE * 20), settings(max_steps=20))
@@ -323,7 +323,7 @@ def test_divergence_is_an_error_that_names_the_step_and_the_cure(corpus_of):
 
 
 def learner(corpus, **given):
-    return Learner(
+    return Trainer(
         corpus, SMALL, settings(**given), device=torch.device("cpu"), precision=torch.float32
     )
 
