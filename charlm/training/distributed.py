@@ -34,7 +34,7 @@ _GONE = re.compile(
 _PLACE = re.compile(r"^\[[^]]*:\d+\] *")
 
 
-class Processes(ProcessGroup):
+class TorchProcessGroup(ProcessGroup):
     """The processes that torchrun has started, joined."""
 
     def __init__(self, process: Process, store: Store) -> None:
@@ -171,7 +171,7 @@ def joined(process: Process, store: Store) -> Iterator[ProcessGroup]:
     if process.world_size == process.local_world_size and sys.platform in LOOPBACK:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
     try:
-        group = Processes(process, store)
+        group = TorchProcessGroup(process, store)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"process {process.rank} of {process.world_size} cannot be joined with the others: "

@@ -24,7 +24,7 @@ from charlm.corpus.windows import MOST_LOGITS, Batch, Windows
 from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import examples_of, ids_of_examples
 from charlm.tokenizers import Ids
-from charlm.training.data_loader import lay_out
+from charlm.training.data_loader import training_batches
 from charlm.training.hardware import exact_products, memory_errors
 from charlm.training.network import LanguageModel, RecurrentState, load_network
 
@@ -110,7 +110,7 @@ def with_dynamic_rates(
     for direction in checkpoint.config.directions:
         for_direction = checkpoint.for_direction(direction)
         read = corpus if direction == "forward" else corpus.mirrored()
-        layout = lay_out(read, config)
+        layout = training_batches(read, config)
         steps_read = range(max(1, min(steps // STEPS_PER_GRADIENT, MOST_GRADIENTS)))
         windows = (layout.batch(step) for step in steps_read if not should_stop())
         sizes = _gradient_sizes(for_direction, windows, device)
@@ -254,8 +254,8 @@ def _loss(
     network: LanguageModel, window: Batch, state: RecurrentState | None
 ) -> tuple[Tensor, RecurrentState]:
     """Return −ln p of what counts in a window, summed, and the state after it, cut off."""
-    device = network.embedding.weight.device
-    features, after = network.read(torch.from_numpy(window.inputs).to(device), state)
+    device = network.device
+    features, after = network(torch.from_numpy(window.inputs).to(device), state)
     counts = torch.from_numpy(window.is_scored).to(device)
     targets = torch.from_numpy(window.targets).to(device)[counts]
     loss = cross_entropy(network.output(features[counts]), targets, reduction="sum")

@@ -1,4 +1,4 @@
-"""What steps a network would take here: their number, and their speed, which is measured."""
+"""Estimate the number of steps of a run, and measure their throughput on this machine."""
 
 import statistics
 import sys
@@ -6,119 +6,126 @@ import time
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import torch
-
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.process_group import ProcessGroup
-from charlm.training.data_loader import lay_out
-from charlm.training.hardware import choose_device, choose_precision
+from charlm.training.data_loader import training_batches
+from charlm.training.hardware import choose_hardware
 from charlm.training.state import TrainingState
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
-SLOW_STEPS = 3  # the first steps allocate and choose kernels
+SLOW_STEPS = 3  # the first steps allocate memory and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 4, 200  # steps
 MEASURED_SHARE = 0.005  # of the time budget
-MEASURED_WINDOWS = 8  # of validation
-# Of the time budget; the rest is for dynamic evaluation's rates, and for a machine that slows down.
+MEASURED_BATCHES = 8  # of a validation
+# Of the time budget. The rest is for the rates of dynamic evaluation, and for a slower machine.
 PLANNED_SHARE = 0.96
-MOST_EPOCHS = 40.0  # unless they are said; after so many a text is learnt by heart, come what may
-# A network that reads fewer tokens takes more and shorter steps. In equal times windows of 32 and
-# of 64 come to 1.819 and 1.880 nats per character in 3 seconds of tiny shakespeare, and in a minute
-# of the ferry tales (1.3 million tokens) to 1.139 and 1.165, of Python (1.7 million) to 1.066 and
-# 1.073; but of tiny shakespeare (2.6 million) to 1.449 and 1.431.
-SHORT_RUN = 2_300_000
-LARGEST_DROPOUT = 0.5  # with which speed is measured
+MOST_EPOCHS = 40.0  # by default; after so many, a text is memorised in any case
+# Shorter windows make more steps. In equal times, windows of 32 and of 64 tokens come to 1.819 and
+# 1.880 nats per character in 3 seconds of tiny shakespeare, and in a minute to 1.139 and 1.165 on
+# the ferry tales (1.3 million tokens), to 1.066 and 1.073 on Python (1.7 million), but to 1.449 and
+# 1.431 on tiny shakespeare (2.6 million).
+SHORT_RUN = 2_300_000  # tokens
+LARGEST_DROPOUT = 0.5  # for the measurement
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speed:
-    """Seconds that one step and one validation take."""
+class Throughput:
+    """Seconds of one step and of one validation."""
 
-    step: float
-    validation: float
+    step_seconds: float
+    validation_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
-    """What a network and its settings would come to."""
+class Estimate:
+    """The expected length of a run.
+
+    Attributes:
+        tokens_per_step: Tokens that are read in one step, on average.
+        most_steps: Steps after which the run ends in any case.
+        steps: Steps of the run.
+        throughput: Measured; None without a time budget.
+    """
 
     tokens_per_step: float
     most_steps: int
     steps: int
-    speed: Speed | None  # None without a time budget
+    throughput: Throughput | None
 
     @property
     def tokens(self) -> float:
-        """How many the run would read."""
+        """Tokens that are read in the run."""
         return self.steps * self.tokens_per_step
 
     @property
     def is_short(self) -> bool:
-        """Whether time ends the run, and soon."""
+        """Whether time ends the run after few tokens."""
         return self.steps < self.most_steps and self.tokens < SHORT_RUN
 
 
-class Machine:
-    """Where a run will be, and the clock of its planning."""
+class Estimator:
+    """Estimates of runs on this hardware, within one time budget that planning uses up, too.
+
+    Attributes:
+        hardware: What the run computes on.
+    """
 
     def __init__(self, config: TrainingConfig, group: ProcessGroup) -> None:
-        group.sync_clock()  # the first process may have come later
+        group.sync_clock()  # rank 0 may have started later
         self._group, self._started = group, group.now
         self._max_time = config.max_time
-        self.processes = group.world_size
-        self.device = choose_device(config.device, group.process)
-        group.require_same(
-            self.device.type.encode(), "device", hint="let all compute alike: --device cpu"
-        )
-        self.precision = choose_precision(config.precision, self.device)
-        if sum(group.all_reduce([self.precision == torch.float32])) > 0:  # which all have
-            self.precision = torch.float32
+        self.hardware = choose_hardware(config, group)
 
-    def outlook(self, corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Outlook:
-        """Return what steps a network would take; with a time budget, its speed is measured."""
-        tokens_per_step = lay_out(corpus, config).tokens_per_step
+    def estimate(self, corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Estimate:
+        """Estimate a run with these settings. With a time budget, measure its throughput."""
+        tokens_per_step = training_batches(corpus, config).tokens_per_step
         steps = most_steps = _most_steps(config, corpus.train.tokens / tokens_per_step)
-        speed = None
+        throughput = None
         if self._max_time is not None:
-            probe = replace(config, dropout=LARGEST_DROPOUT)
-            learner = Learner(
+            trainer = Trainer(
                 corpus,
                 model,
-                probe,
-                device=self.device,
-                precision=self.precision,
+                replace(config, dropout=LARGEST_DROPOUT),
+                device=self.hardware.device,
+                precision=self.hardware.precision,
                 group=self._group,
             )
-            speed = _measure(learner, MEASURED_SHARE * self._max_time, self._group)
-            left = (self.seconds_left or 0.0) - speed.validation
-            steps = max(1, min(most_steps, int(left / speed.step)))
-        return Outlook(
-            tokens_per_step=tokens_per_step, most_steps=most_steps, steps=steps, speed=speed
-        )
-
-    def resumed(self, corpus: Corpus, state: TrainingState) -> Outlook:
-        """Return what steps the run expected that goes on, with the budget that it has now."""
-        tokens_per_step = lay_out(corpus, state.config).tokens_per_step
-        expected = state.estimate
-        speed = None
-        if expected.step_seconds is not None and expected.validation_seconds is not None:
-            speed = Speed(step=expected.step_seconds, validation=expected.validation_seconds)
-        most_steps = _most_steps(state.config, corpus.train.tokens / tokens_per_step)
-        return Outlook(
+            throughput = _measure(trainer, MEASURED_SHARE * self._max_time, self._group)
+            seconds = (self.seconds_left or 0.0) - throughput.validation_seconds
+            steps = max(1, min(most_steps, int(seconds / throughput.step_seconds)))
+        return Estimate(
             tokens_per_step=tokens_per_step,
             most_steps=most_steps,
-            steps=most_steps if speed is None else min(expected.steps, most_steps),
-            speed=speed,
+            steps=steps,
+            throughput=throughput,
         )
 
     @property
     def seconds_left(self) -> float | None:
-        """What is left of the time budget to learn in, though planning took long: a fourth."""
+        """Time left for training: at least a quarter of the budget. None without a budget."""
         if self._max_time is None:
             return None
-        whole = PLANNED_SHARE * self._max_time
-        return max(whole - (self._group.now - self._started), whole / 4)
+        planned = PLANNED_SHARE * self._max_time
+        return max(planned - (self._group.now - self._started), planned / 4)
+
+
+def resumed_estimate(corpus: Corpus, state: TrainingState) -> Estimate:
+    """Return the estimate of a saved run, within the budget that it has now."""
+    tokens_per_step = training_batches(corpus, state.config).tokens_per_step
+    most_steps = _most_steps(state.config, corpus.train.tokens / tokens_per_step)
+    saved, steps, throughput = state.estimate, most_steps, None
+    if saved.step_seconds is not None and saved.validation_seconds is not None:
+        steps = min(saved.steps, most_steps)
+        throughput = Throughput(
+            step_seconds=saved.step_seconds, validation_seconds=saved.validation_seconds
+        )
+    return Estimate(
+        tokens_per_step=tokens_per_step,
+        most_steps=most_steps,
+        steps=steps,
+        throughput=throughput,
+    )
 
 
 def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
@@ -129,28 +136,29 @@ def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
     return min(max(1, round(epochs * steps_per_epoch)), config.max_steps or sys.maxsize)
 
 
-def _measure(learner: Learner, most_seconds: float, group: ProcessGroup) -> Speed:
-    """Take a few steps with a learning rate of nothing, and a little validation."""
+def _measure(trainer: Trainer, most_seconds: float, group: ProcessGroup) -> Throughput:
+    """Time a few steps with a learning rate of 0, and a few batches of validation."""
     steps: list[float] = []
     group.sync_clock()
     while len(steps) < SLOW_STEPS + MOST_MEASURED:
         before = group.now
-        learner.step(len(steps), 0.0)[0].item()
+        trainer.step(len(steps), 0.0)[0].item()
         group.sync_clock()
         steps.append(group.now - before)
-        enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
-        if enough or (len(steps) > 1 and sum(steps) > max(1.0, 4 * most_seconds)):  # slow ones
+        is_enough = len(steps) >= SLOW_STEPS + FEWEST_MEASURED and sum(steps) > most_seconds
+        is_slow = len(steps) > 1 and sum(steps) > max(1.0, 4 * most_seconds)
+        if is_enough or is_slow:
             break
-    windows: list[float] = []
+    batches: list[float] = []
     started = time.perf_counter()
-    for _ in islice(learner.validation_batches(), 1 + MEASURED_WINDOWS):
-        windows.append(time.perf_counter() - started - sum(windows))
-        if len(windows) > 1 and sum(windows) > most_seconds:
+    for _ in islice(trainer.validation_batches(), 1 + MEASURED_BATCHES):
+        batches.append(time.perf_counter() - started - sum(batches))
+        if len(batches) > 1 and sum(batches) > most_seconds:
             break
-    # The first process has no fewer passages than any other, and their time for all.
-    [window] = group.broadcast_numbers([statistics.median(windows[1:] or windows or [0.0])])
+    # Rank 0 has as many validation batches as any other process, and its time counts for all.
+    [batch_seconds] = group.broadcast_numbers([statistics.median(batches[1:] or batches or [0.0])])
     group.sync_clock()
-    return Speed(
-        step=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
-        validation=learner.validation_batch_count * window,
+    return Throughput(
+        step_seconds=statistics.median(steps[min(SLOW_STEPS, len(steps) - 1) :]),
+        validation_seconds=trainer.validation_batch_count * batch_seconds,
     )

@@ -23,7 +23,7 @@ class Progress:
         learning_rate: Of the last step.
         gradient_norm: Of the last step, before clipping.
         clipped_share: Share of the steps since the last report whose gradient was clipped.
-        characters_per_second: Speed of learning since the last report.
+        characters_per_second: Throughput of learning since the last report.
     """
 
     step: int

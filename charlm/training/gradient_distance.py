@@ -40,7 +40,7 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
     states: list[RecurrentState] = []
     state: RecurrentState | None = None
     for place in range(length):
-        features, state = network.read(inputs[:, place : place + 1], state)
+        features, state = network(inputs[:, place : place + 1], state)
         for layer in state:
             for vector in layer:
                 vector.retain_grad()

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from charlm.config import Device, ModelConfig, Precision, TrainingConfig
 from charlm.errors import ConfigError, TrainingError
 from charlm.formatting import count
-from charlm.process_group import Process
+from charlm.process_group import Process, ProcessGroup
 
 # As PyTorch's allocators say it, of which only those of other devices have an error of their own.
 _NO_MEMORY = re.compile(
@@ -22,6 +23,39 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a run computes on.
+
+    Attributes:
+        device: Where to compute.
+        precision: Type of the matrix products.
+        fallback: Why the precision is not the requested one; None if it is.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    fallback: str | None = None
+
+
+def choose_hardware(config: TrainingConfig, group: ProcessGroup) -> Hardware:
+    """Return the device and the precision of all processes.
+
+    Raises:
+        ConfigError: If there are more processes than GPUs.
+        TrainingError: If the device is not available, or not the same in all processes.
+    """
+    device = choose_device(config.device, group.process)
+    group.require_same(device.type.encode(), "device", hint="use the same device: --device cpu")
+    precision = choose_precision(config.precision, device)
+    if sum(group.all_reduce([precision == torch.float32])) > 0:
+        precision = torch.float32
+    fallback = None
+    if config.precision == "bf16" and precision == torch.float32:
+        fallback = f"precision fp32, because PyTorch cannot train in bf16 on {device.type} here"
+    return Hardware(device=device, precision=precision, fallback=fallback)
 
 
 def choose_device(wanted: Device, process: Process | None = None) -> torch.device:

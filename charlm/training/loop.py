@@ -1,4 +1,4 @@
-"""Runs a plan and yields what happens; prints nothing, writes nothing."""
+"""Runs a plan and yields events. It prints nothing and writes nothing."""
 
 import math
 import time
@@ -7,17 +7,19 @@ from dataclasses import replace
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
+from charlm.inference.line_scores import with_line_scores
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
+from charlm.training.dynamic_evaluation import with_dynamic_rates
 from charlm.training.embeddings import Embeddings
 from charlm.training.events import Ending, Event
 from charlm.training.hardware import enough_memory
 from charlm.training.plan import Plan
 from charlm.training.run import Run
 from charlm.training.state import TrainingState
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 REPORT_INTERVAL = 10  # steps
-PATIENCE_WITH_STOP = 2.5  # seconds in which a validation may end when a run is to stop
+PATIENCE_WITH_STOP = 2.5  # seconds in which a validation may end after a request to stop
 
 
 def train(
@@ -31,29 +33,29 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Iterator[Event]:
-    """Train as planned and yield progress, validations and, last, how it ended.
+    """Train as planned and yield progress, validations, states and, last, the end of the run.
 
-    A run that is stopped yields its state, and goes on from it as if it had never stopped: on the
-    same machine to the last bit, unless it is time that ends it. What a stopped run still does, a
-    last validation that may take a few seconds, is for its user alone and no part of the state.
+    A run that is stopped yields its state. Resumed from it, the run ends in the same weights bit
+    for bit on the same machine, unless time ends it. After that state, a stopped run makes one
+    last validation for its user, which may take a few seconds and is no part of the state.
 
     Args:
-        corpus: What `encode_corpus` returned.
-        plan: What `make_plan` returned for it, or `resume_plan` for a state.
+        corpus: The encoded texts.
+        plan: The result of `make_plan`, or of `resume_plan` for a state.
         embeddings: Word vectors to start from.
-        start: A model of the same config and tokenizer to start from; it is validated first.
-        state: A run to go on with; nothing else to start from has a meaning beside it.
-        save_every: Seconds after which the state is yielded, besides at the start and at every
-            stop; None never yields it.
-        should_stop: Asked before every step; True ends the run after one more validation.
-        group: The processes that train, of which each has to take all events.
+        start: A model of the same settings and tokenizer to start from. It is validated first.
+        state: A saved run to continue. `embeddings` and `start` have no effect then.
+        save_every: Seconds between two states. The first comes at the start, the last at the end or
+            at a stop. None yields no state.
+        should_stop: Called before every step. If it returns true, the run stops.
+        group: The processes of the run. Each of them must consume all events.
 
     Raises:
         CheckpointError: If the state is of another network.
-        TrainingError: If the run diverges, or memory is not enough.
+        TrainingError: If the run diverges, or memory does not suffice.
     """
     with enough_memory(plan.config, plan.model):
-        learner = Learner(
+        trainer = Trainer(
             corpus,
             plan.model,
             plan.config,
@@ -63,69 +65,87 @@ def train(
             start=start,
             group=group,
         )
+        run = Run(corpus, plan, trainer, start=start, state=state, group=group)
         stop = _Stop(should_stop, group)
-        yield from _steps(Run(corpus, plan, learner, start, state, group), stop, save_every)
-
-
-def _steps(run: Run, stop: "_Stop", save_every: float | None) -> Iterator[Event]:
-    """Take the steps of a run, and yield what happens."""
-    ending: Ending = "complete"
-    saved = -math.inf
-    while not run.is_over:
-        if run.step >= run.next_validation:
-            yield from run.validated(stop.is_urgent)
-            if run.is_hopeless:
+        ending: Ending = "complete"
+        saved_seconds = -math.inf
+        while not run.is_over:
+            if run.step >= run.next_validation:
+                yield from run.validate(stop.is_urgent)
+            if run.has_stopped_improving:  # also when a run is resumed here
                 ending = "no improvement"
                 break
-        if stop.is_agreed():
-            break
-        if run.pace.is_late:
-            ending = "time is up"
-            break
-        if save_every is not None and run.pace.seconds - saved >= save_every:
-            with run.paused():
-                yield run.state()
-            saved = run.pace.seconds
-        run.take_step()
-        if run.step % REPORT_INTERVAL == 0 or run.is_over:
-            yield run.report()
+            if stop.is_agreed():
+                break
+            if run.clock.is_late:
+                ending = "time is up"
+                break
+            if save_every is not None and run.clock.seconds - saved_seconds >= save_every:
+                with run.paused():
+                    yield run.state()
+                saved_seconds = run.clock.seconds
+            run.add_step(*trainer.step(run.step, run.next_learning_rate()))
+            if run.step % REPORT_INTERVAL == 0 or run.is_over:
+                yield run.report()
+        yield from _finish(run, corpus, plan, ending, stop, is_saved=save_every is not None)
+
+
+def _finish(
+    run: Run, corpus: Corpus, plan: Plan, ending: Ending, stop: "_Stop", *, is_saved: bool
+) -> Iterator[Event]:
+    """Validate, complete the best model, and yield the end of the run."""
     if not stop.is_agreed() and run.step > run.validated_step:
-        yield from run.validated(stop.is_urgent)
-    state = None if save_every is None else run.state()
+        yield from run.validate(stop.is_urgent)
+    state = run.state() if is_saved else None
     best = run.best
+    is_first = stop.group.process.is_first  # which saves the model
     if not stop.is_agreed() and best is not None and best.best is not None:
-        best = replace(best, best=run.adapted(best.best, should_stop=stop.is_wanted))
-    if stop.is_agreed():
+        if is_first:
+            checkpoint = with_dynamic_rates(
+                best.best,
+                corpus,
+                plan.config,
+                run.step,
+                device=plan.device,
+                should_stop=stop.is_requested,
+            )
+            best = replace(best, best=checkpoint)
+        stop.group.sync_clock()  # waits for rank 0, however long it takes
+    if stop.is_agreed():  # maybe while the rates were fitted: then a resumed run fits them
         ending = "stopped"
         if state is not None:
             yield state
         if run.step > run.validated_step:
-            yield from run.validated(stop.is_urgent, is_last=True)
+            yield from run.validate(stop.is_urgent, is_stopped=True)
         best, state = run.best, None
-    if best is not None and best.best is not None:
-        best = replace(best, best=run.with_line_scores(best.best))
+    if best is not None and best.best is not None and is_first:
+        best = replace(best, best=with_line_scores(best.best, corpus.validation))
     yield run.finished(ending, best, None if state is None else state.ended())
 
 
 class _Stop:
-    """Whether a run is to stop, and for how long that has been wanted."""
+    """Whether a run is to stop, and since when.
+
+    Attributes:
+        group: The processes of the run.
+    """
 
     def __init__(self, should_stop: Callable[[], bool], group: ProcessGroup) -> None:
-        self._should_stop, self._group = should_stop, group
+        self._should_stop, self.group = should_stop, group
         self._since: float | None = None
         self._is_agreed = False
 
     def is_agreed(self) -> bool:
-        """Ask each process whether the run is to stop; once one wants it, it stays so."""
-        self._is_agreed = self._group.any(self.is_wanted()) or self._is_agreed
+        """Return whether any process has requested a stop. All processes must call it."""
+        self._is_agreed = self.group.any(self.is_requested()) or self._is_agreed
         return self._is_agreed
 
-    def is_wanted(self) -> bool:
-        """Tell whether it is this process that wants the run to stop."""
+    def is_requested(self) -> bool:
+        """Return whether this process has requested a stop."""
         if self._since is None and self._should_stop():
             self._since = time.monotonic()
         return self._since is not None
 
     def is_urgent(self) -> bool:
-        """Tell whether it was wanted so long ago that nothing more can be waited for."""
-        return self.is_wanted() and time.monotonic() - (self._since or 0.0) > PATIENCE_WITH_STOP
+        """Return whether the request is so old that no validation can be waited for."""
+        return self.is_requested() and time.monotonic() - (self._since or 0.0) > PATIENCE_WITH_STOP

@@ -116,14 +116,12 @@ class LanguageModel(nn.Module):
         for layer in range(config.num_layers):
             nn.init.zeros_(named[f"recurrent.{layer}.bias_hh_l0"]).requires_grad_(False)
 
-    def forward(
-        self, ids: Tensor, state: RecurrentState | None = None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Return logits of what follows each position of `ids`, and the state; see `read`."""
-        features, state = self.read(ids, state)
-        return self.output(features), state
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return self.embedding.weight.device
 
-    def read(
+    def forward(
         self, ids: Tensor, state: RecurrentState | None = None
     ) -> tuple[Tensor, RecurrentState]:
         """Read `ids`, continuing from `state`.

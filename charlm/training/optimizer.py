@@ -10,15 +10,14 @@ from charlm.config import OptimizerName, TrainingConfig
 # with 1, to 1.457 with 2, to 1.464 with 4.
 OUTPUT_RATE = 2.0  # times the learning rate, with AdamW
 
-
-# What each remembers of a tensor, under PyTorch's names: numbers of its shape, and its steps.
-MOMENTS: dict[OptimizerName, frozenset[str]] = {
+# The state that each optimizer keeps of a tensor, under PyTorch's names. "step" is a scalar, the
+# others have the shape of the tensor.
+OPTIMIZER_STATE: dict[OptimizerName, frozenset[str]] = {
     "adamw": frozenset({"step", "exp_avg", "exp_avg_sq"}),
     "adam": frozenset({"step", "exp_avg", "exp_avg_sq"}),
     "sgd": frozenset({"momentum_buffer"}),
     "rmsprop": frozenset({"step", "square_avg"}),
 }
-NEVER_NEGATIVE = {"step", "exp_avg_sq", "square_avg"}
 
 
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -1,36 +1,44 @@
-"""The learning rate along a run, and how long the run is."""
+"""The learning rate along a run, and the clock that fits it to the time budget."""
 
 import math
 
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.plan import Plan
-from charlm.training.state import RunProgress
+from charlm.training.progress import RunProgress
 
 WARM_UP = 20  # steps
-FALL = 0.75  # share of all steps over which the rate falls
+DECAY_SHARE = 0.75  # of all steps
+
+VALIDATION_GROWTH = 1.1  # least factor from the step of one validation to the step of the next
+AVERAGED_STEPS = 50  # of the moving average of a step's time
+# A change of the machine's speed: the remaining time holds less than SLOWER, or more than FASTER,
+# times the remaining steps. Then the number of steps is fitted to the time again.
+SLOWER, FASTER = 0.9, 1.25
+FEWEST_REFITTED = 10  # remaining steps; fewer are not worth another fit
+LATEST = 1.1  # times the time budget; then the run ends in any case
 
 
 class Schedule:
-    """A linear warm-up, a level, and a straight line to nothing.
+    """A linear warm-up, a constant rate, and a linear decay to zero.
 
           ┌──╲
-         ╱     ╲            How many steps there will be must be known when the rate begins to
-        ╱        ╲          fall, not before: a run that has an hour measures for 15 minutes
-       ╱           ╲        how fast it is.
+         ╱     ╲            The number of steps must be known when the decay begins, not before:
+        ╱        ╲          a run of one hour measures its own speed for 15 minutes.
+       ╱           ╲
        0  ¼          all steps
 
-    So a run that a time ended is, weight for weight, the run of as many steps, unless the machine
-    changed its pace. The shape is that of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392),
-    with a longer fall.
+    So a run that ends by time has the weights of a run of as many steps, unless the machine
+    changed its speed. The shape is that of Hägele et al. 2024 (https://arxiv.org/abs/2405.18392),
+    with a longer decay.
 
     Attributes:
-        steps: All steps of the run; None until that is known.
-        falls_from: The step from which the line falls.
-        falls_by: The share of the peak that it falls from.
+        steps: All steps of the run; None until the number is fixed.
+        falls_from: Step from which the learning rate falls.
+        falls_by: Share of the peak learning rate at that step.
     """
 
     def __init__(self, most_steps: int, *, is_timed: bool) -> None:
-        """Take the most steps there may be, and whether time may end them before."""
+        """Take the largest number of steps, and whether time may end the run before."""
         self._most_steps = most_steps
         self.steps: int | None = None
         self.falls_from, self.falls_by = 0.0, 1.0
@@ -45,62 +53,53 @@ class Schedule:
         return share
 
     def steps_if_falling(self, step: int) -> int:
-        """Return how many steps the run would have if the rate began to fall at `step`."""
-        return min(max(step + 1, round(step / (1 - FALL))), self._most_steps)
+        """Return the number of steps of a run whose decay begins at `step`."""
+        return min(max(step + 1, round(step / (1 - DECAY_SHARE))), self._most_steps)
 
     def fall(self, step: int) -> None:
-        """Let the rate fall from `step` on."""
+        """Begin the decay at `step`."""
         self._fix(self.steps_if_falling(step))
 
     def refit(self, step: int, steps: int) -> None:
-        """Let the rate fall to nothing after another number of steps, from `step` on."""
+        """Continue from the rate at `step` with a decay that ends after `steps`."""
         steps = min(max(step + 1, steps), self._most_steps)
         self.falls_by, self.falls_from, self.steps = self.share(step), step, steps
 
-    def go_on(self, steps: int, falls_from: float, falls_by: float) -> None:
-        """Be the schedule that had these attributes."""
+    def restore(self, steps: int, falls_from: float, falls_by: float) -> None:
+        """Set the attributes to those of a saved run."""
         self.steps, self.falls_from, self.falls_by = steps, falls_from, falls_by
 
     def _fix(self, steps: int) -> None:
-        self.steps, self.falls_from = steps, (1 - FALL) * steps
+        self.steps, self.falls_from = steps, (1 - DECAY_SHARE) * steps
 
 
-VALIDATION_GROWTH = 1.1  # of the steps, from one validation to the next, at least
-STEPS_OF_PACE = 50  # that tell how fast it goes
-# Where the machine turns out so much slower or faster that, when the number of steps is fixed
-# already, only these shares of what is left would fit, the run is fitted to its time anew.
-SLOWER, FASTER = 0.9, 1.25
-FEWEST_LEFT = 10  # steps; for fewer it is not worth while
-LATEST = 1.1  # of the time: a run ends then, come what may
-
-
-class Pace:
-    """The clock of a run: what steps and validations take, and when the rate must fall.
+class RunClock:
+    """The time of a run: its throughput, and when the learning rate must fall.
 
     Attributes:
-        schedule: Whose end it fixes in time.
-        step_seconds: What a step takes, in a moving average.
-        validation_seconds: What the last validation took, saving included.
+        schedule: The schedule that is fitted to the time.
+        step_seconds: Seconds of a step, as a moving average.
+        validation_seconds: Seconds of the last validation, saving included.
     """
 
     def __init__(
-        self, plan: Plan, place: RunProgress | None = None, group: ProcessGroup = SINGLE_PROCESS
+        self, plan: Plan, progress: RunProgress | None = None, group: ProcessGroup = SINGLE_PROCESS
     ) -> None:
-        """Start the clock, or let it go on from where a run stands."""
+        """Start the clock, or continue that of a saved run."""
         self.schedule = Schedule(plan.most_steps, is_timed=plan.seconds is not None)
         self._plan = plan
         self._allowed = math.inf if plan.seconds is None else plan.seconds
         self.step_seconds, self.validation_seconds = 0.0, 0.0
-        if plan.speed is not None:
-            self.step_seconds = plan.speed.step
-            self.validation_seconds = plan.speed.validation
+        if plan.throughput is not None:
+            self.step_seconds = plan.throughput.step_seconds
+            self.validation_seconds = plan.throughput.validation_seconds
         self._group, self._started = group, group.now
-        if place is not None:
-            self.step_seconds = place.step_seconds
-            self.validation_seconds = place.validation_seconds
-            self._started -= place.seconds
-            if place.steps is not None:
-                self.schedule.go_on(place.steps, place.falls_from, place.falls_by)
+        if progress is not None:
+            self.step_seconds = progress.step_seconds
+            self.validation_seconds = progress.validation_seconds
+            self._started -= progress.seconds
+            if progress.steps is not None:
+                self.schedule.restore(progress.steps, progress.falls_from, progress.falls_by)
 
     @property
     def seconds(self) -> float:
@@ -109,15 +108,15 @@ class Pace:
 
     @property
     def is_late(self) -> bool:
-        """Whether the run has taken more time than it may."""
+        """Whether the run has exceeded its time budget by too much."""
         return self.seconds > LATEST * self._allowed
 
     def next_validation(self, step: int) -> int:
-        """Return the step after which to validate when it was done after `step`."""
+        """Return the step of the validation after one at `step`."""
         return max(step + self._plan.validation_interval, math.ceil(VALIDATION_GROWTH * step))
 
     def expected_steps(self, step: int) -> int:
-        """Return all steps of the run; before the rate falls, as many as the pace lets expect."""
+        """Return the number of all steps; before it is fixed, an estimate from the throughput."""
         if self.schedule.steps is not None:
             return self.schedule.steps
         steps = self._plan.steps
@@ -127,31 +126,33 @@ class Pace:
 
     def share(self, step: int) -> float:
         """Return the share of the peak learning rate for `step`, from 0."""
-        # Nothing is known yet of a run's first step, but that it may be the only one.
+        # Before the first step nothing is measured. But it may be the only one.
         if math.isfinite(self._allowed) and (step > 0 or self._plan.most_steps == 1):
             self._fit(step)
         return self.schedule.share(step)
 
-    def took(self, steps: int, seconds: float) -> None:
-        """Note what some steps took, once the device has finished them."""
-        self.step_seconds += (seconds / steps - self.step_seconds) * min(1.0, steps / STEPS_OF_PACE)
+    def add_steps(self, steps: int, seconds: float) -> None:
+        """Update the moving average with some steps that the device has finished."""
+        weight = min(1.0, steps / AVERAGED_STEPS)
+        self.step_seconds += (seconds / steps - self.step_seconds) * weight
 
     def _fit(self, step: int) -> None:
-        """Let the rate fall when there is just enough time for it, and at a pace that fits."""
+        """Begin the decay when the remaining time just holds it; refit when the speed changes."""
         steps, most = self.schedule.steps, self._plan.most_steps
         if steps is None:
             steps = self.schedule.steps_if_falling(step)
             if steps == most or steps - step >= self._affordable(step, steps):
                 self.schedule.fall(step)
         else:
-            left, affordable = steps - step, self._affordable(step, steps)
-            may_be_longer = steps < most and step > STEPS_OF_PACE
-            is_off = affordable < SLOWER * left or (affordable > FASTER * left and may_be_longer)
-            if is_off and left > FEWEST_LEFT:
+            remaining, affordable = steps - step, self._affordable(step, steps)
+            can_be_longer = steps < most and step > AVERAGED_STEPS
+            is_slower = affordable < SLOWER * remaining
+            is_faster = affordable > FASTER * remaining and can_be_longer
+            if (is_slower or is_faster) and remaining > FEWEST_REFITTED:
                 self.schedule.refit(step, step + int(affordable))
 
     def _affordable(self, step: int, steps: int) -> float:
-        """Return how many steps fit into the time left, with the validations until `steps`."""
+        """Return how many steps the remaining time holds, with the validations until `steps`."""
         by_growth = math.log(steps / step) / math.log(VALIDATION_GROWTH)
         validations = 1 + min(by_growth, (steps - step) / self._plan.validation_interval)
         return (

@@ -73,7 +73,7 @@ def batch_nats(
         precision: Of the matrix products.
     """
     network.eval()
-    device = network.embedding.weight.device
+    device = network.device
     for chosen in windows.groups():
         state: RecurrentState | None = None
         for window in windows.select(chosen).batches(LONGEST_WINDOW):
@@ -83,7 +83,7 @@ def batch_nats(
                     tuple(vector[:, :rows].contiguous() for vector in layer) for layer in state
                 ]
             with torch.no_grad(), autocast(device, precision):
-                features, state = network.read(torch.from_numpy(window.inputs).to(device), state)
+                features, state = network(torch.from_numpy(window.inputs).to(device), state)
                 counts = torch.from_numpy(window.is_scored).to(device)
                 targets = torch.from_numpy(window.targets).to(device)[counts]
                 nats = _nats(network.output, features[counts], targets, windows.boundary_id)

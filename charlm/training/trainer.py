@@ -1,4 +1,4 @@
-"""One step of learning, one pass of validation."""
+"""One optimizer step, and one validation pass."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,31 +11,37 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from charlm.checkpoint import Arrays, Checkpoint
+from charlm.cells import CELLS
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.windows import Batch
 from charlm.parameters import BACKWARD, SHARED
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
-from charlm.training.data_loader import Reader
+from charlm.training.data_loader import training_batches, validation_windows
 from charlm.training.embeddings import Embeddings
+from charlm.training.hardware import autocast
 from charlm.training.loss import Loss
-from charlm.training.network import LanguageModel
-from charlm.training.optimizer import (
-    MOMENTS,
-    NEVER_NEGATIVE,
-    build_optimizer,
-    set_learning_rate,
-)
-from charlm.training.state import damaged
+from charlm.training.network import LanguageModel, RecurrentState
+from charlm.training.optimizer import OPTIMIZER_STATE, build_optimizer, set_learning_rate
+from charlm.training.scoring import batch_count, batch_nats
+from charlm.training.state import TrainingState
+
+Float32Arrays = dict[str, NDArray[np.float32]]
 
 
-class Learner:
-    """A network for each direction, their optimizer and what they read.
+class Trainer:
+    """The networks of all directions, their optimizer and their batches.
 
-    All random numbers of a step come from (rng_seed, step) alone, and the number of the process, so
-    a step can be repeated. Each of several processes reads its own streams or items, and learns
-    from the gradient of all.
+    The random numbers of a step follow from (rng_seed, step, rank) alone, so that a step can be
+    repeated. Each process reads its shard of a batch, and all use the gradient of the whole batch.
+
+    A backward network is a forward network on the mirrored corpus. Networks of both directions
+    share the embedding.
+
+    Attributes:
+        networks: One for each direction.
+        validation_batch_count: Batches in a validation pass of rank 0, which has the most.
     """
 
     def __init__(
@@ -50,195 +56,276 @@ class Learner:
         start: Checkpoint | None = None,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
+        """Build the networks, with initial weights or those of `start`, on a device."""
         self._config, self._directions, self._group = config, model.directions, group
-        torch.manual_seed(config.rng_seed)
-        token_counts = corpus.train.token_counts
-        vocab_size = corpus.tokenizer.vocab_size
-        self._readers: list[Reader] = []
-        for direction in model.directions:
-            network = LanguageModel(
-                replace(model, direction=direction),
-                vocab_size,
-                dropout=config.dropout or 0.0,
-                embedding=self._readers[0].network.embedding if self._readers else None,
-            )
-            network.initialise(
-                token_counts,
-                recurrent=config.initialisation,
-                forget_bias=config.forget_bias,
-            )
-            if start is not None:
-                network.load_arrays(start.for_direction(direction).arrays)
-            text = corpus if direction == "forward" else corpus.mirrored()
-            self._readers.append(Reader(network, text, config, device, precision, group))
-        self.networks = nn.ModuleList(reader.network for reader in self._readers)
+        self._precision = precision
+        corpora = [
+            corpus if direction == "forward" else corpus.mirrored()
+            for direction in model.directions
+        ]
+        self._networks = _networks(corpus, model, config, start)
         if embeddings is not None:
-            self._readers[0].network.take_embeddings(embeddings.ids, embeddings.vectors)
+            self._networks[0].take_embeddings(embeddings.ids, embeddings.vectors)
+        self.networks = nn.ModuleList(self._networks)
         self.networks.to(device)
-        self._validated = corpus.validation.predictions * len(self._readers)  # tokens
-        losses = _Losses(self._readers, Loss(token_counts[: model.outputs(vocab_size)]))
-        self._losses: nn.Module = group.wrap_ddp(losses)
-        self._trained = [tensor for tensor in self.networks.parameters() if tensor.requires_grad]
+        self._batches = [training_batches(text, config, group) for text in corpora]
+        windows = [validation_windows(text, model.task) for text in corpora]
+        self._validation = [part.shard(group.rank, group.world_size) for part in windows]
+        self.validation_batch_count = sum(
+            batch_count(part.shard(0, group.world_size)) for part in windows
+        )
+        self._validation_tokens = corpus.validation.predictions * len(corpora)
+        vocab_size = corpus.tokenizer.vocab_size
+        self._batch_loss = BatchLoss(
+            self._networks,
+            Loss(corpus.train.token_counts[: model.outputs(vocab_size)]),
+            boundary_id=corpus.tokenizer.boundary_id,
+            carries_state=self._batches[0].carries_state,
+            precision=precision,
+        )
+        self._ddp_loss: nn.Module = group.wrap_ddp(self._batch_loss)
+        named = self.networks.named_parameters()
+        self._trained = {name: tensor for name, tensor in named if tensor.requires_grad}
         self._optimizer = build_optimizer(self.networks, config)
 
     def step(self, step: int, learning_rate: float) -> tuple[Tensor, Tensor]:
-        """Learn from window `step`; steps are to be taken in order, from 0.
+        """Train on the batch of a step. Steps must be taken in order, from 0.
 
         Returns:
-            The loss before the step in nats per token, in the mean over the directions: what its
-            own tokens add to that of all processes; and the norm of the gradient of all before
-            clipping. Both are scalars, still on the device.
+            This process's share of the loss before the step, in nats per token, as the mean over
+            the directions: the sum over all processes is the loss. And the norm of the whole
+            gradient before clipping. Both are scalars, still on the device.
         """
-        key = [self._config.rng_seed, step] + [self._group.rank] * (self._group.rank > 0)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
-        generator = np.random.default_rng(key)
-        windows = [reader.batch(step) for reader in self._readers]
-        own = [int(window.is_scored.sum()) for window in windows]
-        shares = [
-            each / max(1.0, of_all)
-            for each, of_all in zip(own, self._group.all_reduce(own), strict=True)
-        ]
+        seed = [self._config.rng_seed, step] + [self._group.rank] * (self._group.rank > 0)
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]))
+        generator = np.random.default_rng(seed)
+        batches = [layout.batch(step) for layout in self._batches]
+        tokens = [int(batch.is_scored.sum()) for batch in batches]
+        all_tokens = self._group.all_reduce(tokens)
+        # A batch without targets has a share of 0, so the shards of a step may differ in size.
+        shares = [own / max(1.0, of_all) for own, of_all in zip(tokens, all_tokens, strict=True)]
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._losses(windows, shares, generator)
-        # Gradients are averaged over the processes, but losses add up to the mean over all tokens.
+        loss = self._ddp_loss(batches, shares, generator)
+        # DDP averages gradients over the processes, but the shares of the loss are to be summed.
         torch.autograd.backward(loss * self._group.world_size)
-        norm = self._clip()
+        norm = self._clip_gradients()
         self._optimizer.step()
-        return loss.detach() / len(windows), norm
+        return loss.detach() / len(batches), norm
 
-    def _clip(self) -> Tensor:
-        """Return the norm of the gradient, a scalar, and shorten it if it is too long."""
-        norm = get_total_norm([t.grad for t in self._trained if t.grad is not None])
-        longest = self._config.max_gradient_norm
-        # To scale by 1 would be a pass over every gradient for nothing. To look first costs nothing
-        # on a processor, and would make another device wait.
-        if norm.device.type != "cpu" or norm > longest:
-            clip_grads_with_norm_(self._trained, longest, norm)
+    def _clip_gradients(self) -> Tensor:
+        """Clip the gradient to the largest norm; return the norm before, a scalar."""
+        tensors = list(self._trained.values())
+        norm = get_total_norm([tensor.grad for tensor in tensors if tensor.grad is not None])
+        max_norm = self._config.max_gradient_norm
+        # Scaling by 1 would pass over every gradient for nothing. The comparison costs nothing on
+        # a CPU, but would make another device wait.
+        if norm.device.type != "cpu" or norm > max_norm:
+            clip_grads_with_norm_(tensors, max_norm, norm)
         return norm
 
     def validate(self, give_up: Callable[[], bool] = lambda: False) -> float | None:
-        """Return the score of the validation text, in nats, summed over all tokens.
+        """Return the score of the validation text: nats, summed over all tokens.
 
-        Of two directions it is the mean of their scores. `give_up` is asked between windows; where
-        it says so, there is no score.
+        For two directions it is the mean of their scores.
+
+        Args:
+            give_up: Called after each batch. If it returns true in any process, there is no score.
         """
-        found: list[float] = []
-        scored, has_given_up = 0, False
-        for nats, tokens in self.validation_batches():
+        nats: list[float] = []
+        tokens, has_given_up = 0, False
+        for batch_score, batch_tokens in self.validation_batches():
             has_given_up = give_up()
             if has_given_up:
                 break
-            found.append(nats)
-            scored += tokens
-        nats, of_all, abstentions = self._group.all_reduce([math.fsum(found), scored, has_given_up])
-        if abstentions:
+            nats.append(batch_score)
+            tokens += batch_tokens
+        shard = math.fsum(nats), tokens, has_given_up
+        total, all_tokens, processes_without_score = self._group.all_reduce(shard)
+        if processes_without_score:
             return None
-        if of_all != self._validated:
-            raise RuntimeError(f"{of_all:,.0f} tokens were scored, not {self._validated:,}")
-        return nats / len(self._readers)
+        if all_tokens != self._validation_tokens:
+            raise RuntimeError(f"{all_tokens:,.0f} tokens scored, not {self._validation_tokens:,}")
+        return total / len(self._directions)
 
     def validation_batches(self) -> Iterator[tuple[float, int]]:
-        """Yield nats and tokens of the validation text, window by window, in each direction.
+        """Yield nats and tokens of each batch of this process's validation windows."""
+        return chain.from_iterable(
+            batch_nats(network, windows, self._precision)
+            for network, windows in zip(self._networks, self._validation, strict=True)
+        )
 
-        Each of several processes has passages of its own.
-        """
-        return chain.from_iterable(reader.validation_batches() for reader in self._readers)
-
-    @property
-    def validation_batch_count(self) -> int:
-        """Number of windows in one pass of validation, of the process that has most."""
-        return sum(reader.validation_batch_count for reader in self._readers)
-
-    def to_arrays(self) -> dict[str, NDArray[np.float32]]:
+    def to_arrays(self) -> Float32Arrays:
         """Return a copy of every parameter under its checkpoint name, float32."""
-        first, *second = (reader.network.to_arrays() for reader in self._readers)
-        own = {
-            BACKWARD + name: array
-            for arrays in second
-            for name, array in arrays.items()
-            if name != SHARED
-        }
-        return {**first, **own}
+        arrays = self._networks[0].to_arrays()
+        if len(self._directions) > 1:
+            backward = self._networks[1].to_arrays()
+            arrays |= {BACKWARD + name: backward[name] for name in backward if name != SHARED}
+        return arrays
 
-    def moments(self) -> dict[str, NDArray[np.float32]]:
-        """Return a copy of all that the optimizer remembers, by what it is and of which tensor."""
-        remembered = self._optimizer.state_dict()["state"]
+    def optimizer_state(self) -> Float32Arrays:
+        """Return a copy of the optimizer state, by kind and parameter."""
+        states = self._optimizer.state_dict()["state"]
         return {
-            f"{what}.{name}": tensor.detach().float().cpu().numpy().copy()
-            for number, name in enumerate(self._trained_names())
-            for what, tensor in remembered.get(number, {}).items()
-            if tensor is not None  # the momentum of an optimizer that has none
+            f"{kind}.{name}": tensor.detach().float().cpu().numpy().copy()
+            for number, name in enumerate(self._trained)
+            for kind, tensor in states.get(number, {}).items()
+            if tensor is not None  # SGD without momentum
         }
 
-    def carried(self) -> dict[str, NDArray[np.float32]]:
-        """Return a copy of the recurrent states that streams carry on."""
+    def recurrent_state(self) -> Float32Arrays:
+        """Return a copy of the recurrent state of the streams of all processes, each (1, B, H)."""
+        if not self._batch_loss.carries_state:
+            return {}
         return {
-            f"{direction}.{name}": array
-            for direction, reader in zip(self._directions, self._readers, strict=True)
-            for name, array in reader.carried().items()
+            f"{direction}.{layer}.{number}": self._gather_streams(vector.cpu().numpy())
+            for direction, state in zip(self._directions, self._batch_loss.states, strict=True)
+            for layer, vectors in enumerate(state or [])
+            for number, vector in enumerate(vectors)
         }
 
-    def restore(self, network: Checkpoint, moments: Arrays, carried: Arrays) -> None:
-        """Take over a network, and what `moments` and `carried` returned.
+    def _gather_streams(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the vectors of all streams, shape (1, B, H), from those of this process."""
+        shape = 1, -1, vectors.shape[-1]
+        shards = [
+            np.frombuffer(data, np.float32).reshape(shape)
+            for data in self._group.all_gather(vectors.tobytes())
+        ]
+        return np.concatenate(shards, axis=1)
+
+    def restore(self, state: TrainingState) -> None:
+        """Load the network, optimizer state and recurrent state of a run.
 
         Raises:
-            CheckpointError: If they are not of this network and optimizer.
+            CheckpointError: If the optimizer state is not that of this network and optimizer.
         """
-        for direction, reader in zip(self._directions, self._readers, strict=True):
-            reader.network.load_arrays(network.for_direction(direction).arrays)
-            reader.carry(
-                {
-                    name.removeprefix(f"{direction}."): each
-                    for name, each in carried.items()
-                    if name.startswith(f"{direction}.")
-                }
-            )
-        if moments:  # there are none before the first step, and of sgd without momentum
-            self._remember(moments)
+        for direction, network in zip(self._directions, self._networks, strict=True):
+            network.load_arrays(state.last.for_direction(direction).arrays)
+        if state.recurrent_state:  # empty before the first step, and for lines and pairs
+            self._restore_recurrent_state(state)
+        if state.optimizer_state:  # empty before the first step, and for SGD without momentum
+            self._restore_optimizer_state(state)
 
-    def _remember(self, moments: Arrays) -> None:
-        """Let the optimizer remember; its kernels trust shapes, so that nothing else may pass."""
-        wanted = {
-            f"{what}.{name}": () if what == "step" else tuple(tensor.shape)
-            for name, tensor in zip(self._trained_names(), self._trained, strict=True)
-            for what in MOMENTS[self._config.optimizer]
-        }
-        if {name: moment.shape for name, moment in moments.items()} != wanted:
-            raise damaged(f"its moments are not those of {self._config.optimizer} for its network")
-        for name, moment in moments.items():
-            is_signed = name.partition(".")[0] not in NEVER_NEGATIVE
-            if not np.isfinite(moment).all() or not (is_signed or (moment >= 0).all()):
-                raise damaged(f"its {name[:60]} holds what no optimizer remembers")
-        state = self._optimizer.state_dict()
-        remembered = {
-            number: {
-                what: torch.from_numpy(moments[f"{what}.{name}"]).clone()
-                for what in MOMENTS[self._config.optimizer]
+    def _restore_recurrent_state(self, state: TrainingState) -> None:
+        """Load the recurrent state of this process's streams."""
+        streams = self._group.shard(self._config.batch_size)
+        device = self._networks[0].device
+        self._batch_loss.states = [
+            [
+                tuple(
+                    torch.from_numpy(
+                        state.recurrent_state[f"{direction}.{layer}.{number}"][
+                            :, streams.start : streams.stop
+                        ].copy()
+                    ).to(device)
+                    for number in range(len(CELLS[state.model.cell].state))
+                )
+                for layer in range(state.model.num_layers)
+            ]
+            for direction in self._directions
+        ]
+
+    def _restore_optimizer_state(self, state: TrainingState) -> None:
+        """Load the optimizer state after checking every shape."""
+        kinds = OPTIMIZER_STATE[self._config.optimizer]
+        state.check_optimizer_state(
+            {
+                f"{kind}.{name}": () if kind == "step" else tuple(tensor.shape)
+                for name, tensor in self._trained.items()
+                for kind in kinds
             }
-            for number, name in enumerate(self._trained_names())
+        )
+        arrays = {
+            number: {
+                kind: torch.from_numpy(state.optimizer_state[f"{kind}.{name}"]).clone()
+                for kind in kinds
+            }
+            for number, name in enumerate(self._trained)
         }
-        self._optimizer.load_state_dict({**state, "state": remembered})
-
-    def _trained_names(self) -> list[str]:
-        """Return the names of the trained tensors, in the optimizer's order."""
-        return [name for name, tensor in self.networks.named_parameters() if tensor.requires_grad]
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": arrays})
 
 
-class _Losses(nn.Module):
-    """What a step reads in each direction → the sum of the mean losses, a scalar."""
+class BatchLoss(nn.Module):
+    """The loss of one step in all directions, as one module for DistributedDataParallel.
 
-    def __init__(self, readers: Sequence[Reader], loss: Loss) -> None:
+    Attributes:
+        networks: One for each direction.
+        carries_state: Whether a batch continues the streams of the batch before.
+        states: Recurrent state of this process's streams in each direction; None before the first
+            batch.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[LanguageModel],
+        loss: Loss,
+        *,
+        boundary_id: int,
+        carries_state: bool,
+        precision: torch.dtype,
+    ) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(reader.network for reader in readers)
-        self._readers, self._loss = readers, loss
+        self.networks = nn.ModuleList(networks)
+        self.carries_state = carries_state
+        self._networks = networks
+        self.states: list[RecurrentState | None] = [None for _ in networks]
+        self._loss, self._boundary_id, self._precision = loss, boundary_id, precision
 
     def forward(
-        self, windows: Sequence[Batch], shares: Sequence[float], generator: np.random.Generator
+        self, batches: Sequence[Batch], shares: Sequence[float], generator: np.random.Generator
     ) -> Tensor:
-        """Return the sum, each loss times the share that these tokens are of all."""
-        losses = [
-            reader.loss(window, self._loss, generator) * share
-            for reader, window, share in zip(self._readers, windows, shares, strict=True)
-        ]
+        """Return the weighted sum of the mean losses of each direction, a scalar."""
+        self.networks.train()
+        losses = []
+        for direction, (network, batch, share) in enumerate(
+            zip(self._networks, batches, shares, strict=True)
+        ):
+            device = network.device
+            inputs = torch.from_numpy(batch.inputs).to(device)
+            targets = torch.from_numpy(batch.targets).to(device).flatten()
+            state = self.initial_state(direction, inputs) if self.carries_state else None
+            with autocast(device, self._precision):
+                features, state = network(inputs, state)
+                features = features.flatten(0, 1)
+                if not batch.is_scored.all():
+                    is_scored = torch.from_numpy(batch.is_scored.reshape(-1)).to(device)
+                    features, targets = features[is_scored], targets[is_scored]
+                losses.append(self._loss(network.output, features, targets, generator) * share)
+            # Keep the values of the state, but cut its history: backward() would otherwise run
+            # through the whole text so far (truncated BPTT, Williams & Peng 1990).
+            self.states[direction] = [
+                tuple(vector.detach().float() for vector in layer) for layer in state
+            ]
         return torch.stack(losses).sum()
+
+    def initial_state(self, direction: int, inputs: Tensor) -> RecurrentState | None:
+        """Return the state before a batch: zeros in each stream that begins with a boundary."""
+        state = self.states[direction]
+        if state is None:
+            return None
+        continues = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
+        return [tuple(vector * continues for vector in layer) for layer in state]
+
+
+def _networks(
+    corpus: Corpus, model: ModelConfig, config: TrainingConfig, start: Checkpoint | None
+) -> list[LanguageModel]:
+    """Return a network for each direction, with initial weights or those of `start`."""
+    torch.manual_seed(config.rng_seed)
+    networks: list[LanguageModel] = []
+    for direction in model.directions:
+        network = LanguageModel(
+            replace(model, direction=direction),
+            corpus.tokenizer.vocab_size,
+            dropout=config.dropout or 0.0,
+            embedding=networks[0].embedding if networks else None,
+        )
+        network.initialise(
+            corpus.train.token_counts,
+            recurrent=config.initialisation,
+            forget_bias=config.forget_bias,
+        )
+        if start is not None:
+            network.load_arrays(start.for_direction(direction).arrays)
+        networks.append(network)
+    return networks

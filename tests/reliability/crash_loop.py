@@ -20,7 +20,7 @@ from pathlib import Path
 import charlm.cli
 from charlm.checkpoint import Checkpoint
 from charlm.corpus import encoding
-from charlm.training import plan, run, trainer
+from charlm.training import loop, plan, trainer
 from charlm.training.state import TrainingState, state_path
 
 PHASES = ("elsewhere", "reading", "planning", "training", "validating", "saving the model",
@@ -68,12 +68,12 @@ class Watched:
         self.watch(encoding, "encode_corpus", "reading")
         self.watch(plan, "make_plan", "planning")
         self.watch(plan, "resume_plan", "planning")
-        self.watch(trainer.Learner, "step", "training")
-        self.watch(trainer.Learner, "validate", "validating")
+        self.watch(trainer.Trainer, "step", "training")
+        self.watch(trainer.Trainer, "validate", "validating")
         self.watch(Checkpoint, "save", "saving the model")
         self.watch(TrainingState, "save", "saving the state")
-        self.watch(run, "with_dynamic_rates", "finishing")
-        self.watch(run, "with_line_scores", "finishing")
+        self.watch(loop, "with_dynamic_rates", "finishing")
+        self.watch(loop, "with_line_scores", "finishing")
 
 
 class Child:

@@ -20,7 +20,7 @@ from charlm.training.events import Progress
 from charlm.training.loop import train
 from charlm.training.plan import make_plan, resume_plan
 from charlm.training.state import TrainingState
-from charlm.training.trainer import Learner
+from charlm.training.trainer import Trainer
 
 STEPS, RATE = 30, 0.03
 HOW = {"batch_size": 7, "bptt_length": 16, "dropout": 0.0, "max_steps": STEPS, "precision": "fp32"}
@@ -50,7 +50,7 @@ def read(path, group, task, corpus_settings, model_settings, settings):
 
 def losses(group, corpus, model, config):
     """Return the loss of each step, and the validation score after them, in nats."""
-    learner = Learner(
+    trainer = Trainer(
         corpus,
         model,
         config,
@@ -58,8 +58,8 @@ def losses(group, corpus, model, config):
         precision=torch.float32,
         group=group,
     )
-    own = [float(learner.step(step, RATE)[0]) for step in range(STEPS)]
-    return [*group.all_reduce(own), learner.validate()]
+    own = [float(trainer.step(step, RATE)[0]) for step in range(STEPS)]
+    return [*group.all_reduce(own), trainer.validate()]
 
 
 def middle_of(events):
@@ -95,8 +95,8 @@ def goes_on_alike(group, corpus, model, config):
     one, other = (
         {
             **found[-1].state.last.arrays,
-            **found[-1].state.optimizer,
-            **found[-1].state.carried,
+            **found[-1].state.optimizer_state,
+            **found[-1].state.recurrent_state,
             "norms": found[-1].state.gradient_norms,
             "losses": np.array(reported(found)),
         }

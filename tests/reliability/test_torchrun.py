@@ -39,7 +39,8 @@ def test_one_process_under_torchrun_is_the_plain_run(charlm, torchrun, directory
     assert weights(directory / "model") == weights(directory / "plain")
     assert first.last.weights_sha256 == second.last.weights_sha256
     assert all(
-        np.array_equal(first.optimizer[name], second.optimizer[name]) for name in first.optimizer
+        np.array_equal(first.optimizer_state[name], second.optimizer_state[name])
+        for name in first.optimizer_state
     )
     assert metrics[: len(metrics) // 2] == metrics[len(metrics) // 2 :]
     assert "processes" not in output

@@ -2,24 +2,22 @@
 
 import math
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
 
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
-from charlm.errors import CheckpointError, ConfigError, TrainingError
+from charlm.errors import CheckpointError
 from charlm.training import loop, trainer
-from charlm.training.events import Finished, Progress, Validation
+from charlm.training.events import Progress, Validation
 from charlm.training.loop import train
 from charlm.training.loss import LARGEST_SOFTMAX
-from charlm.training.plan import make_plan, resume_plan, with_budget
-from charlm.training.state import TrainingState, state_path
-from charlm.training.trainer import Learner
+from charlm.training.plan import make_plan, resume_plan
+from charlm.training.state import TrainingState
+from charlm.training.trainer import Trainer
 
 NETWORKS = {"last.output.weight", "best.output.weight"}
 SMALL = ModelConfig(embedding_size=6, hidden_size=10)
@@ -44,13 +42,13 @@ def told(event):
 @pytest.fixture
 def clock(monkeypatch):
     """The number of steps that have been taken, of whatever run."""
-    taken, step = [0], Learner.step
+    taken, step = [0], Trainer.step
 
     def counted(self, number, learning_rate):
         taken[0] = number + 1
         return step(self, number, learning_rate)
 
-    monkeypatch.setattr(Learner, "step", counted)
+    monkeypatch.setattr(Trainer, "step", counted)
     return taken
 
 
@@ -125,8 +123,8 @@ def assert_alike(straight, resumed):
     assert same(end.best.best.arrays, other_end.best.best.arrays)
     assert same(end.best.best.dynamic_rates, other_end.best.best.dynamic_rates)
     assert same(one.last.arrays, other.last.arrays)
-    assert same(one.optimizer, other.optimizer)
-    assert same(one.carried, other.carried)
+    assert same(one.optimizer_state, other.optimizer_state)
+    assert same(one.recurrent_state, other.recurrent_state)
     assert one.gradient_norms.tobytes() == other.gradient_norms.tobytes()
     assert end.median_gradient_norm == other_end.median_gradient_norm
 
@@ -134,27 +132,42 @@ def assert_alike(straight, resumed):
 TEXT = {"text": SENTENCE * 30, "lines": LINES, "pairs": PAIRS}
 
 
-@pytest.mark.parametrize("task", ["text", "lines", "pairs"])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "bpe", "unigram"])
-def test_a_run_in_pieces_is_the_run(tokenizer, cell, task, encode, clock, tmp_path):
-    model = ModelConfig(embedding_size=6, hidden_size=10, cell=cell, task=task)
-    corpus = encode(TEXT[task], tokenizer=tokenizer, task=task)
-    path = tmp_path / "state"
+# Every task meets every value of the other settings. So does every tokenizer with every cell, and
+# every direction with every cell and every optimizer.
+RUNS = [
+    ("text", "char", "lstm", "adamw", "forward"),
+    ("text", "byte", "lstm", "adam", "backward"),
+    ("text", "word", "rnn", "sgd", "both"),
+    ("text", "bpe", "lstm", "rmsprop", "backward"),
+    ("text", "unigram", "gru", "sgd", "backward"),
+    ("lines", "char", "gru", "sgd", "forward"),
+    ("lines", "byte", "rnn", "adamw", "backward"),
+    ("lines", "word", "lstm", "adamw", "both"),
+    ("lines", "bpe", "gru", "adam", "both"),
+    ("lines", "unigram", "rnn", "rmsprop", "both"),
+    ("pairs", "char", "rnn", "sgd", "forward"),
+    ("pairs", "byte", "gru", "sgd", "forward"),
+    ("pairs", "word", "gru", "rmsprop", "forward"),
+    ("pairs", "bpe", "rnn", "adamw", "forward"),
+    ("pairs", "unigram", "lstm", "adam", "forward"),
+]
 
-    assert_alike(
-        straight(corpus, model, settings()), in_pieces(corpus, model, settings(), clock, path)
-    )
 
-
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
-@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_whatever_the_optimizer_and_the_direction(optimizer, direction, encode, clock, tmp_path):
+@pytest.mark.parametrize(("task", "tokenizer", "cell", "optimizer", "direction"), RUNS)
+def test_a_run_in_pieces_is_the_run(
+    task, tokenizer, cell, optimizer, direction, encode, clock, tmp_path
+):
     model = ModelConfig(
-        embedding_size=6, hidden_size=10, num_layers=2, residual=True, direction=direction
+        embedding_size=6,
+        hidden_size=10,
+        num_layers=2,
+        residual=tokenizer in ("char", "bpe"),
+        cell=cell,
+        task=task,
+        direction=direction,
     )
-    corpus, config = encode(SENTENCE * 30), settings(optimizer=optimizer)
-    path = tmp_path / "state"
+    corpus = encode(TEXT[task], tokenizer=tokenizer, task=task)
+    config, path = settings(optimizer=optimizer), tmp_path / "state"
 
     assert_alike(straight(corpus, model, config), in_pieces(corpus, model, config, clock, path))
 
@@ -198,12 +211,41 @@ def test_a_run_that_ends_because_nothing_improves_ends_there_in_pieces(encode, c
     assert_alike(one, other)
 
 
-def without_moments(state):
-    return replace(state, optimizer={})
+def test_a_run_that_is_stopped_after_its_early_end_is_over_when_it_is_resumed(
+    encode, tmp_path, monkeypatch
+):
+    """The stop comes while the rates of dynamic evaluation are fitted."""
+    corpus = encode("".join(np.random.default_rng(0).permutation([*"abcdefgh"] * 90)))
+    config, path, fitted = settings(max_steps=2000, learning_rate=0.05), tmp_path / "state", []
+    record, end = straight(corpus, SMALL, config)
+
+    def stop_here(checkpoint, *arguments, **options):
+        fitted.append(1)
+        return checkpoint
+
+    encoded = corpus(None)
+    plan = make_plan(encoded, SMALL, config)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "with_dynamic_rates", stop_here)
+        events = list(train(encoded, plan, save_every=math.inf, should_stop=lambda: bool(fitted)))
+    stopped = follow(events)
+    [*_, state] = [event for event in events if isinstance(event, TrainingState)]
+    state.save(path)
+    state = TrainingState.load(path)
+    resumed = follow(train(encoded, resume_plan(encoded, state), state=state, save_every=math.inf))
+
+    assert end.ending == "no improvement"
+    assert stopped[1].ending == "stopped"
+    assert_alike((record, end), (stopped[0] + resumed[0], resumed[1]))
+    assert (resumed[1].ending, resumed[1].step) == (end.ending, end.step)
 
 
-def without_carried_state(state):
-    return replace(state, carried={})
+def without_optimizer_state(state):
+    return replace(state, optimizer_state={})
+
+
+def without_recurrent_state(state):
+    return replace(state, recurrent_state={})
 
 
 def without_losses(state):
@@ -232,8 +274,8 @@ def with_a_weight_that_is_one_bit_larger(state):
 @pytest.mark.parametrize(
     "change",
     [
-        without_moments,
-        without_carried_state,
+        without_optimizer_state,
+        without_recurrent_state,
         without_losses,
         without_norms,
         a_step_later,
@@ -284,107 +326,3 @@ def test_a_stop_while_the_held_out_text_is_scored_is_no_loss(encode, clock, tmp_
     other = in_pieces(corpus, SMALL, settings(), clock, path, (10, 20, 60))
 
     assert_alike(one, other)
-
-
-def test_a_validation_that_is_given_up_tells_nothing_of_how_long_one_takes(encode, monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
-    corpus, validate, asked = encode(SENTENCE * 30)(None), Learner.validate, []
-
-    def noted(self, give_up):
-        asked.append(1)
-        return validate(self, give_up)
-
-    monkeypatch.setattr(Learner, "validate", noted)
-    plan = make_plan(corpus, SMALL, settings())
-    events = [*train(corpus, plan, save_every=math.inf, should_stop=lambda: len(asked) > 0)]
-    [*_, state] = [event for event in events if isinstance(event, TrainingState)]
-
-    assert state.progress.step > state.progress.validated_step == -1
-    assert state.progress.validation_seconds == 0
-
-
-def test_a_run_that_is_stopped_before_its_first_validation_has_no_model(encode, monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE_WITH_STOP", -1.0)
-    corpus = encode(SENTENCE * 30)(None)
-    events = [*train(corpus, make_plan(corpus, SMALL, settings()), should_stop=lambda: True)]
-
-    assert [type(event) for event in events] == [Finished]
-    assert events[0].best is None
-
-
-def test_the_best_model_is_in_the_state_once(encode, clock, tmp_path):
-    """And apart from the last one where that is another."""
-    corpus = encode(SENTENCE * 30)(None)
-    plan = make_plan(corpus, SMALL, settings())
-    states = [
-        event for event in train(corpus, plan, save_every=0.0) if isinstance(event, TrainingState)
-    ]
-    at_best, after = [state for state in states if state.best is not None][:2]
-    assert at_best.progress.step == at_best.best.step == after.progress.step - 1 == after.best.step
-    for state, networks in ((at_best, 1), (after, 2)):
-        state.save(tmp_path / "state")
-        loaded = TrainingState.load(tmp_path / "state")
-        assert len(load_file(tmp_path / "state").keys() & NETWORKS) == networks
-        assert loaded.best == state.best
-        assert same(loaded.best_model.arrays, at_best.last.arrays)
-        assert same(loaded.last.arrays, state.last.arrays)
-
-
-def test_a_longer_budget_has_the_rate_that_a_run_of_so_many_steps_has_there(encode, clock):
-    corpus = encode(SENTENCE * 30)(None)
-    *_, first = train(corpus, make_plan(corpus, SMALL, settings()), save_every=math.inf)
-    state = with_budget(first.state, replace(first.state.config, max_steps=200))
-    events = [*train(corpus, resume_plan(corpus, state), state=state)]
-    whole = [*train(corpus, make_plan(corpus, SMALL, settings(max_steps=200)))]
-    rates, wanted = (
-        [(each.step, each.learning_rate) for each in run if isinstance(each, Progress)]
-        for run in (events, whole)
-    )
-
-    assert first.state.progress.is_over
-    assert rates == wanted[6:]
-    assert events[-1].step == 200
-
-
-@pytest.mark.parametrize(
-    ("budget", "message"),
-    [
-        ({"max_steps": 60}, "max-steps must be above 60, the steps that were taken"),
-        ({"max_time": 1e-6}, "max-time must be above"),
-    ],
-)
-def test_a_budget_that_is_used_up_is_refused(budget, message, encode):
-    corpus = encode(SENTENCE * 30)(None)
-    *_, end = train(corpus, make_plan(corpus, SMALL, settings()), save_every=math.inf)
-    none = {"max_steps": None, "max_time": None, "max_epochs": None}
-
-    with pytest.raises(ConfigError, match=message):
-        with_budget(end.state, replace(end.state.config, **{**none, **budget}))
-
-
-def test_a_budget_of_epochs_that_is_used_up_is_refused(encode):
-    corpus = encode(SENTENCE * 30)(None)
-    *_, end = train(corpus, make_plan(corpus, SMALL, settings()), save_every=math.inf)
-    config = replace(end.state.config, max_steps=None, max_epochs=0.5)
-
-    with pytest.raises(ConfigError, match="the budget is of 9 steps, but 60 were taken already"):
-        resume_plan(corpus, with_budget(end.state, config))
-
-
-def test_a_run_that_has_diverged_is_not_saved_over_the_state_that_was_good(encode, tmp_path):
-    corpus = encode(SENTENCE * 30)(None)
-    events = train(corpus, make_plan(corpus, SMALL, settings(learning_rate=1e30)), save_every=0.0)
-    states = []
-    with pytest.raises(TrainingError, match="training has diverged"):
-        for event in events:
-            states += [event] * isinstance(event, TrainingState)
-
-    assert [state.progress.step for state in states] == [0]
-    for state in states:
-        state.save(tmp_path / "state")
-        TrainingState.load(tmp_path / "state")
-
-
-def test_the_state_lies_beside_the_model():
-    assert str(state_path(Path("a/model.safetensors"))) == "a/model.state.safetensors"
-    assert str(state_path(Path("names"))) == "names.state"

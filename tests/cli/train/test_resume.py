@@ -26,13 +26,13 @@ RUN = (*SIZE, "--max-steps", 60, "--dropout", 0.2)
 # Runs the command and stops it, as Ctrl-C does, after a number of steps.
 STOPPED_AFTER = """
 import os, signal, sys
-from charlm.training.trainer import Learner
-steps, step = int(sys.argv.pop(1)), Learner.step
+from charlm.training.trainer import Trainer
+steps, step = int(sys.argv.pop(1)), Trainer.step
 def counted(self, number, rate):
     if number + 1 == steps:
         os.kill(os.getpid(), signal.SIGINT)
     return step(self, number, rate)
-Learner.step = counted
+Trainer.step = counted
 from charlm.cli import main
 sys.argv[0] = "charlm"
 main()
