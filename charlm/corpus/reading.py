@@ -289,7 +289,7 @@ def open_documents(
     group.require_same(
         bytes(are_files),
         "list of files",
-        hint="give each process the same files; the name of standard input is -",
+        hint="give each process the same files; name standard input -",
     )
     with contextlib.ExitStack() as spools:
         yield [_open(path, spools, group) for path in paths]
