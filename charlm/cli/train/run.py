@@ -170,14 +170,7 @@ def _rewind(metrics: Metrics, settings: NewRun | ResumedRun, display: "TrainingD
 
 
 class _Results:
-    """Saves each better model and the states of a run.
-
-    Attributes:
-        output: The file of the best model.
-        state: The file of the state.
-        metrics: The metrics file.
-        has_model: Whether a model was saved.
-    """
+    """Saves each better model and the states of a run, in the files of its attributes."""
 
     def __init__(
         self, destination: Destination, settings: NewRun | ResumedRun, metrics: Metrics
@@ -187,7 +180,7 @@ class _Results:
         self._nats_of_later_model = (
             math.inf if settings.state is None else nats_of_later_model(self.output, settings.state)
         )
-        self.has_model = False
+        self.has_model = False  # whether this process saved one
 
     def save_model(self, validation: "Validation") -> bool:
         """Save the model of a validation, unless the file holds a better one of the same run."""
