@@ -198,7 +198,7 @@ class _Results:
         except CheckpointError as error:
             hint = "free some space, and go on with --resume"
             if self.has_model:
-                hint += f"; {self.output} holds the best model until then"
+                hint += f"; {self.output} holds the best model so far"
             raise CheckpointError(error.message, hint=hint) from None
 
 
@@ -244,7 +244,7 @@ def _print_and_save(
                     display.finished(event, results.output, results.state, command)
     except TrainingError as error:
         if results.has_model:
-            display.note(f"{results.output} holds the best model until then")
+            display.note(f"{results.output} holds the best model so far")
         hints = [error.hint, "--resume goes on from the last save, --overwrite begins a new run"]
         raise TrainingError(error.message, hint="; ".join(filter(None, hints))) from None
 

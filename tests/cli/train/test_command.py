@@ -125,7 +125,7 @@ def test_divergence_keeps_the_best_model_and_exits_1(charlm, verse_path):
     assert result.returncode == 1
     assert b"training has diverged" in result.stderr
     assert b"hint: lower --learning-rate (0.01)" in result.stderr
-    assert b"model.safetensors holds the best model until then" in result.stderr
+    assert b"model.safetensors holds the best model so far" in result.stderr
     assert charlm("info").returncode == 0
 
 

@@ -33,7 +33,7 @@ def test_every_default_that_depends_is_shown(help_text):
 
 
 def test_the_durations_of_the_help_are_the_defaults(help_text):
-    shown = re.findall(r"\[default: \(([\d.hms]+)[,)]", help_text)
+    shown = re.findall(r"\[default: \(([\d.]+[hms])[,)]", help_text)
 
     assert list(map(parse_duration, shown)) == [DEFAULT_SAVE_EVERY, DEFAULT_MAX_TIME]
 
