@@ -91,14 +91,6 @@ def parse_duration(text: str) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def option_duration(seconds: float) -> str:
-    """Return a duration as `parse_duration` reads it, in its largest whole unit: 90s, 5m, 2h."""
-    for unit, name in ((3600, "h"), (60, "m")):
-        if seconds % unit == 0:
-            return f"{seconds / unit:g}{name}"
-    return f"{seconds:g}s"
-
-
 def unescaped(text: str) -> str:
     r"""Return `text` with line ends, carriage returns and tabs for \n, \r and \t."""
     return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")

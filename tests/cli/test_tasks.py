@@ -187,6 +187,7 @@ def test_every_tokenizer_trains_generates_and_scores(charlm, verse_path, tmp_pat
     )
     assert 0 < unseen["bits_per_character"] < 200
     assert info["tokenizer"]["kind"] == kind
+    assert kind != "byte" or info["tokenizer"]["vocab_size"] == 256
     assert charlm("info").returncode == 0
 
 

@@ -1,11 +1,12 @@
 """The options of `charlm train`, in the groups that its help shows."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from charlm.cli.options import option_duration, parse_duration, unescaped
+from charlm.cli.options import parse_duration, unescaped
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_DROPOUT,
@@ -30,16 +31,21 @@ from charlm.config import (
     TrainingConfig,
 )
 
-TEXT, MODEL, TRAINING, MACHINE = "Text", "Model", "Training", "Machine and output"
-BUDGET = "Budget: the run ends at whatever comes first"
-
 _rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.items())
 _decays = ", ".join(f"{name} {decay:g}" for name, decay in DEFAULT_WEIGHT_DECAY.items() if decay)
 _dropouts = ", ".join(f"from {least} on {share:g}" for least, share in DEFAULT_DROPOUT.items())
 
 
-def _option(help: str, panel: str, *names: str, **settings: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
+def _group(name: str) -> Callable[..., Any]:
+    """Return a function that declares an option of a group, given its help and its flags."""
+    return lambda help, *flags, **settings: typer.Option(
+        *flags, help=help, rich_help_panel=name, **settings
+    )
+
+
+_text, _model, _training = map(_group, ("Text", "Model", "Training"))
+_budget = _group("Budget: the run ends at whatever comes first")
+_machine = _group("Machine and output")
 
 
 CorpusArgument = Annotated[
@@ -52,235 +58,196 @@ CorpusArgument = Annotated[
     ),
 ]
 OutputOption = Annotated[
-    Path, _option("File of the best model.", MACHINE, "--output", "-o", metavar="FILE")
+    Path, _machine("File of the best model.", "--output", "-o", metavar="FILE")
 ]
 OverwriteOption = Annotated[
-    bool, _option("Replace the model and the run that are there.", MACHINE, "--overwrite")
+    bool, _machine("Replace the model and the run that are there.", "--overwrite")
 ]
 ResumeOption = Annotated[
     bool,
-    _option(
+    _machine(
         "Go on with a stopped run, on the same texts and with the same settings. Without one, "
         "begin a run.",
-        MACHINE,
         "--resume",
     ),
 ]
 SaveEveryOption = Annotated[
     float | None,
-    _option(
+    _machine(
         "Time between two saves of the run, such as 30s or 5m. --resume goes on from the last.",
-        MACHINE,
         parser=parse_duration,
         metavar="DURATION",
-        show_default=option_duration(DEFAULT_SAVE_EVERY),
+        show_default=f"{DEFAULT_SAVE_EVERY / 60:g}m",
     ),
 ]
 MaxTimeOption = Annotated[
     float | None,
-    _option(
+    _budget(
         "Training time, such as 60s, 5m or 1h, validation included. The learning rate schedule is "
         "fitted to it.",
-        BUDGET,
         parser=parse_duration,
         metavar="DURATION",
-        show_default=f"{option_duration(DEFAULT_MAX_TIME)}, if no other budget is given",
+        show_default=f"{DEFAULT_MAX_TIME / 60:g}m, if no other budget is given",
     ),
 ]
 MaxEpochsOption = Annotated[
-    float | None, _option("Number of times to read the training text, such as 2.5.", BUDGET)
+    float | None, _budget("Number of times to read the training text, such as 2.5.")
 ]
-MaxStepsOption = Annotated[int | None, _option("Number of optimizer steps.", BUDGET)]
+MaxStepsOption = Annotated[int | None, _budget("Number of optimizer steps.")]
 LinesOption = Annotated[
-    bool,
-    _option("Treat every line as a text of its own, with a start and an end.", TEXT, "--lines"),
+    bool, _text("Treat every line as a text of its own, with a start and an end.", "--lines")
 ]
 PairsOption = Annotated[
     bool,
-    _option(
-        "Treat every line as a source, a tab and a target; learn to predict the target.",
-        TEXT,
-        "--pairs",
+    _text(
+        "Treat every line as a source, a tab and a target; learn to predict the target.", "--pairs"
     ),
 ]
 DocumentSeparatorOption = Annotated[
     str | None,
-    _option(
+    _text(
         "Text between two documents in a file, part of neither. \\n, \\r and \\t stand for line "
         "end, carriage return and tab.",
-        TEXT,
         parser=unescaped,
         metavar="TEXT",
     ),
 ]
 TokenizerOption = Annotated[
     TokenizerKind,
-    _option(
+    _text(
         "Kind of tokens: characters, UTF-8 bytes, words, or subwords from byte-pair encoding (bpe) "
-        "or the unigram model.",
-        TEXT,
+        "or the unigram model."
     ),
 ]
 VocabSizeOption = Annotated[
     int | None,
-    _option(
-        "Largest number of words or subwords in the vocabulary; bytes replace all others.",
-        TEXT,
+    _text(
+        "Most words or subwords in the vocabulary; all other text becomes bytes.",
         show_default=f"{DEFAULT_WORDS:,} words; subwords: square root of the text's length, or "
         "more for a text of many characters",
     ),
 ]
 FromOption = Annotated[
     Path | None,
-    _option(
+    _model(
         "Start from this model's weights, size and tokenizer; train on another text.",
-        MODEL,
         "--from",
         metavar="MODEL",
     ),
 ]
-CellOption = Annotated[Cell, _option("Recurrent cell: LSTM, GRU or simple RNN.", MODEL)]
-NonlinearityOption = Annotated[Nonlinearity, _option("Activation function of --cell rnn.", MODEL)]
+CellOption = Annotated[Cell, _model("Recurrent cell: LSTM, GRU or simple RNN.")]
+NonlinearityOption = Annotated[Nonlinearity, _model("Activation function of --cell rnn.")]
 HiddenSizeOption = Annotated[
     int | None,
-    _option(
+    _model(
         "Units per layer.",
-        MODEL,
         show_default=f"{SMALLEST_FITTED_SIZE} to {ModelConfig.hidden_size}: more for a longer run",
     ),
 ]
-NumLayersOption = Annotated[int, _option("Number of recurrent layers.", MODEL)]
+NumLayersOption = Annotated[int, _model("Number of recurrent layers.")]
 ResidualOption = Annotated[
-    bool,
-    _option("Add each layer's input to its output, from the second layer on.", MODEL, "--residual"),
+    bool, _model("Add each layer's input to its output, from the second layer on.", "--residual")
 ]
 DirectionOption = Annotated[
     Direction,
-    _option(
+    _model(
         "Read texts from the beginning, from the end, or both with one network for each. "
-        "`generate --ending` needs backward or both.",
-        MODEL,
+        "`generate --ending` needs backward or both."
     ),
 ]
 EmbeddingSizeOption = Annotated[
     int | None,
-    _option(
+    _model(
         "Size of the vector for each input token.",
-        MODEL,
         show_default=f"{ModelConfig.embedding_size}; words, subwords: {LARGE_EMBEDDING_SIZE}",
     ),
 ]
 EmbeddingsOption = Annotated[
     Path | None,
-    _option(
+    _model(
         "Start from the word vectors in this text file, in the format of word2vec or GloVe. They "
         "set the embedding size.",
-        MODEL,
         metavar="FILE",
     ),
 ]
 TieWeightsOption = Annotated[
     bool | None,
-    _option(
+    _model(
         "Use one matrix as embedding and output matrix.",
-        MODEL,
         "--tie-weights/--no-tie-weights",
         show_default="tied for words and subwords",
     ),
 ]
 InitialisationOption = Annotated[
     Initialisation | None,
-    _option(
+    _model(
         "Initial recurrent matrices; uniform is within ±1/√(hidden size).",
-        MODEL,
         show_default="identity for ReLU, else orthogonal",
     ),
 ]
 ForgetBiasOption = Annotated[
     float | None,
-    _option(
-        "Initial biases of an LSTM's forget gates.",
-        MODEL,
-        show_default=f"{TrainingConfig.forget_bias:g}",
+    _model(
+        "Initial biases of an LSTM's forget gates.", show_default=f"{TrainingConfig.forget_bias:g}"
     ),
 ]
-BatchSizeOption = Annotated[
-    int, _option("Number of text streams that a step reads in parallel.", TRAINING)
-]
+BatchSizeOption = Annotated[int, _training("Number of text streams that a step reads in parallel.")]
 BpttLengthOption = Annotated[
     int | None,
-    _option(
+    _training(
         "Tokens per stream and step; gradients reach back no further.",
-        TRAINING,
         show_default=f"{DEFAULT_BPTT_LENGTH}; words, or a short run: {SHORT_BPTT_LENGTH}",
     ),
 ]
-OptimizerOption = Annotated[OptimizerName, _option("Optimizer.", TRAINING)]
+OptimizerOption = Annotated[OptimizerName, _training("Optimizer that updates the weights.")]
 LearningRateOption = Annotated[
     float | None,
-    _option(
+    _training(
         "Peak learning rate, after warm-up. With adamw an untied output matrix gets twice that.",
-        TRAINING,
         show_default=f"{_rates}; a quarter for --cell rnn with tanh; with adamw and adam less for "
         f"fewer than {TrainingConfig.batch_size} streams",
     ),
 ]
 WeightDecayOption = Annotated[
     float | None,
-    _option(
+    _training(
         "Weight decay on matrices: decoupled with adamw, an L2 penalty with the others; 0 is off.",
-        TRAINING,
         show_default=f"{_decays}, others 0",
     ),
 ]
-MomentumOption = Annotated[
-    float, _option("Momentum of --optimizer sgd, from 0 to below 1.", TRAINING)
-]
+MomentumOption = Annotated[float, _training("Momentum of --optimizer sgd, from 0 to below 1.")]
 MaxGradientNormOption = Annotated[
-    float, _option("Scale gradients of a larger norm down to this norm.", TRAINING)
+    float, _training("Scale gradients of a larger norm down to this norm.")
 ]
 DropoutOption = Annotated[
     float | None,
-    _option(
+    _training(
         "Share of units that are set to zero at random in training, from 0 (off) to below 1.",
-        TRAINING,
         show_default=f"by epochs × recurrent weights / training tokens: {_dropouts}",
     ),
 ]
 ValidationFractionOption = Annotated[
     float | None,
-    _option(
+    _training(
         "Share of the text to hold out for validation, between 0 and 1: its end, or every n-th "
         "line or pair.",
-        TRAINING,
         show_default=f"{CorpusConfig.validation_fraction:g}, at most "
         f"{CorpusConfig.max_validation_characters:,} characters",
     ),
 ]
 ValidationOption = Annotated[
-    str | None,
-    _option("Validate on this text, and train on all of CORPUS.", TRAINING, metavar="FILE"),
+    str | None, _training("Validate on this text, and train on all of CORPUS.", metavar="FILE")
 ]
 PrecisionOption = Annotated[
-    Precision,
-    _option("Matrix products in float32 or bfloat16; auto takes the faster.", MACHINE),
+    Precision, _machine("Matrix products in float32 or bfloat16; auto takes the faster.")
 ]
-DeviceOption = Annotated[
-    Device, _option("Where to train; auto takes a GPU if there is one.", MACHINE)
-]
+DeviceOption = Annotated[Device, _machine("Where to train; auto takes a GPU if there is one.")]
 ThreadsOption = Annotated[
-    int | None,
-    _option("CPU threads of each process.", MACHINE, show_default="one per core"),
+    int | None, _machine("CPU threads of each process.", show_default="one per core")
 ]
-RngSeedOption = Annotated[
-    int, _option("Seed of all random numbers, a whole number from 0.", MACHINE)
-]
+RngSeedOption = Annotated[int, _machine("Seed of all random numbers, a whole number from 0.")]
 MetricsOption = Annotated[
     Path | None,
-    _option(
-        "Append progress and scores to this file, one JSON object per line.",
-        MACHINE,
-        metavar="FILE",
-    ),
+    _machine("Append progress and scores to this file, one JSON object per line.", metavar="FILE"),
 ]
-QuietOption = Annotated[bool, _option("Print nothing but errors.", MACHINE, "--quiet", "-q")]
+QuietOption = Annotated[bool, _machine("Print nothing but errors.", "--quiet", "-q")]

@@ -170,14 +170,7 @@ def _rewind(metrics: Metrics, settings: NewRun | ResumedRun, display: "TrainingD
 
 
 class _Results:
-    """Saves each better model and the states of a run.
-
-    Attributes:
-        output: The file of the best model.
-        state: The file of the state.
-        metrics: The metrics file.
-        has_model: Whether a model was saved.
-    """
+    """Saves each better model and the states of a run, in the files of its attributes."""
 
     def __init__(
         self, destination: Destination, settings: NewRun | ResumedRun, metrics: Metrics
@@ -187,7 +180,7 @@ class _Results:
         self._nats_of_later_model = (
             math.inf if settings.state is None else nats_of_later_model(self.output, settings.state)
         )
-        self.has_model = False
+        self.has_model = False  # whether this process saved one
 
     def save_model(self, validation: "Validation") -> bool:
         """Save the model of a validation, unless the file holds a better one of the same run."""
@@ -205,7 +198,7 @@ class _Results:
         except CheckpointError as error:
             hint = "free some space, and go on with --resume"
             if self.has_model:
-                hint += f"; {self.output} holds the best model until then"
+                hint += f"; {self.output} holds the best model so far"
             raise CheckpointError(error.message, hint=hint) from None
 
 
@@ -251,7 +244,7 @@ def _print_and_save(
                     display.finished(event, results.output, results.state, command)
     except TrainingError as error:
         if results.has_model:
-            display.note(f"{results.output} holds the best model until then")
+            display.note(f"{results.output} holds the best model so far")
         hints = [error.hint, "--resume goes on from the last save, --overwrite begins a new run"]
         raise TrainingError(error.message, hint="; ".join(filter(None, hints))) from None
 

@@ -3,8 +3,13 @@
 import json
 
 import pytest
+import typer
 
 from charlm.checkpoint import Checkpoint
+from charlm.cli import app
+from charlm.cli.train.new_run import load_new_run
+from charlm.errors import ConfigError
+from charlm.process_group import SINGLE_PROCESS
 
 OTHER = (
     "the fox ran to the den, and the owl flew to the elm.\nwhere did the fox go? ¿adónde?\n" * 40
@@ -66,35 +71,6 @@ def test_a_model_of_words_keeps_its_vocabulary(charlm, other, tmp_path):
     assert model.provenance["training"]["bptt_length"] == 32
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--hidden-size", 64], "--hidden-size 64 is not what the model of --from has: 48"),
-        (["--tokenizer", "byte"], "--tokenizer byte is not what the model of --from has: char"),
-        (["--lines"], "the model of --from is one of text, not of lines"),
-        (["--document-separator", r"\n\n"], " is not what the model of --from has: None"),
-        (["--initialisation", "identity"], "--initialisation has no meaning with --from"),
-        (["--vocab-size", 9], "--vocab-size has no meaning with --from"),
-        (["--tie-weights"], "--tie-weights True is not what the model of --from has: False"),
-    ],
-)
-def test_options_that_contradict_the_model_are_refused(
-    charlm, verse_model_path, other, tmp_path, options, message
-):
-    result = charlm("train", other, "--from", verse_model_path, "-o", "new", *options)
-
-    assert result.returncode == 2
-    assert message in result.stderr.decode()
-    assert not (tmp_path / "new").exists()
-
-
-def test_options_that_agree_with_the_model_are_allowed(charlm, verse_model_path, other):
-    options = ("--hidden-size", 48, "--tokenizer", "char", "--cell", "lstm")
-    result = charlm("train", other, "--from", verse_model_path, "-o", "new", *options, *ONCE)
-
-    assert result.returncode == 0, result.stderr.decode()
-
-
 def test_a_missing_model_is_an_error(charlm, other):
     result = charlm("train", other, "--from", "nothing.safetensors")
 
@@ -116,3 +92,81 @@ def test_each_direction_keeps_its_weights(charlm, other, tmp_path, direction):
     assert set(one.arrays) == set(two.arrays)
     for name, array in one.arrays.items():
         assert two.arrays[name] == pytest.approx(array, abs=1e-6)
+
+
+def settings_of(*options):
+    """Return the settings of a command line."""
+    command = typer.main.get_command(app).commands["train"]
+    context = command.make_context("train", ["text", *map(str, options)])
+    return load_new_run(context, SINGLE_PROCESS)
+
+
+def test_options_are_the_fields_of_their_configs():
+    run = settings_of(
+        "--hidden-size", 9, "--lines", "--max-time", "2m", "--validation-fraction", 0.2,
+        "--forget-bias", 2, "--embeddings", "vectors",
+    )  # fmt: skip
+
+    assert (run.model.hidden_size, run.model.task, run.corpus.task) == (9, "lines", "lines")
+    assert (run.config.max_time, run.config.forget_bias) == (120.0, 2.0)
+    assert run.corpus.validation_fraction == 0.2
+    assert str(run.embeddings) == "vectors"
+    assert not run.may_resize
+    assert run.options["max_time"] == 120.0
+    assert settings_of().may_resize
+
+
+@pytest.mark.parametrize(
+    ("options", "is_tied"),
+    [
+        (["--tokenizer", "word"], True),
+        (["--tokenizer", "word", "--no-tie-weights"], False),
+        ([], False),
+        (["--tie-weights"], True),
+    ],
+)
+def test_weights_are_tied_for_words_by_default(options, is_tied):
+    assert settings_of(*options).model.tie_weights == is_tied
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cell", "gru", "--forget-bias", "2"], "forget-bias is for --cell lstm"),
+        (["--residual"], "residual connections are between layers"),
+        (["--dropout", "1"], "dropout must be at least 0 and below 1"),
+        (["--vocab-size", 500], "vocab-size has no meaning for the char tokenizer"),
+        (["--lines", "--document-separator", "%"], "document-separator is for running text"),
+        (["--document-separator", ""], "document-separator must not be empty"),
+        (["--embeddings", "x", "--embedding-size", 3], "--embeddings sets the embedding size"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        settings_of(*options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--hidden-size", 64], "--hidden-size 64 is not what the model of --from has: 48"),
+        (["--tokenizer", "byte"], "--tokenizer byte is not what the model of --from has: char"),
+        (["--lines"], "the model of --from is one of text, not of lines"),
+        (["--document-separator", r"\n\n"], " is not what the model of --from has: None"),
+        (["--initialisation", "identity"], "--initialisation has no meaning with --from"),
+        (["--vocab-size", 9], "--vocab-size has no meaning with --from"),
+        (["--tie-weights"], "--tie-weights True is not what the model of --from has: False"),
+    ],
+)
+def test_options_that_contradict_the_model_are_refused(verse_model_path, options, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        settings_of("--from", verse_model_path, *options)
+
+    assert caught.value.hint.startswith(f"leave out {options[0]}")
+
+
+def test_options_that_agree_with_the_model_are_allowed(verse_model_path):
+    options = ("--hidden-size", 48, "--tokenizer", "char", "--cell", "lstm")
+    run = settings_of("--from", verse_model_path, *options)
+
+    assert (run.model.hidden_size, run.tokenizer.kind, run.may_resize) == (48, "char", False)

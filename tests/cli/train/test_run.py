@@ -63,7 +63,7 @@ def test_a_run_that_cannot_go_on_says_what_is_saved(
     assert caught.value.hint == (
         f"{hint or ''}--resume goes on from the last save, --overwrite begins a new run"
     )
-    note = "note: m holds the best model until then\n"
+    note = "note: m holds the best model so far\n"
     assert capsys.readouterr().err.endswith(note) == has_model
 
 
@@ -81,8 +81,7 @@ def test_a_state_that_cannot_be_saved_says_what_to_do(
         results.save_state(State())
 
     assert caught.value.hint == (
-        "free some space, and go on with --resume"
-        + "; m holds the best model until then" * has_model
+        "free some space, and go on with --resume" + "; m holds the best model so far" * has_model
     )
 
 
