@@ -207,9 +207,7 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
     """
     progress, max_time = state.progress, config.max_time
     if config.max_steps is not None and config.max_steps <= progress.step:
-        raise ConfigError(
-            f"max-steps must be above {progress.step:,}, the steps that the run has taken"
-        )
+        raise ConfigError(f"max-steps must be above {progress.step}, the steps that were taken")
     if max_time is not None and PLANNED_SHARE * max_time <= progress.seconds:
         least = progress.seconds / PLANNED_SHARE
         raise ConfigError(

@@ -102,7 +102,7 @@ def test_a_longer_budget_has_the_rate_that_a_run_of_so_many_steps_has_there(corp
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({"max_steps": 60}, "max-steps must be above 60, the steps that the run has taken"),
+        ({"max_steps": 60}, "max-steps must be above 60, the steps that were taken"),
         ({"max_time": 1e-6}, "max-time must be above"),
     ],
 )
