@@ -1,18 +1,18 @@
-"""Train configurations at equal budgets, one process at a time, and print what each has learnt.
+"""Train configurations at equal budgets, one after the other, and print the score of each.
 
-A configuration is a name and flags of `charlm train`; without any, and without a peer, the default
-takes its turn with some fixed ones:
+A configuration is a name and options of `charlm train`. Without --configuration and --peer, the
+default runs in turn with fixed configurations.
 
     python benchmarks/learn.py book.txt --configuration "small: --hidden-size 256 --dropout 0"
 
-A peer's command, in which {text} and {seconds} are filled in, runs in turn with the others, so that
-the comparison is of one machine at one time. The last match of --peer-score in its output is its
-score, in nats per character:
+A peer's command runs in turn with the others, so that all use one machine at one time. {text} and
+{seconds} stand for the file and the budget. The last match of --peer-score in the output of the
+command is its score, in nats per character:
 
     --peer "nanoGPT: sh nanogpt.sh {text}" --peer-score "val loss ([0-9.]+)"
 
-charlm's models are scored on the held-out tenth, as one stream and in cold windows of 256
-characters, each read from nothing, which is nearly how nanoGPT measures.
+charlm's models score the held-out tenth, as one stream and in cold windows of 256 characters. A
+cold window starts without a state, which is nearly how nanoGPT measures.
 """
 
 import argparse
@@ -52,43 +52,43 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one run has learnt, and what it took."""
+    """The score and the cost of one run."""
 
-    nats: float  # per character of the held-out tenth, read as one stream
-    cold: float | None = None  # the same from cold windows
+    nats: float  # per character of the held-out tenth, as one stream
+    cold: float | None = None  # nats per character in cold windows
     epochs: float | None = None
     characters_per_second: float | None = None
-    seconds: float = 0.0  # of wall time, start-up included
+    seconds: float = 0.0  # of wall time, with the start of the program
     memory: float = 0.0  # peak, in MB
 
 
 def main() -> None:
-    """Run everything asked for and print a table."""
+    """Run every configuration and peer on every text, and print a table."""
     options = _options()
     configurations = options.configuration or (() if options.peer else CONFIGURATIONS)
     runs = [(name, flags, False) for name, flags in map(_named, configurations)]
     runs += [(name, command, True) for name, command in map(_named, options.peer)]
     if len({name for name, _, _ in runs}) < len(runs):
-        raise SystemExit("every configuration and peer needs a name of its own")
+        raise SystemExit("two configurations or peers have the same name")
     print(" | ".join(HEADER))
     print(" | ".join("---" for _ in HEADER))
     for text, budget in itertools.product(options.texts, options.budget):
-        found: dict[str, list[Result]] = {name: [] for name, _, _ in runs}
+        results: dict[str, list[Result]] = {name: [] for name, _, _ in runs}
         for rng_seed, (name, words, is_peer) in itertools.product(options.rng_seeds, runs):
             if is_peer:
                 result = run_peer(words, options.peer_score, text, budget)
             else:
                 result = run_charlm(text, budget, rng_seed, words)
-            found[name].append(result)
+            results[name].append(result)
             print(
                 f"{text.name}, {budget:g} s, {name}, rng seed {rng_seed}: {result}", file=sys.stderr
             )
-        for name, results in found.items():
-            print(" | ".join(_row(text.name, budget, name, results)), flush=True)
+        for name, name_results in results.items():
+            print(" | ".join(_row(text.name, budget, name, name_results)), flush=True)
 
 
 def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
-    """Train on `text` for `budget` seconds and judge the model."""
+    """Train on `text` for `budget` seconds and score the model."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.safetensors"
         metrics = Path(folder) / "metrics.jsonl"
@@ -96,15 +96,15 @@ def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
         command += ["--max-time", f"{budget}s", "--rng-seed", str(rng_seed)]
         command += ["-o", str(model), "--metrics", str(metrics), *shlex.split(flags)]
         _, seconds, memory = timed(command)
-        speaker = charlm.load(model)
+        loaded = charlm.load(model)
         lines = map(json.loads, metrics.read_text().splitlines())
         speeds = [line["characters_per_second"] for line in lines if line["split"] == "train"]
-    score = speaker.provenance["validation"]
+    score = loaded.provenance["validation"]
     held_out = text.read_bytes().decode()[-score["characters"] :]
     return Result(
         nats=score["nats"] / score["characters"],
-        cold=cold_windows(speaker, held_out) if speaker.config.task == "text" else None,
-        epochs=speaker.provenance["epochs"],
+        cold=cold_windows(loaded, held_out) if loaded.config.task == "text" else None,
+        epochs=loaded.provenance["epochs"],
         characters_per_second=statistics.median(speeds),
         seconds=seconds,
         memory=memory,
@@ -120,7 +120,7 @@ def run_peer(command: str, pattern: str, text: Path, budget: float) -> Result:
 
 
 def timed(command: list[str]) -> tuple[str, float, float]:
-    """Run a command; return its output, its seconds and the most memory it held, in MB."""
+    """Run a command; return its output, its seconds and its peak memory in MB."""
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -130,23 +130,23 @@ def timed(command: list[str]) -> tuple[str, float, float]:
         text = output.read()
     if status:
         raise SystemExit(f"{shlex.join(command)} failed:\n{text}")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, elsewhere KiB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return text, seconds, usage.ru_maxrss * unit / 1e6
 
 
 def cold_windows(model: charlm.Model, text: str) -> float:
-    """Return nats per character of consecutive windows of `text`, each read from nothing."""
-    windows = [text[place : place + WINDOW] for place in range(0, len(text), WINDOW)]
-    windows = windows_of(windows, model.tokenizer, model.config)
+    """Return nats per character of consecutive windows of `text`, each without a state before."""
+    texts = [text[start : start + WINDOW] for start in range(0, len(text), WINDOW)]
+    windows = windows_of(texts, model.tokenizer, model.config)
     return float(score_windows(model.runtime(), windows).sum()) / len(text)
 
 
 def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str]:
     nats = [result.nats for result in results]
 
-    def median(attribute: str, task: str) -> str:
+    def median(attribute: str, format_spec: str) -> str:
         values = [getattr(result, attribute) for result in results]
-        return "" if None in values else format(statistics.median(values), task)
+        return "" if None in values else format(statistics.median(values), format_spec)
 
     return [
         text,

@@ -1,9 +1,9 @@
-"""What can go wrong in a way that a user can mend.
+"""Errors that a user can fix.
 
-    CharlmError          one line of what is wrong, and a hint with the cure
+    CharlmError          one line about what is wrong, and a hint with the cure
     ├── ConfigError      a setting out of its range, or two that exclude each other
-    ├── CorpusError      a text that cannot be read or learnt from
-    ├── CheckpointError  a model file that is missing, damaged, foreign or not writable
+    ├── CorpusError      a text that cannot be read or trained on
+    ├── CheckpointError  a model file that is missing, damaged, of another kind or not writable
     └── TrainingError    a training run that cannot go on
 
 Misuse by code raises Python's own exceptions instead.
@@ -11,9 +11,12 @@ Misuse by code raises Python's own exceptions instead.
 
 
 class CharlmError(Exception):
-    """Something a user can mend: `message` says what is wrong, `hint` how to mend it.
+    """An error that a user can fix.
 
-    Where it came up in one of several processes, `rank` is its number.
+    Attributes:
+        message: What is wrong, with its numbers or its path.
+        hint: How to fix it.
+        rank: The number of the process where it arose, in a run of several.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -28,11 +31,11 @@ class ConfigError(CharlmError):
 
 
 class CorpusError(CharlmError):
-    """A text cannot be read, or not be learnt from."""
+    """A text cannot be read or trained on."""
 
 
 class CheckpointError(CharlmError):
-    """A model file is missing, damaged, foreign or cannot be written."""
+    """A model file is missing, damaged, of another kind or cannot be written."""
 
 
 class TrainingError(CharlmError):

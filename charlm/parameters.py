@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
-from charlm.config import Cell, ModelConfig
+from charlm.cells import CELLS
+from charlm.config import ModelConfig
 
 SHARED = "embedding.weight"  # by the networks of both directions
-BACKWARD = "backward."  # before the names of the second one's own
-GATES: dict[Cell, int] = {"lstm": 4, "gru": 3, "rnn": 1}  # blocks of rows in a cell's matrices
+BACKWARD = "backward."  # prefix of the backward network's names in a model of both directions
 
 
 @dataclass(frozen=True)
@@ -27,42 +27,45 @@ class Parameter:
 def parameters(config: ModelConfig, vocab_size: int) -> list[Parameter]:
     """Return every parameter of the network, in the order of the computation.
 
-    The embedding has one row more than the vocabulary: the boundary, which is read at the start
-    of a text. Models of lines and pairs predict it, too, after the last token of an item. The rows
-    of a cell's matrices are its gates, in PyTorch's order: of the LSTM input, forget, cell and
-    output, of the GRU reset, update and new, of the simple RNN its one sum.
+    The embedding has one row more than the vocabulary: the boundary, which is read before the
+    first token of a text. Models of lines and pairs also predict it after the last token of an
+    example. The gates of each cell are in `cells.py`.
 
-    Of two directions the backward network comes second. The embedding is theirs in common.
+    In a model of both directions the backward network comes second. Both share the embedding.
     """
-    for_direction = _one_way(config, vocab_size)
+    forward = _single_direction(config, vocab_size)
     if config.direction != "both":
-        return for_direction
-    own = [parameter for parameter in for_direction if parameter.name != SHARED]
-    return for_direction + [replace(parameter, name=BACKWARD + parameter.name) for parameter in own]
+        return forward
+    backward = [
+        replace(parameter, name=BACKWARD + parameter.name)
+        for parameter in forward
+        if parameter.name != SHARED
+    ]
+    return forward + backward
 
 
-def _one_way(config: ModelConfig, vocab_size: int) -> list[Parameter]:
-    """Return the parameters of the network that reads in one direction."""
+def _single_direction(config: ModelConfig, vocab_size: int) -> list[Parameter]:
+    """Return the parameters of the network of one direction."""
     embedding, hidden = config.embedding_size, config.hidden_size
-    outputs, rows = config.outputs(vocab_size), "(V + 1)" if config.predicts_boundary else "V"
-    gates = GATES[config.cell]
-    gated = f"{gates}H" if gates > 1 else "H"
-    found = [Parameter(SHARED, (vocab_size + 1, embedding), "(V + 1) × E")]
+    outputs = config.outputs(vocab_size)
+    output_rows = "(V + 1)" if config.predicts_boundary else "V"
+    cell = CELLS[config.cell]
+    rows = len(cell.gates) * hidden
+    listed = [Parameter(SHARED, (vocab_size + 1, embedding), "(V + 1) × E")]
     for layer in range(config.num_layers):
         inputs, letter = (embedding, "E") if layer == 0 else (hidden, "H")
-        found += [
-            Parameter(
-                f"recurrent.{layer}.weight_ih", (gates * hidden, inputs), f"{gated} × {letter}"
-            ),
-            Parameter(f"recurrent.{layer}.weight_hh", (gates * hidden, hidden), f"{gated} × H"),
-            Parameter(f"recurrent.{layer}.bias", (gates * hidden,), gated),
+        prefix = f"recurrent.{layer}."
+        listed += [
+            Parameter(prefix + "weight_ih", (rows, inputs), f"{cell.rows} × {letter}"),
+            Parameter(prefix + "weight_hh", (rows, hidden), f"{cell.rows} × H"),
+            Parameter(prefix + "bias", (rows,), cell.rows),
         ]
     if not config.tie_weights:
-        found.append(Parameter("output.weight", (outputs, hidden), f"{rows} × H"))
+        listed.append(Parameter("output.weight", (outputs, hidden), f"{output_rows} × H"))
     elif embedding != hidden:
-        found.append(Parameter("output.projection", (embedding, hidden), "E × H"))
-    found.append(Parameter("output.bias", (outputs,), rows.strip("()")))
-    return found
+        listed.append(Parameter("output.projection", (embedding, hidden), "E × H"))
+    listed.append(Parameter("output.bias", (outputs,), output_rows.strip("()")))
+    return listed
 
 
 def parameter_count(config: ModelConfig, vocab_size: int) -> int:
@@ -71,6 +74,9 @@ def parameter_count(config: ModelConfig, vocab_size: int) -> int:
 
 
 def recurrent_count(config: ModelConfig) -> int:
-    """Return the number of trained values of the recurrent layers that read in one direction."""
-    layers = (each for each in _one_way(config, 0) if each.name.startswith("recurrent."))
-    return sum(parameter.size for parameter in layers)
+    """Return the number of trained values in the recurrent layers of one direction."""
+    return sum(
+        parameter.size
+        for parameter in _single_direction(config, vocab_size=0)
+        if parameter.name.startswith("recurrent.")
+    )

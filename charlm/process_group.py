@@ -1,11 +1,11 @@
-"""The processes of a run: which of them this one is, and what they tell one another.
+"""The processes of a training run: this one's rank, and their collective operations.
 
     torchrun --nproc-per-node 2 -m charlm train book.txt
 
-starts the same command several times and tells each by its environment who it is
-(https://docs.pytorch.org/docs/stable/elastic/run.html). A `ProcessGroup` answers what all
-processes must answer alike: what time it is, whether to stop, how much a sum comes to. Here it is
-one process, which answers itself; `training/distributed.py` has the one of several.
+starts the same command several times. Environment variables give each process its rank
+(https://docs.pytorch.org/docs/stable/elastic/run.html). `ProcessGroup` is a group of one process,
+which needs no torch; `training/distributed.py` implements the same methods for several. So there
+is one training loop, and nothing in it asks how many processes there are.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from typing import Any
 
 from charlm.errors import CheckpointError, ConfigError, TrainingError
 
-NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
-CHUNK_BYTES = 1 << 22  # that are told at once
+RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+ADDRESS_VARIABLES = ("MASTER_ADDR", "MASTER_PORT")
+CHUNK_BYTES = 1 << 22  # of a file, in one broadcast
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One of the processes that torchrun has started.
+    """The rank of one process, as torchrun sets it.
 
     Attributes:
-        rank: Its number among all.
-        world_size: How many there are.
-        local_rank: Its number among those of its machine.
-        local_world_size: How many its machine has.
+        rank: Its number among all processes, from 0.
+        world_size: The number of processes.
+        local_rank: Its number among the processes of its machine, from 0.
+        local_world_size: The number of processes of its machine.
     """
 
     rank: int = 0
@@ -42,54 +42,51 @@ class Process:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Process":
-        """Return which process this is; without torchrun the only one.
+        """Return the process that torchrun's variables describe; without them, the only one.
 
         Raises:
-            ConfigError: If torchrun's variables are there in part, or are no numbers of processes.
+            ConfigError: If some of the variables are missing, or their values are impossible.
         """
-        found = [name for name in NUMBERS if name in environment]
-        if not found:
+        present = [name for name in RANK_VARIABLES if name in environment]
+        if not present:
             return cls()
-        missing = [name for name in NUMBERS + ADDRESS if name not in environment]
+        missing = [name for name in RANK_VARIABLES + ADDRESS_VARIABLES if name not in environment]
         if missing:
             raise ConfigError(
-                f"{found[0]} is set, but {missing[0]} is not: this is half of what torchrun sets",
+                f"{present[0]} is set, but {missing[0]} is not: torchrun sets both",
                 hint=f"start it with torchrun --nproc-per-node N -m charlm train, or without "
-                f"torchrun unset {' '.join(found)}",
+                f"torchrun unset {' '.join(present)}",
             )
-        numbers = []
-        for name in NUMBERS:
+        for name in RANK_VARIABLES:
             if not (environment[name].isascii() and environment[name].isdigit()):
                 raise ConfigError(f"{name} is {environment[name]!r}, not a number of processes")
-            numbers.append(int(environment[name]))
-        rank, world_size, local_rank, local_world_size = numbers
-        if not (rank < world_size and local_rank < local_world_size <= world_size):
+        process = cls(**{name.lower(): int(environment[name]) for name in RANK_VARIABLES})
+        if not (
+            process.rank < process.world_size
+            and process.local_rank < process.local_world_size <= process.world_size
+        ):
             raise ConfigError(
-                f"process {rank} of {world_size}, {local_rank} of {local_world_size} on its "
-                "machine, cannot be: they count from 0",
-                hint=f"let torchrun set {', '.join(NUMBERS)}",
+                f"there is no process {process.rank} of {process.world_size}, "
+                f"{process.local_rank} of {process.local_world_size} on its machine: "
+                "ranks count from 0",
+                hint=f"let torchrun set {', '.join(RANK_VARIABLES)}",
             )
-        return cls(
-            rank=rank,
-            world_size=world_size,
-            local_rank=local_rank,
-            local_world_size=local_world_size,
-        )
+        return process
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that speaks and writes."""
+        """Whether it has rank 0, which prints and writes files."""
         return self.rank == 0
 
 
 class ProcessGroup:
-    """The processes of a run; this is one alone.
+    """A group of one process: the protocol of all groups, without torch.
 
-    What is said of "each" process here, all of them have to do, at the same place of their work:
-    there they wait for one another.
+    Every process must call each collective operation, in the same order. A call returns when all
+    processes have made it.
 
     Attributes:
-        process: Which of them this one is.
+        process: This process.
     """
 
     def __init__(self, process: Process | None = None) -> None:
@@ -97,54 +94,61 @@ class ProcessGroup:
 
     @property
     def rank(self) -> int:
-        """This process's number."""
+        """This process's number, from 0."""
         return self.process.rank
 
     @property
     def world_size(self) -> int:
-        """How many there are."""
+        """The number of processes."""
         return self.process.world_size
 
     @property
     def now(self) -> float:
-        """Seconds of the run's clock, which is that of the first process when all looked last."""
+        """Seconds of the run's clock: rank 0's clock at the last `sync_clock` or `any`.
+
+        All processes see the same time. So a learning rate or a last step that follows from the
+        time is the same in all of them.
+        """
         return time.perf_counter()
 
     def sync_clock(self) -> None:
-        """Look at the clock with each process, however long one of them takes to come."""
+        """Broadcast rank 0's clock, however long one of the processes takes to get here."""
 
-    def any(self, wish: bool) -> bool:
-        """Look at the clock with each process, and return whether one of them has a wish."""
-        return wish
+    def any(self, flag: bool) -> bool:
+        """All-reduce by OR: return whether `flag` is true in any process. Syncs the clock, too."""
+        return flag
 
     def all_reduce(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums, in float64, of the numbers of each process, all of which are at work."""
+        """All-reduce by sum: return the sum of each number over all processes, in float64."""
         return list(numbers)
 
     def broadcast(self, data: bytes) -> bytes:
-        """Return to each process what the first one gave."""
+        """Broadcast: return the `data` of rank 0 in every process."""
         return data
 
     def all_gather(self, data: bytes) -> list[bytes]:
-        """Return to each process what each gave, in the order of their ranks."""
+        """All-gather: return the `data` of every process, in the order of ranks."""
         return [data]
 
     def wrap_ddp(self, module: Any) -> Any:
-        """Return a torch module like `module`, whose gradients are the mean over all processes."""
+        """Return `module` in DistributedDataParallel, which averages gradients by all-reduce."""
         return module
 
     def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Return to each process the numbers of the first."""
-        return self.all_reduce([each if self.process.is_first else 0.0 for each in numbers])
+        """Broadcast: return the numbers of rank 0 in every process."""
+        return self.all_reduce([number if self.process.is_first else 0.0 for number in numbers])
 
     def shard(self, count: int) -> range:
-        """Return which of so many things in a row are this process's: as many as the others'."""
+        """Return this process's share of `count` things in a row. Shares differ by 1 at most."""
         return range(
             count * self.rank // self.world_size, count * (self.rank + 1) // self.world_size
         )
 
     def read_once(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield to each process what the first reads; the others do not touch their `chunks`."""
+        """Broadcast chunk by chunk: yield rank 0's `chunks` in every process.
+
+        Other processes do not read their own `chunks`.
+        """
         if self.world_size == 1:
             yield from chunks
         elif self.process.is_first:
@@ -156,22 +160,22 @@ class ProcessGroup:
     def require_same(
         self, data: bytes, what: str, *, hint: str = "give each machine the same files"
     ) -> None:
-        """Compare data, which is that of `what` a process has, with what each process has.
+        """All-gather and compare: the `data` of `what` must be the same in every process.
 
         Raises:
-            TrainingError: If one has other data than process 0; it says who.
+            TrainingError: If a process has other data than rank 0; the message names it.
         """
-        of_first, *others = self.all_gather(data)
-        for rank, each in enumerate(others, 1):
-            if each != of_first:
+        first, *others = self.all_gather(data)
+        for rank, other in enumerate(others, 1):
+            if other != first:
                 raise TrainingError(f"process {rank} has another {what} than process 0", hint=hint)
 
     @contextlib.contextmanager
     def shared_file(self, path: Path) -> Iterator[Path]:
-        """Give each process a file as the first one has it: there itself, elsewhere a copy.
+        """Broadcast a file: yield rank 0's `path` there, and a temporary copy elsewhere.
 
         Raises:
-            CheckpointError: If the first process cannot read it.
+            CheckpointError: If rank 0 cannot read the file, or another cannot write the copy.
         """
         if self.world_size == 1:
             yield path

@@ -1,8 +1,8 @@
-"""Photograph a page that `charlm eval --html` wrote.
+"""Save a picture of a page that `charlm eval --html` wrote.
 
     python docs/record_page.py page.html docs/page.png
 
-Needs Chromium. What is shown in detail is the third place that surprises.
+Needs Chromium. The picture shows the details of the third token with a high surprisal.
 """
 
 import shutil
@@ -21,7 +21,7 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": 1000, "height": 860})
         page.goto(page_path.resolve().as_uri())
-        page.wait_for_timeout(1000)  # until what is in sight is coloured
+        page.wait_for_timeout(1000)  # until the visible text is coloured
         page.locator(".block").first.click()
         page.keyboard.press("Home")
         for _ in range(3):

@@ -8,7 +8,6 @@ from conftest import learn
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
-from charlm.corpus import encoded_text, encoding, shards
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError
@@ -209,62 +208,10 @@ def test_a_uniform_model_is_uniform_from_both_sides(random_checkpoint):
     assert model.pseudo_score(TEXT).perplexity == pytest.approx(264, rel=1e-6)
 
 
-def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
-    monkeypatch.setattr(encoding, "SAMPLE_BYTES", 300)
-    path = tmp_path / "text.txt"
-    path.write_text("".join(f"line {number:03}\n" for number in range(200)))
-    train = encode_corpus(
-        [Document("text.txt", path)], CorpusConfig(tokenizer="byte", validation_fraction=0.5)
-    ).train
-    mirror = train.mirrored()
-    around = 2 * (9 * 100 + 1)  # twice the characters and the boundary
-    forward = train.read(0, 0, around)[::-1].tolist()
-    last = len(train._parts) - 1
-    starts = [mirror.start(mirror.pool(0), number, 2) for number in range(2)]
-
-    assert mirror.read(last, 0, around).tolist() == forward
-    assert [list(mirror.pool(number).parts) for number in range(3)] == [
-        [6, 3, 0],
-        [7, 4, 1],
-        [8, 5, 2],
-    ]
-    assert [part for part, _ in starts] == [6, 3]
-    part, place = starts[1]
-    before = sum(len(mirror._ids_of(number)) for number in range(last, part, -1)) + place
-    assert mirror.read(part, place, 50).tolist() == forward[before : before + 50]
-    assert mirror._places is train._places  # what one encodes, the other has
-
-
-def test_segments_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
-    documents = []
-    for number, length in enumerate((60, 90, 50, 80, 95)):
-        path = tmp_path / f"{number}.txt"
-        path.write_text("x" * length)
-        documents.append(Document(path.name, path))
-    mirror = encode_corpus(
-        documents, CorpusConfig(tokenizer="byte"), documents[:1]
-    ).train.mirrored()
-
-    # Half of 375 bytes is 187; 95 + 80 come before the 50 of which it is in.
-    assert mirror.start(mirror.pool(0), 1, 2) == (2, (187 - 95 - 80) * 51 // 50)
-
-
 def items(tmp_path, name, lines):
     path = tmp_path / name
     path.write_text("".join(f"{line}\n" for line in lines))
     return [Document(name, path)]
-
-
-def test_the_mirror_of_lines_is_made_in_pieces(tmp_path, monkeypatch):
-    documents = items(tmp_path, "lines", ["ab", "c", "", "def", "g"] * 5)
-    text = encode_corpus(documents, CorpusConfig(tokenizer="byte", task="lines")).train
-    monkeypatch.setattr(encoded_text, "MIRRORED_AT_ONCE", 3)
-    mirror = text.mirrored()
-
-    assert mirror.ids.tolist() == text.ids.tolist()[::-1]
-    assert mirror.boundaries.tolist() == np.flatnonzero(mirror.ids == 256).tolist()
 
 
 def test_backward_training_is_forward_training_on_the_mirror(tmp_path):

@@ -1,7 +1,15 @@
-"""The commands: one file each, which parses, calls the library and shows the result.
+"""The command line: each command parses its options, calls the library and prints the result.
 
-Exit status: 0 done, 1 a CharlmError (one line on stderr, with the cure), 2 bad usage,
-130 Ctrl-C, 143 SIGTERM. A closed pipe ends a command quietly, with 0.
+train/      train a model
+generate/   generate text
+eval/       score text
+info        describe a model
+options     options that commands share
+output      stdout
+signals     Ctrl-C and the other signals that stop a run
+
+Exit status: 0 done, 1 a CharlmError, 2 bad usage, 130 Ctrl-C, 143 SIGTERM. A closed pipe ends a
+command quietly, with 0. Errors are one line on stderr, with a hint below.
 """
 
 from typing import Annotated, Any, NoReturn
@@ -11,30 +19,32 @@ import typer
 from charlm.cli.eval.command import eval_command
 from charlm.cli.generate.command import generate_command
 from charlm.cli.info import info_command
+from charlm.cli.options import Command, CommandGroup
 from charlm.cli.train.command import train_command
-from charlm.cli.train.processes import is_told_here
+from charlm.cli.train.torchrun import reports_errors
 from charlm.errors import CharlmError, ConfigError
 
 app = typer.Typer(
     name="charlm",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", no_args_is_help=True)(train_command)
-app.command("generate")(generate_command)
-app.command("eval")(eval_command)
-app.command("info")(info_command)
+app.command("train", cls=Command, no_args_is_help=True)(train_command)
+app.command("generate", cls=Command)(generate_command)
+app.command("eval", cls=Command)(eval_command)
+app.command("info", cls=Command)(info_command)
 
-# What typer raises for bad usage. It has no public name in every release; its subclass has.
+# typer raises it for bad usage. Not every release has a public name for it; its subclass has one.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-NO_ROOM_FOR_LIBRARY = "failed to map segment from shared object"  # as the system's linker says it
-MEMORY_HINT = "raise ulimit -v, or give less at once: a shorter text, a smaller model, fewer texts"
+LIBRARY_LACKS_MEMORY = "failed to map segment from shared object"  # the linker's message
+MEMORY_HINT = "raise ulimit -v, or use less at once: a shorter text, a smaller model, fewer texts"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        import importlib.metadata  # 20 ms, which --help does not need
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        import importlib.metadata  # takes 20 ms, which --help does not need
 
         typer.echo(f"charlm {importlib.metadata.version('charlm')}")
         raise typer.Exit
@@ -45,54 +55,54 @@ def charlm(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Train a small recurrent language model on your own text; let it speak and judge text.
+    """Train a small recurrent language model on your own text; generate and score text with it.
 
     Example: charlm train book.txt && charlm generate --seed "This is"
     """
 
 
 def main() -> None:
-    """Run a command; what a user can mend becomes a line on stderr and an exit status."""
+    """Run a command; print what a user can fix as one line on stderr, and set the exit status."""
     try:
         raise SystemExit(app(standalone_mode=False))
     except (MemoryError, ImportError) as error:
-        if isinstance(error, ImportError) and NO_ROOM_FOR_LIBRARY not in str(error):
+        if isinstance(error, ImportError) and LIBRARY_LACKS_MEMORY not in str(error):
             raise
-    except KeyboardInterrupt:  # when all was done but leaving
+    except KeyboardInterrupt:  # outside a run
         raise SystemExit(130) from None
     except CharlmError as error:
-        _end(error)
-    except UsageError as error:  # whose message may hold anything that was typed
-        _end(_usage_error(error))
-    except OSError as error:  # of typer's own writing: --help > /dev/full
-        from charlm.cli.output import point_stdout_at_nothing
+        _exit(error)
+    except UsageError as error:
+        _exit(_usage_error(error))
+    except OSError as error:  # typer cannot write: --help > /dev/full
+        from charlm.cli.output import discard_stdout
 
-        point_stdout_at_nothing()
-        _end(CharlmError(str(error)))
-    # Only here, where the error no longer holds on to all that was in the way.
-    _end(CharlmError("there is not enough memory", hint=MEMORY_HINT), is_told=True)
+        discard_stdout()
+        _exit(CharlmError(str(error)))
+    # Here, not above: while it is handled, the error keeps alive everything that fills the memory.
+    _exit(CharlmError("there is not enough memory", hint=MEMORY_HINT), always=True)
 
 
 def _usage_error(error: Any) -> ConfigError:
-    """Return what typer says of bad usage, in the manner of all other errors."""
+    """Return typer's error in the style of all others."""
     message = error.format_message()
-    if not message:  # no arguments at all, for which the help has been shown
+    if not message:  # no arguments: typer has printed the help
         raise SystemExit(error.exit_code)
     command = error.ctx.command_path if error.ctx else "charlm"
     return ConfigError(
         message[:1].lower() + message[1:].removesuffix("."),
-        hint=f"{command} -h tells what there is",
+        hint=f"{command} -h shows all options",
     )
 
 
-def _end(error: CharlmError, *, is_told: bool = False) -> NoReturn:
-    """Show what is wrong, if no other process does, and exit."""
-    if is_told or is_told_here(error):
-        from charlm.display import show_error  # rich, which a good run does not need
+def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:
+    """Print an error, unless another process does, and exit."""
+    if always or reports_errors(error):
+        from charlm.display import show_error  # imports rich, which a good run does not need
 
         show_error(error)
     raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None

@@ -1,4 +1,4 @@
-"""What several commands share: option types and how their values are found."""
+"""What several commands share: option types, their values, and how help shows flags."""
 
 import os
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from charlm.config import DEFAULT_MODEL_PATH
 from charlm.errors import ConfigError
@@ -19,21 +20,45 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="FILE",
-        help="The model.",
+        help="Model file.",
         show_default=f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}",
     ),
 ]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def model_path(given: Path | None) -> Path:
-    """Return the model that was named, else $CHARLM_MODEL, else the one here."""
-    return given or Path(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL_PATH)
+class _PlainHelp:
+    """Shows no type for flags (<bool>) and arguments (<list[str]>) in the help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = _no_type
+            elif parameter.is_flag:
+                parameter.metavar = ""
+        super().format_help(ctx, formatter)  # type: ignore[misc]
 
 
-def given(context: typer.Context) -> Iterator[tuple[str, str, Any]]:
-    """Yield the name, the flag and the value of each option that stands on the command line."""
+def _no_type(ctx: Any) -> None:
+    del ctx
+
+
+class Command(_PlainHelp, TyperCommand):
+    """A command with plain help."""
+
+
+class CommandGroup(_PlainHelp, TyperGroup):
+    """A group of commands with plain help."""
+
+
+def model_path(option: Path | None) -> Path:
+    """Return the model of --model, else of $CHARLM_MODEL, else the default one."""
+    return option or Path(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL_PATH)
+
+
+def command_line_options(context: typer.Context) -> Iterator[tuple[str, str, Any]]:
+    """Yield the name, the flag and the value of each option on the command line."""
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
@@ -44,50 +69,58 @@ def given(context: typer.Context) -> Iterator[tuple[str, str, Any]]:
 
 
 def json_options(context: typer.Context) -> dict[str, Any]:
-    """Return the options of the command line that say what a run is, as JSON has them."""
+    """Return the options of the command line as JSON, without --output and --metrics."""
     return {
         name: str(value) if isinstance(value, Path) else value
-        for name, _, value in given(context)
+        for name, _, value in command_line_options(context)
         if name not in ("output", "metrics") and isinstance(value, bool | int | float | str | Path)
     }
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that "90", "90s", "1.5m", "2h" or "1h30m" stand for.
+    """Return a duration in seconds: 90, 90s, 1.5m, 2h or 1h30m.
 
     Raises:
-        typer.BadParameter: If `text` is nothing of the kind.
+        typer.BadParameter: If `text` is no duration.
     """
     number = r"(\d+(?:\.\d+)?)"
     match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
     if match is None or not any(match.groups()):
         raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    hours, minutes, seconds = (float(digits or 0) for digits in match.groups())
     return 3600 * hours + 60 * minutes + seconds
 
 
+def option_duration(seconds: float) -> str:
+    """Return a duration as `parse_duration` reads it, in its largest whole unit: 90s, 5m, 2h."""
+    for unit, name in ((3600, "h"), (60, "m")):
+        if seconds % unit == 0:
+            return f"{seconds / unit:g}{name}"
+    return f"{seconds:g}s"
+
+
 def unescaped(text: str) -> str:
-    r"""Return a text in which \n, \r and \t became what they stand for."""
+    r"""Return `text` with line ends, carriage returns and tabs for \n, \r and \t."""
     return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
 
 
 def character_set(text: str) -> str:
-    r"""Return the characters of a set: a-z is a range, \n, \r, \t as in `unescaped`, \- a hyphen.
+    r"""Return the characters of a set: a-z is a range, \- a hyphen; \n, \r, \t as in `unescaped`.
 
     Raises:
         ConfigError: If a range ends before it begins.
     """
-    found: list[str] = []
+    characters: list[str] = []
     for first, last in re.findall(r"(\\.|.)(?:-(\\.|.))?", text, re.DOTALL):
         low, high = (unescaped(unit)[-1] for unit in (first, last or first))
         if high < low:
             raise ConfigError(f"the range {low}-{high} ends before it begins")
-        found += map(chr, range(ord(low), ord(high) + 1))
-    return "".join(character for character in found if not "\ud800" <= character <= "\udfff")
+        characters += map(chr, range(ord(low), ord(high) + 1))
+    return "".join(character for character in characters if not "\ud800" <= character <= "\udfff")
 
 
 def refuse(option: str, others: dict[str, bool]) -> None:
-    """Raise ConfigError if one of the others was given, too."""
+    """Raise ConfigError if one of `others` was given together with `option`."""
     for other, is_given in others.items():
         if is_given:
             raise ConfigError(f"{option} and {other} exclude one another")

@@ -1,4 +1,4 @@
-"""Data on stdout: UTF-8 bytes, at once, and quiet when nobody listens any more."""
+"""Data on stdout: UTF-8 bytes, flushed at once; a closed pipe ends the command quietly."""
 
 import math
 import os
@@ -12,18 +12,18 @@ from charlm.formatting import to_json, without_surrogates
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether stdin or stdout, which may be closed, is a terminal."""
+    """Return whether a stream is a terminal; None is a closed one."""
     return stream is not None and stream.isatty()
 
 
 def write(text: str) -> None:
     """Write `text` to stdout and flush it.
 
-    Bytes are written, so neither the locale nor rich has a say in them. Lone surrogates, which
-    UTF-8 cannot hold, become U+FFFD.
+    The text is written as UTF-8 bytes, whatever the locale. Lone surrogates, which UTF-8 cannot
+    hold, become U+FFFD.
 
     Raises:
-        typer.Exit: If the reader has gone: it has what it wanted.
+        typer.Exit: If the reader has closed the pipe.
         CharlmError: If stdout is closed or full.
     """
     if sys.stdout is None:
@@ -32,15 +32,15 @@ def write(text: str) -> None:
         sys.stdout.buffer.write(without_surrogates(text).encode())
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        point_stdout_at_nothing()
+        discard_stdout()
         raise typer.Exit from None
     except OSError as error:
-        point_stdout_at_nothing()
+        discard_stdout()
         raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
 
 
 def finite(value: float) -> float | None:
-    """Return what JSON can hold."""
+    """Return `value`, or None, JSON's null, for an infinite one or NaN."""
     return value if math.isfinite(value) else None
 
 
@@ -49,8 +49,8 @@ def write_json(value: object) -> None:
     write(to_json(value) + "\n")
 
 
-def point_stdout_at_nothing() -> None:
-    """Keep Python from flushing into the broken stdout again when it exits."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
+def discard_stdout() -> None:
+    """Redirect stdout to nowhere: Python would flush into a broken pipe when it exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

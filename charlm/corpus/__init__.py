@@ -1,12 +1,11 @@
-"""Text on disk → ids on disk → streams, batches and passages.
+"""Text on disk → ids on disk → windows and batches.
 
-reading   checks and decodes; nothing is guessed, nothing is skipped
-lots      reads lines as they come, and holds none of them
-parts     says which bytes are a document, and which are encoded at once
-ids       writes ids into memory-mapped files
-items     takes lines and pairs for what they are
-encoding  learns the tokenizer and makes the corpus, the held-out part apart
-running   encodes a running text as far as it is read
-layout    folds ids into the batches that are learnt from, and what is scored
-streams   reads a running text in segments, side by side
+reading       opens, checks and decodes texts; finds changes of their files
+line_batches  reads lines as they arrive, for scoring and seeds
+encoded_text  writes ids to memory-mapped temporary files
+examples      reads and encodes lines and pairs
+shards        cuts a running text into shards, which are encoded when they are first read
+encoding      makes the corpus: tokenizer, training part, validation part
+windows       lays out the ids that are scored
+batches       lays out the ids that are learnt from: streams, and batches of examples
 """

@@ -1,4 +1,4 @@
-"""How a running text is laid out in time to learn from: segments of it, in parallel streams."""
+"""The batches that a network learns from: streams of a running text, or lines and pairs."""
 
 import math
 from dataclasses import replace
@@ -13,12 +13,12 @@ from charlm.corpus.examples import BOUNDARIES
 from charlm.corpus.shards import RunningText
 from charlm.corpus.windows import Batch, Windows
 
-# Tokens that a stream reads before it turns to another place. 800 steps of 128 on tiny shakespeare
+# Tokens of a segment, which a stream reads in one piece. 800 steps of 128 on tiny shakespeare
 # come to 1.452 nats per character with 256, 1.460 with 2,048, 1.497 with 8,192, 1.486 in one piece.
 STREAM_SEGMENT = 256
 
-BATCHES_PER_POOL = 50
-# Strides of a walk over all items, as shares of their number. Any few steps with one of these
+BATCHES_PER_BUCKET = 50
+# Strides of a walk over all examples, as shares of their number. Any few steps with one of these
 # irrational shares, hard to approximate by fractions, are spread evenly.
 STRIDES = (0.6180340, 0.4142136, 0.3027756, 0.7320508, 0.2360680)
 
@@ -26,23 +26,24 @@ STRIDES = (0.6180340, 0.4142136, 0.3027756, 0.7320508, 0.2360680)
 class Streams:
     """A text in parallel streams for truncated back-propagation through time.
 
-    The text is cut into segments, which are read in an order of chance, each from nothing. "to be,
-    or not to be: that" in two streams, windows of 3 and segments of 6 (`·` is a space, `■` a
-    boundary, which a segment reads first in place of what precedes it):
+    The text is cut into segments, which are read in random order, each from a zero state. "to be,
+    or not to be: that" in two streams, batches of 3 tokens and segments of 6 (`·` is a space, `■`
+    a boundary, BOS/EOS; a segment reads it first, in place of the token before it):
 
-        stream 0   ■ t o │ · b e │ ■ t · │ t o · │ …    The recurrent state carries from window
-        stream 1   ■ t h │ ■ · o │ r · n │ ■ e : │ …    to window inside a segment. Streams begin
+        stream 0   ■ t o │ · b e │ ■ t · │ t o · │ …    The recurrent state carries from batch to
+        stream 1   ■ t h │ ■ · o │ r · n │ ■ e : │ …    batch inside a segment. Streams begin
                                                        segments in turn, not all at once.
 
-    Read from one end to the other, a text leaves the network with whatever stood last; a mixture
-    does not. And a network that never starts from nothing can run away when it must: every
-    generated text and every scored line begins there. An epoch reads each segment once (but for
-    what streams leave out as they begin in the middle of their first); the next has another order,
-    and other places to cut, so that in the mean every id is read equally often. Of a long text,
-    pool after pool is read.
+    A network that reads a text from one end to the other fits what stood last: read in one piece,
+    the same text gave 0.03 nats more or less by where a run ended. A network that never starts
+    from a zero state may diverge there, and every generated text and scored line starts there.
 
-    The boundary after a document is read, but what precedes it does not predict it. Time is one
-    whole number.
+    An epoch reads each segment once, except for the beginning of each stream's first segment. The
+    next epoch has another order and other cuts, so all ids are read equally often on average. Of a
+    long text one shard group is read after another. The boundary after a document is read, but it
+    is not predicted.
+
+    A batch follows from its number alone, so the progress of training is one whole number.
     """
 
     carries_state = True
@@ -55,141 +56,155 @@ class Streams:
         batch_size: int,
         bptt_length: int,
         rng_seed: int,
-        own: range | None = None,
+        streams: range | None = None,
     ) -> None:
-        """Take a text; of all streams only its `own` are read, by default all."""
-        self._own = range(batch_size) if own is None else own
+        """Cut a text into segments; of `batch_size` streams this process reads `streams`."""
+        self._streams = range(batch_size) if streams is None else streams
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
         self.tokens_per_step = float(batch_size * bptt_length)
-        self._windows = max(1, min(STREAM_SEGMENT, text.tokens) // bptt_length)  # in a segment
-        self._pools = [text.pool(number) for number in range(text.pools)]
-        size = self._windows * bptt_length
-        share = text.tokens / size / sum(pool.bytes for pool in self._pools)
-        # Segments in each pool.
-        self._counts = [max(1, int(share * pool.bytes)) for pool in self._pools]
-        # From one segment to the next; a text is no whole number of segments, so some ids more.
+        self._batches_per_segment = max(1, min(STREAM_SEGMENT, text.tokens) // bptt_length)
+        self._groups = [text.shard_group(number) for number in range(text.group_count)]
+        size = self._batches_per_segment * bptt_length
+        segments_per_byte = text.tokens / size / sum(group.bytes for group in self._groups)
+        # Segments in each shard group.
+        self._counts = [max(1, int(segments_per_byte * group.bytes)) for group in self._groups]
+        # From one segment to the next; somewhat more than a segment's length, because the text is
+        # not a whole number of segments.
         self._spacing = max(1, text.tokens // sum(self._counts))
-        # Streams come back to their segments, and segments to the order of their pool.
+        # Each stream needs its segment, and each segment the order of its group, again and again.
         self._segment = lru_cache(maxsize=batch_size)(self._find_segment)
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     def batch(self, step: int) -> Batch:
-        """Return window `step`, shape (B, T); where a segment starts, a boundary is read first."""
-        rows = np.array([self._row(stream, step) for stream in self._own])
+        """Return batch `step`, shape (B, T); a segment starts with a boundary."""
+        rows = np.array([self._row(stream, step) for stream in self._streams])
         targets = rows[:, 1:]
         return Batch(rows[:, :-1].copy(), targets, targets != self._boundary_id)
 
     def _row(self, stream: int, step: int) -> NDArray[np.int64]:
-        """Return the ids of a stream's window and the one before them, shape (T + 1,)."""
-        time = step + stream * self._windows // self._batch_size
-        turn, place = divmod(time, self._windows)
-        part, start = self._segment(turn * self._batch_size + stream)
-        is_start = place == 0 or step == 0
+        """Return the ids of one stream's batch and the id before them, shape (T + 1,)."""
+        time = step + stream * self._batches_per_segment // self._batch_size
+        turn, batch_in_segment = divmod(time, self._batches_per_segment)
+        shard, start = self._segment(turn * self._batch_size + stream)
+        is_start = batch_in_segment == 0 or step == 0
         before = 0 if is_start else 1
         ids = self._text.read(
-            part, start + place * self._bptt_length - before, self._bptt_length + before
+            shard,
+            start + batch_in_segment * self._bptt_length - before,
+            self._bptt_length + before,
         ).astype(np.int64)
         return np.insert(ids, 0, self._boundary_id) if is_start else ids
 
     def _find_segment(self, number: int) -> tuple[int, int]:
-        """Return the part and the place in it where a segment begins, counted over all epochs."""
-        epoch, number = divmod(number, sum(self._counts))
-        pool = 0
-        while number >= self._counts[pool]:
-            number -= self._counts[pool]
-            pool += 1
-        offset = int(np.random.default_rng([self._rng_seed, epoch]).integers(self._spacing))
-        chosen = int(self._order(epoch, pool)[number])
-        part, start = self._text.start(self._pools[pool], chosen, self._counts[pool])
-        return part, start + offset
+        """Return where a segment begins: its shard and the position in it.
 
-    def _draw_order(self, epoch: int, pool: int) -> NDArray[np.int64]:
-        """Return the order in which the segments of a pool are read, shape (segments,)."""
-        return np.random.default_rng([self._rng_seed, epoch, pool]).permutation(self._counts[pool])
+        Segments are counted over all epochs.
+        """
+        epoch, number = divmod(number, sum(self._counts))
+        group = 0
+        while number >= self._counts[group]:
+            number -= self._counts[group]
+            group += 1
+        offset = int(np.random.default_rng([self._rng_seed, epoch]).integers(self._spacing))
+        shard, start = self._text.segment_start(
+            self._groups[group], int(self._order(epoch, group)[number]), self._counts[group]
+        )
+        return shard, start + offset
+
+    def _draw_order(self, epoch: int, group: int) -> NDArray[np.int64]:
+        """Return the order in which a group's segments are read, shape (segments,)."""
+        generator = np.random.default_rng([self._rng_seed, epoch, group])
+        return generator.permutation(self._counts[group])
 
 
 class ExampleBatches:
-    """Lines or pairs to learn from: those of like length side by side, in an order of chance.
+    """Batches of lines or pairs: examples of similar length side by side, in random order.
 
-    An epoch reads every item once. Its order is a walk in strides over all items, so that nothing
-    as long as their number is held in memory; BATCHES_PER_POOL batches are drawn together, sorted
-    by length, and cut so that each reads about as many positions, padding included.
+    An epoch reads every example once. Its order is a walk in strides over all examples, so no
+    array as long as their number is held in memory. BATCHES_PER_BUCKET batches are drawn together
+    as a bucket, sorted by length, and cut so that each reads about as many positions, padding
+    included.
     """
 
     carries_state = False
 
     def __init__(
         self,
-        items: EncodedText,
+        examples: EncodedText,
         task: Task,
         boundary_id: int,
         *,
         positions: int,
         rng_seed: int,
         rank: int = 0,
-        size: int = 1,
+        world_size: int = 1,
     ) -> None:
-        """Take the items, how many positions a batch may have, and its longest item.
+        """Plan batches of about `positions` positions; a longer example is cut there.
 
-        Of several processes each is dealt every so-manieth item of a batch.
+        Each process reads every `world_size`-th example of a batch.
         """
-        self._rank, self._size = rank, size
-        self._items, self._form, self._boundary_id = items, task, boundary_id
-        self._count = (len(items.boundaries) - 1) // BOUNDARIES[task]
-        self._longest = positions
+        self._rank, self._world_size = rank, world_size
+        self._examples, self._task, self._boundary_id = examples, task, boundary_id
+        self._count = (len(examples.boundaries) - 1) // BOUNDARIES[task]
+        self._positions = positions
         self._rng_seed = rng_seed
-        wanted = BATCHES_PER_POOL * self._longest * self._count // items.tokens
-        self._pool_size = max(1, min(wanted, self._count))
-        tokens = items.tokens * self._pool_size // self._count
-        self._batches_per_pool = max(1, round(tokens / self._longest))
-        self._pool: tuple[int, list[Windows]] = -1, []
-        self.tokens_per_step = tokens / self._batches_per_pool
+        full_bucket = BATCHES_PER_BUCKET * positions * self._count // examples.tokens
+        self._bucket_size = max(1, min(full_bucket, self._count))
+        tokens = examples.tokens * self._bucket_size // self._count
+        self._batches_per_bucket = max(1, round(tokens / positions))
+        self._bucket: tuple[int, list[Windows]] = -1, []
+        self.tokens_per_step = tokens / self._batches_per_bucket
 
     def batch(self, step: int) -> Batch:
-        """Return batch `step`, shape (B, T): T is the length of the longest item in it.
+        """Return batch `step`, shape (B, T): T is the length of the longest example in it.
 
-        A process that is dealt no item reads one of another's, and nothing counts.
+        Where a batch has no example for a process, it reads another process's, and scores nothing.
         """
-        pool, place = divmod(step, self._batches_per_pool)
-        if self._pool[0] != pool:
-            self._pool = pool, self._batches_of(pool)
-        batch = self._pool[1][place]
-        own = np.arange(self._rank, len(batch.begin), self._size)
-        window = batch.select(own if len(own) else np.arange(1)).as_batch(self._longest)
-        return window if len(own) else replace(window, is_scored=np.zeros_like(window.is_scored))
+        bucket, number = divmod(step, self._batches_per_bucket)
+        if self._bucket[0] != bucket:
+            self._bucket = bucket, self._batches_of(bucket)
+        windows = self._bucket[1][number]
+        rows = np.arange(self._rank, len(windows.begin), self._world_size)
+        if len(rows):
+            return windows.select(rows).as_batch(self._positions)
+        batch = windows.select(np.arange(1)).as_batch(self._positions)
+        return replace(batch, is_scored=np.zeros_like(batch.is_scored))
 
-    def _batches_of(self, pool: int) -> list[Windows]:
-        """Return the batches of a pool, in the order in which they are read."""
-        items = Windows.of_items(
-            self._form,
-            self._items.ids,
-            self._items.boundaries,
+    def _batches_of(self, bucket: int) -> list[Windows]:
+        """Return the batches of a bucket, in the order in which they are read."""
+        windows = Windows.of_examples(
+            self._task,
+            self._examples.ids,
+            self._examples.boundaries,
             self._boundary_id,
-            self._items_of(pool),
+            self._examples_of(bucket),
         )
-        lengths = np.minimum(items.stop - items.begin, self._longest)
+        lengths = np.minimum(windows.stop - windows.begin, self._positions)
         by_length = np.argsort(lengths, kind="stable")
         positions = lengths[by_length].cumsum()
-        share = positions * self._batches_per_pool // (positions[-1] + 1)  # which batch each is in
-        order = np.random.default_rng([self._rng_seed, pool]).permutation(self._batches_per_pool)
-        # A batch is empty where one item is as long as several batches.
-        chosen = [by_length[share == number] for number in order]
-        return [items.select(each if len(each) else by_length[-1:]) for each in chosen]
+        batch_numbers = positions * self._batches_per_bucket // (positions[-1] + 1)
+        generator = np.random.default_rng([self._rng_seed, bucket])
+        rows = [
+            by_length[batch_numbers == number]
+            for number in generator.permutation(self._batches_per_bucket)
+        ]
+        # A batch is empty where one example is as long as several batches; it reads that one.
+        return [windows.select(numbers if len(numbers) else by_length[-1:]) for numbers in rows]
 
-    def _items_of(self, pool: int) -> NDArray[np.int64]:
-        """Return the numbers of the items in a pool, shape (pool size,)."""
-        places = pool * self._pool_size + np.arange(self._pool_size)
-        epochs, places = np.divmod(places, self._count)
-        numbers = np.empty_like(places)
+    def _examples_of(self, bucket: int) -> NDArray[np.int64]:
+        """Return the numbers of the examples in a bucket, shape (bucket size,)."""
+        steps = bucket * self._bucket_size + np.arange(self._bucket_size)
+        epochs, steps = np.divmod(steps, self._count)
+        numbers = np.empty_like(steps)
         for epoch in np.unique(epochs):
             start, stride = self._walk(int(epoch))
-            inside = epochs == epoch
-            numbers[inside] = (start + places[inside] * stride) % self._count
+            is_inside = epochs == epoch
+            numbers[is_inside] = (start + steps[is_inside] * stride) % self._count
         return numbers
 
     def _walk(self, epoch: int) -> tuple[int, int]:
-        """Return where an epoch starts, and a stride that meets every item once."""
+        """Return the start of an epoch's walk, and a stride that meets every example once."""
         start = int(np.random.default_rng([self._rng_seed, epoch, 1]).integers(self._count))
         stride = int(self._count * STRIDES[epoch % len(STRIDES)]) or 1
         while math.gcd(stride, self._count) > 1:

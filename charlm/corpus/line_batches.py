@@ -1,4 +1,4 @@
-"""Lines as they come, as many as are there: from files, pipes and logs that still grow."""
+"""Lines of files, pipes and growing logs, in batches as they arrive."""
 
 import codecs
 import os
@@ -9,24 +9,26 @@ from pathlib import Path
 
 from charlm.corpus.reading import STDIN, refuse_device, refuse_other_formats, standard_input
 from charlm.errors import CorpusError
+from charlm.files.file_types import HEAD_SIZE
 
-# Bytes that are asked for: few at first, so that the first lines need not wait for many others.
+# Bytes of one read: few at first, so that the first lines need not wait for many others.
 SMALLEST_READ, LARGEST_READ = 1 << 10, 1 << 18
 
-_LAST_END_OF_ALL = re.compile(rb"(?s).*\n")
-_LAST_END_BEFORE_TEXT = re.compile(rb"(?s).*\n(?=[^\n])")
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # other characters that end lines elsewhere are part of one
+_UP_TO_LAST_LINE_END = re.compile(rb"(?s).*\n")
+_UP_TO_LAST_LINE_END_BEFORE_TEXT = re.compile(rb"(?s).*\n(?=[^\n])")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # only \n ends a line; U+2028 and others belong to it
 
 
 @dataclass(frozen=True)
 class LineBatch:
-    """Lines that stand one after another in a file.
+    """Consecutive lines of a file.
 
     Attributes:
-        name: Of the file; stdin has that name.
-        number: Of the first line, counted from 1.
-        lines: With their ends; the last one of a file may have none.
-        wrong: The number of the first that is not UTF-8, whose wrong bytes became U+FFFD; or None.
+        name: The name of the file, or "stdin".
+        number: The number of the first line, counted from 1.
+        lines: The lines with their ends; the last line of a file may have none.
+        wrong: The number of the first line that is not UTF-8, or None. Its wrong bytes became
+            U+FFFD.
     """
 
     name: str
@@ -36,18 +38,19 @@ class LineBatch:
 
 
 def read_line_batches(name: str, *, is_strict: bool = True) -> Iterator[LineBatch]:
-    """Yield the lines of a file, or of stdin for -, none of which are held.
+    """Yield the lines of a file, or of stdin for -, as soon as they can be read.
 
     Args:
-        name: Of the file.
-        is_strict: Whether lines that are not UTF-8 are errors; the lines before are yielded first.
+        name: The path of the file, or -.
+        is_strict: Whether a line that is not UTF-8 is an error. The lines before it are yielded
+            first.
 
     Raises:
         ConfigError: If stdin is a terminal or closed.
-        CorpusError: If the file cannot be read, is no text, or has a line that is an error.
+        CorpusError: If the file cannot be read, is not a text, or has a line that is not UTF-8.
     """
     if name == STDIN:
-        yield from _read("stdin", standard_input().fileno(), is_strict=is_strict)
+        yield from _read_lines("stdin", standard_input().fileno(), is_strict=is_strict)
         return
     try:
         refuse_device(Path(name))
@@ -55,52 +58,75 @@ def read_line_batches(name: str, *, is_strict: bool = True) -> Iterator[LineBatc
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
     with file:
-        yield from _read(name, file.fileno(), is_strict=is_strict)
+        yield from _read_lines(name, file.fileno(), is_strict=is_strict)
 
 
-def _read(name: str, file: int, *, is_strict: bool) -> Iterator[LineBatch]:
-    number, size = 1, SMALLEST_READ
-    begun: list[bytes] = []  # of a line
-    while data := _bytes(name, file, size):
-        if size == SMALLEST_READ:
-            refuse_other_formats(name, data)
-            data = data.removeprefix(codecs.BOM_UTF8)
-        # Where more is there, a lot does not end before an empty line: line ends may be one token.
-        cut = (_LAST_END_OF_ALL if len(data) < size else _LAST_END_BEFORE_TEXT).match(data)
-        size = min(2 * size, LARGEST_READ)
-        if cut is None:
-            begun.append(data)
+def _read_lines(name: str, file: int, *, is_strict: bool) -> Iterator[LineBatch]:
+    number = 1
+    unfinished: list[bytes] = []  # the beginning of a line
+    for block, is_full in _read_blocks(name, file):
+        # Where more is there, a batch does not end before an empty line, because several line
+        # ends may be one token.
+        lines_end = _UP_TO_LAST_LINE_END_BEFORE_TEXT if is_full else _UP_TO_LAST_LINE_END
+        whole_lines = lines_end.match(block)
+        if whole_lines is None:
+            unfinished.append(block)
             continue
-        lines = b"".join([*begun, cut[0]])
-        begun = [data[cut.end() :]]
-        yield from _decoded(name, number, lines, is_strict=is_strict)
-        number += lines.count(b"\n")
-    if any(begun):
-        yield from _decoded(name, number, b"".join(begun), is_strict=is_strict)
+        data = b"".join([*unfinished, whole_lines[0]])
+        unfinished = [block[whole_lines.end() :]]
+        yield from _decode_lines(name, number, data, is_strict=is_strict)
+        number += data.count(b"\n")
+    if any(unfinished):
+        yield from _decode_lines(name, number, b"".join(unfinished), is_strict=is_strict)
 
 
-def _bytes(name: str, file: int, size: int) -> bytes:
-    """Return what is there, at most `size` bytes; nothing at the end."""
+def _read_blocks(name: str, file: int) -> Iterator[tuple[bytes, bool]]:
+    """Yield the bytes of a file as they arrive, and whether the read was a full one.
+
+    A slow pipe may deliver one byte at a time. So all of the first bytes are checked for other
+    formats, and one or two bytes are held back while they may begin a byte order mark.
+    """
+    size, head = SMALLEST_READ, b""
+    held: bytes | None = b""  # None after the first bytes
+    while block := _read_some(name, file, size):
+        is_full = len(block) == size
+        size = min(2 * size, LARGEST_READ)
+        if len(head) < HEAD_SIZE:
+            head += block
+            refuse_other_formats(name, head)
+        if held is not None:
+            block = held + block
+            if block in (codecs.BOM_UTF8[:1], codecs.BOM_UTF8[:2]):
+                held = block
+                continue
+            block, held = block.removeprefix(codecs.BOM_UTF8), None
+        yield block, is_full
+    if held:
+        yield held, False
+
+
+def _read_some(name: str, file: int, size: int) -> bytes:
+    """Return the bytes that are there, at most `size`; nothing at the end."""
     try:
         return os.read(file, size)
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def _decoded(name: str, number: int, data: bytes, *, is_strict: bool) -> Iterator[LineBatch]:
-    """Yield whole lines as text."""
+def _decode_lines(name: str, number: int, data: bytes, *, is_strict: bool) -> Iterator[LineBatch]:
+    """Yield whole lines as text; see `read_line_batches`."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        begin = data.rfind(b"\n", 0, error.start) + 1  # of the line that cannot be read
-        wrong = number + data.count(b"\n", 0, begin)
+        line_start = data.rfind(b"\n", 0, error.start) + 1
+        wrong = number + data.count(b"\n", 0, line_start)
         if not is_strict:
             yield LineBatch(name, number, _LINE.findall(data.decode(errors="replace")), wrong)
             return
-        yield LineBatch(name, number, _LINE.findall(data[:begin].decode()))
+        yield LineBatch(name, number, _LINE.findall(data[:line_start].decode()))
         raise CorpusError(
             f"{name}, line {wrong:,}, is not UTF-8: "
-            f"byte 0x{data[error.start]:02x} at offset {error.start - begin:,}",
+            f"byte 0x{data[error.start]:02x} at offset {error.start - line_start:,}",
             hint="convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
         ) from None
     yield LineBatch(name, number, _LINE.findall(text))

@@ -20,19 +20,20 @@ STDIN = "-"
 
 
 def named_files(name: str) -> list[Path]:
-    """Return the file that a path names, or the .txt files in a directory.
+    """Return the file that a path names, or the .txt files in a directory, sorted.
 
     Raises:
-        CorpusError: If there is none.
+        CorpusError: If the path does not exist, or the directory holds no .txt file.
     """
     path = Path(name)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*.txt") if file.is_file())
         if not files:
-            raise CorpusError(f"{path} holds no .txt file", hint="name the files themselves")
+            raise CorpusError(f"{path} holds no .txt file", hint="give the names of the files")
         return files
     if not path.exists():
-        is_pipe = path.parts[:3] == ("/", "dev", "fd")  # of a shell's <(…), which closes it
+        # The shell closes the pipe of <(…) for the processes that torchrun starts.
+        is_pipe = path.parts[:3] == ("/", "dev", "fd")
         hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
         raise CorpusError(f"{name} does not exist", hint=hint)
     return [path]
@@ -42,8 +43,7 @@ def standard_input() -> IO[bytes]:
     """Return stdin.
 
     Raises:
-        ConfigError: If it is closed, or a terminal, on which nobody would know that text is
-            awaited.
+        ConfigError: If stdin is closed, or is a terminal: a command would seem to hang there.
     """
     if sys.stdin is None:
         raise ConfigError("standard input is closed")
@@ -55,7 +55,7 @@ def standard_input() -> IO[bytes]:
 
 
 def refuse_device(path: Path) -> None:
-    """Raise CorpusError for a device, which may have no end; but /dev/null has."""
+    """Raise CorpusError for a device, which may have no end; /dev/null is allowed."""
     mode = path.stat().st_mode
     is_null = path.resolve() == Path(os.devnull)
     if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not is_null):
@@ -63,89 +63,125 @@ def refuse_device(path: Path) -> None:
 
 
 def refuse_other_formats(name: str, data: bytes) -> None:
-    """Raise CorpusError if the first bytes of a file say that it is no UTF-8 text."""
+    """Raise CorpusError if the first bytes of a file show that it is not UTF-8 text."""
     head = data[:HEAD_SIZE]
-    found = recognise(head)
-    if found is None or (is_text(head) and found != GIT_LFS_POINTER):
-        return  # the source of a page may be learnt from, and a text may begin as it likes
+    file_type = recognise(head)
+    # A text may begin like an HTML page or with "BZh".
+    if file_type is None or (is_text(head) and file_type != GIT_LFS_POINTER):
+        return
     hint = "give plain text in UTF-8"
-    if found.startswith("UTF"):
-        hint = f"convert it: iconv -f {found.split()[0]} -t UTF-8 FILE > NEW"
-    elif found.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
+    if file_type.startswith("UTF"):
+        hint = f"convert it: iconv -f {file_type.split()[0]} -t UTF-8 FILE > NEW"
+    elif file_type.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
         hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
-    raise CorpusError(f"{name} is {found}, not UTF-8 text", hint=hint)
+    raise CorpusError(f"{name} is {file_type}, not UTF-8 text", hint=hint)
 
 
-HINT = "name a directory with more room in $TMPDIR"
+TEMPORARY_HINT = "name a directory with more room in $TMPDIR"
 
 
 def open_temporary() -> IO[bytes]:
-    """Return a new file.
-
-    Raises:
-        CorpusError: If there is no directory to have it in.
-    """
+    """Return a new file without a name, or raise CorpusError if no directory can hold one."""
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        raise CorpusError(f"there is no temporary file: {error.strerror}", hint=HINT) from None
+        raise CorpusError(
+            f"a temporary file cannot be opened: {error.strerror}", hint=TEMPORARY_HINT
+        ) from None
 
 
 def write_temporary(file: IO[bytes], data: bytes, *, what: str) -> None:
-    """Write `data` to a temporary file, at once.
-
-    Args:
-        file: To write to.
-        data: To write.
-        what: What messages call it.
-
-    Raises:
-        CorpusError: If the temporary directory is full.
-    """
+    """Write and flush `data`, or raise CorpusError, which calls it `what`, if the disk is full."""
     try:
         file.write(data)
         file.flush()
     except OSError as error:
         raise CorpusError(
-            f"{what} cannot be written to {tempfile.gettempdir()}: {error.strerror}", hint=HINT
+            f"{what} cannot be written to {tempfile.gettempdir()}: {error.strerror}",
+            hint=TEMPORARY_HINT,
         ) from None
 
 
 CHUNK_BYTES = 1 << 22
+SAMPLES, SAMPLE_BYTES = 16, 1 << 12  # of a file; they are compared after it has grown
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A file as it was when it was opened.
+
+    Attributes:
+        stat: Its inode, size and time of change.
+        sample: SHA-256 of SAMPLES pieces of it, spread evenly from its first byte to its last.
+    """
+
+    stat: os.stat_result
+    sample: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> "Snapshot":
+        """Return what the file is now."""
+        with path.open("rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            return cls(status, _sample(file, status.st_size))
+
+    def is_kept_by(self, file: IO[bytes]) -> bool:
+        """Return whether an unbuffered file is the same, or has only grown at its end.
+
+        A file may be read in ranges for hours, so each read compares. A log may grow meanwhile. In
+        a file that was written anew and became larger, the sample differs.
+        """
+        then, now = self.stat, os.fstat(file.fileno())
+        if (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino):
+            return False
+        if now.st_size > then.st_size:
+            return _sample(file, then.st_size) == self.sample
+        return (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+
+
+def _sample(file: IO[bytes], size: int) -> bytes:
+    """Return the hash of SAMPLES pieces of the first `size` bytes of a file."""
+    digest = hashlib.sha256()
+    last = max(0, size - SAMPLE_BYTES)
+    for start in sorted({last * number // (SAMPLES - 1) for number in range(SAMPLES)}):
+        file.seek(start)
+        digest.update(file.read(min(SAMPLE_BYTES, size - start)))
+    return digest.digest()
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text that can be read any number of times, and is the same each time.
+    """A text that can be read any number of times and is the same each time.
 
     Stdin and pipes are copied to a temporary file without a name, which is gone when
-    `open_documents` ends. A file that grows is read as far as it went when it was opened.
+    `open_documents` ends. A file that grows is read up to the size that it had when it was opened.
 
     Attributes:
-        name: What messages call it.
-        path: Of its file.
-        spooled: Its copy, if it has one.
-        opened: What its file was when it was opened; None takes it as it is.
+        name: Its name in messages.
+        path: The path of its file.
+        spool: The temporary copy of stdin or a pipe.
+        snapshot: Its file when it was opened; None leaves out the check for changes.
     """
 
     name: str
     path: Path
-    spooled: IO[bytes] | None = None
-    opened: os.stat_result | None = None
+    spool: IO[bytes] | None = None
+    snapshot: Snapshot | None = None
 
     def read_bytes(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield bytes [start, stop) of the document, a few megabytes at a time.
 
         Raises:
-            CorpusError: If the file cannot be read, or is no longer what it was.
+            CorpusError: If the file cannot be read, or has changed in another way than by growing.
         """
         try:
-            if self.spooled is not None:
-                yield from _chunks(self.spooled, start, stop)
+            if self.spool is not None:
+                yield from _chunks(self.spool, start, stop)
                 return
-            if self.opened is not None:
-                stop = min(self.opened.st_size, self.opened.st_size if stop is None else stop)
-            with self.path.open("rb") as file:
+            if self.snapshot is not None:
+                size = self.snapshot.stat.st_size
+                stop = size if stop is None else min(size, stop)
+            with self.path.open("rb", buffering=0) as file:
                 self._refuse_change(file)
                 for chunk in _chunks(file, start, stop):
                     self._refuse_change(file)
@@ -155,14 +191,7 @@ class Document:
             raise CorpusError(f"{self.name} cannot be read: {error.strerror}") from None
 
     def _refuse_change(self, file: IO[bytes]) -> None:
-        """Raise CorpusError if the file changed in another way than by growing."""
-        if self.opened is None:
-            return
-        then, now = self.opened, os.fstat(file.fileno())
-        has_grown = now.st_size > then.st_size
-        if now.st_ino != then.st_ino or not (
-            has_grown or (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
-        ):
+        if self.snapshot is not None and not self.snapshot.is_kept_by(file):
             raise CorpusError(f"{self.name} changed while it was read", hint="read a copy of it")
 
     def read_text(self, start: int = 0, stop: int | None = None) -> Iterator[str]:
@@ -171,21 +200,25 @@ class Document:
         Line ends stay as they are.
 
         Raises:
-            CorpusError: If the bytes are not UTF-8; the message says what they seem to be, or
-                where the first wrong byte stands.
+            CorpusError: If the bytes are not UTF-8. The message names the type of the file, or the
+                offset of the first wrong byte.
         """
-        return self.decoded(self.read_bytes(start, stop), start)
+        return self.decode(self.read_bytes(start, stop), start)
 
-    def decoded(self, chunks: Iterable[bytes], start: int = 0) -> Iterator[str]:
-        """Yield the text of bytes that were read from `start` on; see `read_text`."""
+    def decode(self, chunks: Iterable[bytes], start: int = 0) -> Iterator[str]:
+        """Yield the text of bytes that were read from `start` on, as `read_text` does."""
         decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        offset = start
+        offset, head = start, b""
+        may_have_mark = start == 0
         for chunk in chunks:
-            if offset == 0:
-                refuse_other_formats(self.name, chunk)
-            text = self._decode(decoder, chunk, offset + len(chunk), final=False)
-            yield text.removeprefix("\ufeff") if offset == 0 else text
+            if start == 0 and offset < HEAD_SIZE:
+                head += chunk[:HEAD_SIZE]
+                refuse_other_formats(self.name, head)
             offset += len(chunk)
+            text = self._decode(decoder, chunk, offset, final=False)
+            if text and may_have_mark:
+                text, may_have_mark = text.removeprefix("\ufeff"), False
+            yield text
         yield self._decode(decoder, b"", offset, final=True)
 
     def _decode(
@@ -194,7 +227,7 @@ class Document:
         try:
             return decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
-            # `error.object` is what was held back from earlier chunks, then this one.
+            # `error.object` is the rest of earlier chunks, then this chunk.
             offset = end - len(error.object) + error.start
             raise CorpusError(
                 f"{self.name} is not UTF-8: byte 0x{error.object[error.start]:02x} "
@@ -205,62 +238,61 @@ class Document:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentInfo:
-    """What one pass over a document tells."""
+    """The size and the hash of a document."""
 
     name: str
     characters: int  # without the byte order mark
     bytes: int  # of the text, without the byte order mark
-    sha256: str  # of the file as it is
+    sha256: str  # of the file, with the byte order mark
     has_byte_order_mark: bool
-
-
-@contextlib.contextmanager
-def open_documents(
-    paths: Sequence[str], group: ProcessGroup = SINGLE_PROCESS
-) -> Iterator[list[Document]]:
-    """Open the documents that `paths` name: files, directories of .txt files, `-` for stdin.
-
-    What can be read but once, stdin and pipes, the first process reads for all.
-
-    Raises:
-        ConfigError: If stdin is a terminal, on which nobody would know that text is awaited.
-        CorpusError: If a path is missing or a directory holds no .txt file.
-        TrainingError: If another process finds other files.
-    """
-    found = [path for name in paths for path in ([None] if name == STDIN else named_files(name))]
-    are_files = [path is not None and path.is_file() for path in found]
-    group.require_same(
-        bytes(are_files), "list of files", hint="give each the same files; name standard input -"
-    )
-    with contextlib.ExitStack() as spools:
-        yield [
-            _spool("stdin", _from_stdin(), spools, group)
-            if path is None
-            else _open(path, spools, group)
-            for path in found
-        ]
 
 
 def examine(document: Document) -> DocumentInfo:
     """Read the whole document once: check its encoding, count and hash it."""
-    digest, size, mark = hashlib.sha256(), 0, False
+    digest, size, head = hashlib.sha256(), 0, b""
 
     def measured() -> Iterator[bytes]:
-        nonlocal size, mark
+        nonlocal size, head
         for chunk in document.read_bytes():
-            mark = mark or (size == 0 and chunk.startswith(codecs.BOM_UTF8))
             digest.update(chunk)
             size += len(chunk)
+            if len(head) < len(codecs.BOM_UTF8):
+                head += chunk[: len(codecs.BOM_UTF8)]
             yield chunk
 
-    characters = sum(map(len, document.decoded(measured())))
+    characters = sum(map(len, document.decode(measured())))
+    has_mark = head.startswith(codecs.BOM_UTF8)
     return DocumentInfo(
         name=Path(document.name).name,
         characters=characters,
-        bytes=size - len(codecs.BOM_UTF8) * mark,
+        bytes=size - len(codecs.BOM_UTF8) * has_mark,
         sha256=digest.hexdigest(),
-        has_byte_order_mark=mark,
+        has_byte_order_mark=has_mark,
     )
+
+
+@contextlib.contextmanager
+def open_documents(
+    names: Sequence[str], group: ProcessGroup = SINGLE_PROCESS
+) -> Iterator[list[Document]]:
+    """Open the documents of a command line: files, directories of .txt files, `-` for stdin.
+
+    The first process reads stdin and pipes for all processes.
+
+    Raises:
+        ConfigError: If stdin is closed or a terminal.
+        CorpusError: If a path is missing or a directory holds no .txt file.
+        TrainingError: If another process finds other files.
+    """
+    paths = [path for name in names for path in ([None] if name == STDIN else named_files(name))]
+    are_files = [path is not None and path.is_file() for path in paths]
+    group.require_same(
+        bytes(are_files),
+        "list of files",
+        hint="give each process the same files; the name of standard input is -",
+    )
+    with contextlib.ExitStack() as spools:
+        yield [_open(path, spools, group) for path in paths]
 
 
 def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
@@ -274,15 +306,18 @@ def _chunks(file: IO[bytes], start: int, stop: int | None) -> Iterator[bytes]:
         yield chunk
 
 
-def _open(path: Path, spools: contextlib.ExitStack, group: ProcessGroup) -> Document:
-    name = str(path)
+def _open(path: Path | None, spools: contextlib.ExitStack, group: ProcessGroup) -> Document:
+    name = "stdin" if path is None else str(path)
     try:
+        if path is None:
+            return _spool(name, _from_stdin(), spools, group)
         refuse_device(path)
-        if path.is_file():
-            opened = path.stat()
-            # A file without a size may have a text all the same: those of /proc have.
-            return Document(name, path, opened=opened if opened.st_size else None)
-        return _spool(name, _from_pipe(path), spools, group)  # such as <(zcat text.gz)
+        if not path.is_file():
+            return _spool(name, _from_pipe(path), spools, group)  # such as <(zcat text.gz)
+        snapshot = Snapshot.of(path)
+        if snapshot.stat.st_size == 0:  # as a file of /proc, which has a text all the same
+            return _spool(name, _from_pipe(path), spools, SINGLE_PROCESS)
+        return Document(name, path, snapshot=snapshot)
     except OSError as error:
         raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
 
@@ -290,13 +325,11 @@ def _open(path: Path, spools: contextlib.ExitStack, group: ProcessGroup) -> Docu
 def _spool(
     name: str, chunks: Iterator[bytes], spools: contextlib.ExitStack, group: ProcessGroup
 ) -> Document:
-    spooled = spools.enter_context(open_temporary())
-    try:
-        for chunk in group.read_once(chunks):
-            write_temporary(spooled, chunk, what=f"the text of {name}")
-    except OSError as error:
-        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
-    return Document(name, Path(name), spooled)
+    """Copy a text that can be read only once to a temporary file."""
+    spool = spools.enter_context(open_temporary())
+    for chunk in group.read_once(chunks):
+        write_temporary(spool, chunk, what=f"the text of {name}")
+    return Document(name, Path(name), spool)
 
 
 def _from_stdin() -> Iterator[bytes]:

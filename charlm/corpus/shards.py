@@ -1,7 +1,7 @@
-"""Files → documents → parts: which bytes are one text, and which are encoded at once.
+"""Files → documents → shards: a running text in pieces that are encoded when they are first read.
 
-A corpus may be larger than memory and longer than anybody waits for, so it is cut into parts of
-some megabyte, each of which is encoded when it is first read.
+A corpus may be larger than memory and take longer to encode than to train on: a minute of training
+reads a few megabytes. So it is cut into shards of about a megabyte.
 """
 
 import copy
@@ -11,33 +11,37 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.encoded_text import EncodedText, IdFile, write_once
+from charlm.corpus.encoded_text import EncodedText, IdFile
 from charlm.corpus.reading import Document
-from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.tokenizers import Ids, Tokenizer
 
 SHARD_BYTES = 1 << 20
-SEARCHED_BYTES = 1 << 16  # beyond the place of a cut, for the end of a line
+SEARCHED_BYTES = 1 << 16  # that are searched for a line end where a document is cut
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Bytes [start, stop) of a document."""
+    """Bytes [start, stop) of a file."""
 
-    document: Document
+    file: Document
     start: int
     stop: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of the text in it."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some documents, or a piece of one, to be encoded together.
+    """Several documents, or a piece of one, that are encoded together.
 
     Attributes:
-        files: Those of the whole corpus.
-        spans: A file's number and bytes [start, stop) in it, of each document or piece, shape
-            (spans, 3).
-        is_end: Whether a document ends with the last span; one does with each before it.
+        files: All files of the corpus.
+        spans: For each document or piece the number of its file, and bytes [start, stop) in it,
+            shape (spans, 3).
+        is_end: Whether a document ends with the last span; one ends with every other span.
     """
 
     files: Sequence[Document]
@@ -49,69 +53,74 @@ class Shard:
         """Size of the text in it."""
         return int((self.spans[:, 2] - self.spans[:, 1]).sum())
 
-    @property
-    def ends(self) -> int:
-        """Number of documents that end in it."""
-        return len(self.spans) - (not self.is_end)
-
     def texts(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each span, and whether a document ends with it."""
-        for place, (number, start, stop) in enumerate(self.spans.tolist(), start=1):
+        for count, (number, start, stop) in enumerate(self.spans.tolist(), start=1):
             text = "".join(self.files[number].read_text(start, stop))
-            yield text, self.is_end or place < len(self.spans)
+            yield text, self.is_end or count < len(self.spans)
 
 
-def cut_into_shards(extents: Sequence[ByteRange], separator: str | None) -> list[Shard]:
-    """Return the parts of a corpus, in order.
+def split_documents(byte_range: ByteRange, separator: str | None) -> Iterator[ByteRange]:
+    """Yield what stands between separators, empty documents too."""
+    start = byte_range.start
+    if separator is not None:
+        mark = separator.encode()
+        for position in _find(byte_range, mark):
+            yield ByteRange(byte_range.file, start, position)
+            start = position + len(mark)
+    yield ByteRange(byte_range.file, start, byte_range.stop)
+
+
+def cut_into_shards(byte_ranges: Sequence[ByteRange], separator: str | None) -> list[Shard]:
+    """Return the shards of a corpus, in order.
 
     Args:
-        extents: What belongs to it; the end of each ends a document.
-        separator: What stands between documents inside a file; it is in no part.
+        byte_ranges: The text; a document ends with each range.
+        separator: The text between documents inside a file; it is in no shard.
     """
-    files = [extent.document for extent in extents]
-    parts: list[Shard] = []
-    spans: list[tuple[int, int, int]] = []  # of short documents that share a part
+    files = [byte_range.file for byte_range in byte_ranges]
+    shards: list[Shard] = []
+    spans: list[tuple[int, int, int]] = []  # short documents that share the next shard
     size = 0
 
     def finish() -> None:
         nonlocal size
         if spans:
-            parts.append(Shard(files, np.array(spans, dtype=np.int64)))
+            shards.append(Shard(files, np.array(spans, dtype=np.int64)))
         spans.clear()
         size = 0
 
-    for number, extent in enumerate(extents):
-        for span in _documents(extent, separator):
-            length = span.stop - span.start
-            if size + length > SHARD_BYTES:
+    for number, byte_range in enumerate(byte_ranges):
+        for document in split_documents(byte_range, separator):
+            if size + document.bytes > SHARD_BYTES:
                 finish()
-            if length > SHARD_BYTES:
-                parts += _pieces(files, number, span)
-            else:
-                spans.append((number, span.start, span.stop))
-                size += length
+            if document.bytes > SHARD_BYTES:
+                shards += _cut_document(files, number, document)
+            elif document.bytes:
+                spans.append((number, document.start, document.stop))
+                size += document.bytes
     finish()
-    return parts
+    return shards
 
 
-def _pieces(files: Sequence[Document], file: int, span: ByteRange) -> Iterator[Shard]:
-    """Yield a long document in pieces, cut after line ends where there are any."""
-    length = span.stop - span.start
-    count = -(-length // SHARD_BYTES)
-    start = span.start
+def _cut_document(files: Sequence[Document], file: int, document: ByteRange) -> Iterator[Shard]:
+    """Yield a long document in pieces that end after line ends, if it has any."""
+    count = -(-document.bytes // SHARD_BYTES)
+    start = document.start
     for number in range(1, count + 1):
-        stop = span.stop
+        stop = document.stop
         if number < count:
-            stop = min(_cut(span, span.start + number * length // count), span.stop)
+            target = document.start + number * document.bytes // count
+            stop = min(_next_line(document, target), document.stop)
         if stop > start:
-            yield Shard(files, np.array([[file, start, stop]]), is_end=stop == span.stop)
+            yield Shard(files, np.array([[file, start, stop]]), is_end=stop == document.stop)
         start = stop
 
 
-def _cut(span: ByteRange, position: int) -> int:
-    """Return the next place after `position` where a line begins, or else a character."""
-    stop = min(position + SEARCHED_BYTES, span.stop)
-    searched = b"".join(span.document.read_bytes(position, stop))
+def _next_line(document: ByteRange, position: int) -> int:
+    """Return the next position where a line begins, or a character if no line end is near."""
+    stop = min(position + SEARCHED_BYTES, document.stop)
+    searched = b"".join(document.file.read_bytes(position, stop))
     line_end = searched.find(b"\n")
     if line_end >= 0:
         return position + line_end + 1
@@ -120,42 +129,30 @@ def _cut(span: ByteRange, position: int) -> int:
     return position + next((offset for offset, begin in enumerate(begins) if begin), 0)
 
 
-def _documents(extent: ByteRange, separator: str | None) -> Iterator[ByteRange]:
-    """Yield the documents between separators, but for empty ones."""
-    start = extent.start
-    if separator is not None:
-        mark = separator.encode()
-        for position in _find(extent, mark):
-            if position > start:
-                yield ByteRange(extent.document, start, position)
-            start = position + len(mark)
-    if start < extent.stop:
-        yield ByteRange(extent.document, start, extent.stop)
-
-
-def _find(extent: ByteRange, mark: bytes) -> Iterator[int]:
-    """Yield where `mark` stands, from the left, never overlapping."""
-    held, offset = b"", extent.start  # `held` begins at `offset`
-    for chunk in extent.document.read_bytes(extent.start, extent.stop):
+def _find(byte_range: ByteRange, mark: bytes) -> Iterator[int]:
+    """Yield the positions of `mark`, from the left, without overlaps."""
+    held, offset = b"", byte_range.start  # `held` begins at `offset`
+    for chunk in byte_range.file.read_bytes(byte_range.start, byte_range.stop):
         data = held + chunk
-        place = 0
-        while (found := data.find(mark, place)) >= 0:
-            yield offset + found
-            place = found + len(mark)
-        place = max(place, len(data) - len(mark) + 1)
-        held, offset = data[place:], offset + place
+        searched_to = 0
+        while (index := data.find(mark, searched_to)) >= 0:
+            yield offset + index
+            searched_to = index + len(mark)
+        searched_to = max(searched_to, len(data) - len(mark) + 1)
+        held, offset = data[searched_to:], offset + searched_to
 
 
 @dataclass(frozen=True)
 class ShardGroup:
-    """Some parts of a text, spread evenly over it.
+    """Shards that are spread evenly over a text.
 
     Attributes:
-        parts: Their numbers, in the order in which they are read.
-        starts: Where each begins in the pool, in bytes, and the pool's end, shape (parts + 1,).
+        shards: Their numbers, in the order in which they are read.
+        starts: Where each shard begins in the group, in bytes, and the group's end, shape
+            (shards + 1,).
     """
 
-    parts: range
+    shards: range
     starts: NDArray[np.int64]
 
     @property
@@ -165,107 +162,89 @@ class ShardGroup:
 
 
 class RunningText:
-    """The ids of a running text, encoded part by part when they are first read.
+    """The ids of a running text; each shard is encoded when it is first read.
 
-    Figures come from a sample, and are exact if the sample is all of the text.
+    The shards are dealt out to groups, and the first group is a sample. The attributes are
+    estimated from the sample, and are exact if it is the whole text.
 
     Attributes:
-        pools: Into how many pools the parts are dealt out; the first is the sample.
+        group_count: Number of shard groups.
         tokens: Number of ids, boundaries included.
-        characters: Of the raw text.
-        predictions: Ids without boundaries, which are not predicted.
+        characters: Characters of the raw text.
+        predictions: Number of ids without boundaries, which are not predicted.
         token_counts: How often each id occurs in the sample, the boundary last, shape (V + 1,).
     """
 
-    def __init__(
-        self,
-        parts: Sequence[Shard],
-        tokenizer: Tokenizer,
-        pools: int,
-        group: ProcessGroup = SINGLE_PROCESS,
-    ) -> None:
-        """Take the parts, of which the first pool is the sample; see `pool`."""
-        self._parts, self._tokenizer = parts, tokenizer
-        self._step = 1  # −1 from the end to the beginning
-        self.pools = pools
-        sample = range(0, len(parts), pools)
-
-        def write(file: IdFile) -> None:
-            for number in sample:
-                file.append_documents(parts[number].texts(), tokenizer)
-
-        file = write_once(group, tokenizer, write)
-        begins = [0, *file.ends[:-1]]
-        # In which file each part is, and where.
-        self._places = {
-            number: (file, *place)
-            for number, place in zip(sample, zip(begins, file.ends, strict=True), strict=True)
-        }
-        # What is read later each process writes for itself.
-        self._file = file if group.world_size == 1 else IdFile(tokenizer)
-        sampled = sum(parts[number].bytes for number in sample)
-        scale = sum(part.bytes for part in parts) / sampled
-        self.token_counts = file.token_counts
-        self.tokens = round(len(file) * scale)
-        self.characters = round(file.characters * scale)
-        self.predictions = round((len(file) - int(self.token_counts[-1])) * scale)
+    def __init__(self, shards: Sequence[Shard], tokenizer: Tokenizer, group_count: int) -> None:
+        """Encode the first group of the shards."""
+        self._shards, self._tokenizer = shards, tokenizer
+        self._step = 1  # −1 in the mirror
+        self.group_count = group_count
+        self._file = IdFile(tokenizer)
+        self._id_ranges: dict[int, tuple[int, int]] = {}  # by shard
+        sample = range(0, len(shards), group_count)
+        for number in sample:
+            self._encode(number)
+        scale = sum(shard.bytes for shard in shards) / sum(shards[n].bytes for n in sample)
+        self.token_counts = self._file.token_counts.copy()
+        self.tokens = round(len(self._file) * scale)
+        self.characters = round(self._file.characters * scale)
+        self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
 
     def mirrored(self) -> "RunningText":
-        """Return the same text from its end to its beginning; what one encodes, both have."""
-        other = copy.copy(self)
-        other._step = -self._step
-        return other
+        """Return the same text from its end to its beginning; both share the encoded shards."""
+        mirror = copy.copy(self)
+        mirror._step = -self._step
+        return mirror
 
-    def pool(self, number: int) -> "ShardGroup":
-        """Return every so-manieth part: where to read when few are to be encoded."""
-        parts = range(number, len(self._parts), self.pools)[:: self._step]
-        # Where each part begins in the pool, in bytes, and the pool's end.
-        return ShardGroup(parts, np.cumsum([0, *(self._parts[part].bytes for part in parts)]))
+    def shard_group(self, number: int) -> ShardGroup:
+        """Return every `group_count`-th shard, from `number` on."""
+        shards = range(number, len(self._shards), self.group_count)[:: self._step]
+        return ShardGroup(shards, np.cumsum([0, *(self._shards[n].bytes for n in shards)]))
 
-    def start(self, pool: "ShardGroup", number: int, count: int) -> tuple[int, int]:
-        """Return the part and the place in it where segment `number` of `count` begins."""
-        position = number * pool.bytes // count
-        which = int(pool.starts.searchsorted(position, side="right")) - 1
-        inside = position - int(pool.starts[which])
-        size = int(pool.starts[which + 1] - pool.starts[which])
-        part = pool.parts[which]
-        return part, inside * len(self._ids_of(part)) // size
+    def segment_start(self, group: ShardGroup, number: int, count: int) -> tuple[int, int]:
+        """Return the shard, and the position in it, where segment `number` of `count` begins."""
+        position = number * group.bytes // count
+        index = int(group.starts.searchsorted(position, side="right")) - 1
+        inside = position - int(group.starts[index])
+        size = int(group.starts[index + 1] - group.starts[index])
+        shard = group.shards[index]
+        return shard, inside * len(self._ids_of(shard)) // size
 
-    def read(self, part: int, place: int, count: int) -> Ids:
-        """Return `count` ids from a place on, which may lie beyond the part.
+    def read(self, shard: int, position: int, count: int) -> Ids:
+        """Return `count` ids from a position in a shard, or beyond it.
 
-        After the last part comes the first; in the mirror it is the other way round.
+        The first shard follows the last; in the mirror the last follows the first.
         """
-        if place >= len(self._ids_of(part)) and len(self._places) == len(self._parts):
-            # Nothing is gained by going round more often.
-            place %= sum(stop - start for _, start, stop in self._places.values())
-        while place >= len(self._ids_of(part)):
-            place -= len(self._ids_of(part))
-            part = (part + self._step) % len(self._parts)
-        found: list[Ids] = []
+        if position >= len(self._ids_of(shard)) and len(self._id_ranges) == len(self._shards):
+            # All shards are encoded: leave out whole rounds.
+            position %= sum(stop - start for start, stop in self._id_ranges.values())
+        while position >= len(self._ids_of(shard)):
+            position -= len(self._ids_of(shard))
+            shard = (shard + self._step) % len(self._shards)
+        arrays: list[Ids] = []
         while count > 0:
-            found.append(self._ids_of(part)[place : place + count])
-            count -= len(found[-1])
-            place, part = 0, (part + self._step) % len(self._parts)
-        return np.concatenate(found)
+            arrays.append(self._ids_of(shard)[position : position + count])
+            count -= len(arrays[-1])
+            position, shard = 0, (shard + self._step) % len(self._shards)
+        return np.concatenate(arrays)
 
-    def _ids_of(self, part: int) -> Ids:
-        if part not in self._places:
-            start = len(self._file)
-            self._file.append_documents(self._parts[part].texts(), self._tokenizer)
-            self._places[part] = self._file, start, len(self._file)
-        file, start, stop = self._places[part]
-        return file.ids[start:stop][:: self._step]
+    def _ids_of(self, shard: int) -> Ids:
+        if shard not in self._id_ranges:
+            self._encode(shard)
+        start, stop = self._id_ranges[shard]
+        return self._file.ids[start:stop][:: self._step]
+
+    def _encode(self, shard: int) -> None:
+        start = len(self._file)
+        self._file.append_documents(self._shards[shard].texts(), self._tokenizer)
+        self._id_ranges[shard] = start, len(self._file)
 
 
-def encode_shards(
-    parts: Iterable[Shard], tokenizer: Tokenizer, group: ProcessGroup = SINGLE_PROCESS
-) -> EncodedText:
-    """Return the ids of all parts; boundaries are not predicted."""
-
-    def write(file: IdFile) -> None:
-        file.append_boundary()
-        for part in parts:
-            file.append_documents(part.texts(), tokenizer)
-
-    return write_once(group, tokenizer, write).encoded("text")
+def encode_shards(shards: Iterable[Shard], tokenizer: Tokenizer) -> EncodedText:
+    """Return the ids of all shards; boundaries are not predicted."""
+    file = IdFile(tokenizer)
+    file.append_boundary()
+    for shard in shards:
+        file.append_documents(shard.texts(), tokenizer)
+    return file.as_encoded_text("text")

@@ -1,6 +1,6 @@
-"""How ids are laid out in time: batches of items to learn from, passages to score.
+"""Windows: pieces of ids that are scored, each read from a zero state.
 
-All are arithmetic on positions; no id is copied before it is needed.
+A window is three positions in the ids. No id is copied before it is read.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from charlm.config import Task
 from charlm.corpus.examples import BOUNDARIES
 from charlm.tokenizers import Ids
 
-SEGMENT_LENGTH = 2048  # tokens that one segment of a long text scores, at least
-MOST_ROWS = 256  # scored side by side; more would cost memory and gain no speed
-# Tokens that a segment reads before it scores. From 256 on, the score of 2,048-token segments
-# differs from that of one stream by less than 1e-6 nats a token in trained models.
+SEGMENT_LENGTH = 2048  # tokens that one window of a long text scores, at least
+MOST_ROWS = 256  # windows side by side; more would cost memory and gain no speed
+# Tokens that a window reads before it scores. From 256 on, the score of windows of 2,048 tokens
+# differs from that of one uninterrupted text by less than 1e-6 nats a token in trained models.
 CONTEXT_LENGTH = 256
 # Logits that are held at once, in numbers: a large vocabulary must not cost gigabytes.
 MOST_LOGITS = 1 << 22
@@ -24,12 +24,12 @@ MOST_LOGITS = 1 << 22
 
 @dataclass(frozen=True)
 class Batch:
-    """What is read and predicted at a few positions, side by side.
+    """Inputs and targets of B rows at T positions.
 
     Attributes:
-        inputs: Token ids in [0, V], V being the boundary, shape (B, T), int64.
-        targets: The ids that follow, shape (B, T), int64.
-        is_scored: Which targets are to be scored, shape (B, T).
+        inputs: Token ids in [0, V], where V is the boundary (BOS/EOS), shape (B, T), int64.
+        targets: The ids that follow the inputs, shape (B, T), int64.
+        is_scored: Which targets count, shape (B, T).
     """
 
     inputs: NDArray[np.int64]
@@ -39,21 +39,21 @@ class Batch:
 
 @dataclass(frozen=True)
 class Windows:
-    """Pieces of ids that are each read from nothing, and scored from a place on.
+    """Pieces of ids, each read from a zero state and scored from one of its tokens on.
 
         tokens      0 1 2 3 4 5 6 7 8 9
-        passage 0   0 1 2 3 4               scored: 0–4
-        passage 1         3 4 5 6 7 8 9     scored: 5–9, read before: 3 and 4
+        window 0    0 1 2 3 4               scored: 0–4
+        window 1          3 4 5 6 7 8 9     scored: 5–9; read before: 3 and 4
 
-    A long text is cut into equal passages; what each but the first reads before its own tokens
-    makes its score that of one uninterrupted stream. Of a pair, that is the source.
+    A long text is cut into windows of equal size. The tokens that a window reads before it scores
+    make its score that of one uninterrupted text. In a pair they are the source.
 
     Attributes:
         ids: Token ids, shape (ids,).
-        boundary_id: What is read first in every passage; the vocabulary's size.
-        begin: Where each is read from, shape (passages,).
-        first: Where each is scored from.
-        stop: Where each ends, exclusive.
+        boundary_id: The boundary (BOS/EOS), which every window reads first; the vocabulary's size.
+        begin: The first id that each window reads, shape (windows,).
+        first: The first id that each window scores, shape (windows,).
+        stop: The end of each window, exclusive, shape (windows,).
     """
 
     ids: Ids
@@ -63,25 +63,27 @@ class Windows:
     stop: NDArray[np.int64]
 
     @classmethod
-    def of(cls, task: Task, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int) -> "Windows":
-        """Return the passages in which documents, lines or pairs are scored.
+    def for_scoring(
+        cls, task: Task, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int
+    ) -> "Windows":
+        """Return the windows that score all documents, lines or pairs.
 
         Args:
-            task: What they are.
+            task: What the ids are.
             ids: Shape (ids,).
-            boundaries: Where in `ids` the boundaries stand: the first of all ids, and one after
-                each document or line, or after each source and target.
+            boundaries: Positions of the boundaries in `ids`: the first id, and one after each
+                document, line, source and target.
             boundary_id: The vocabulary's size.
         """
         if task != "text":
-            count = (len(boundaries) - 1) // BOUNDARIES[task]
-            return cls.of_items(task, ids, boundaries, boundary_id, np.arange(count))
+            numbers = np.arange((len(boundaries) - 1) // BOUNDARIES[task])
+            return cls.of_examples(task, ids, boundaries, boundary_id, numbers)
         begin, stop = boundaries[:-1] + 1, boundaries[1:]
         begin, stop = begin[begin < stop], stop[begin < stop]
         return cls(ids, boundary_id, begin, begin, stop).cut()[0]
 
     @classmethod
-    def of_items(
+    def of_examples(
         cls,
         task: Task,
         ids: Ids,
@@ -89,95 +91,98 @@ class Windows:
         boundary_id: int,
         numbers: NDArray[np.int64],
     ) -> "Windows":
-        """Return the lines or pairs with the given numbers, in their order."""
-        each = BOUNDARIES[task]
+        """Return a window for each line or pair with one of the `numbers`, in their order."""
+        width = BOUNDARIES[task]
         begin, first, stop = (
-            boundaries[each * numbers + place] + 1 for place in (0, each - 1, each)
+            boundaries[width * numbers + offset] + 1 for offset in (0, width - 1, width)
         )
         return cls(ids, boundary_id, begin, first, stop)
 
     def cut(self) -> tuple["Windows", NDArray[np.int64]]:
-        """Return the passages, the long ones cut, and of each the number it had before the cut."""
+        """Cut long windows into shorter ones, so that they take no longer than many short texts.
+
+        Returns:
+            The windows, and for each the number of the window it was cut from.
+        """
         lengths = self.stop - self.first
         if len(lengths) == 0 or lengths.max() < 2 * SEGMENT_LENGTH:
             return self, np.arange(len(lengths))
-        parts = [
-            segments(first, stop, earliest=begin)
+        pieces = [
+            cut_evenly(first, stop, earliest=begin)
             for begin, first, stop in zip(
                 self.begin.tolist(), self.first.tolist(), self.stop.tolist(), strict=True
             )
         ]
-        owners = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
-        cut = np.concatenate(parts, axis=1)
-        return Windows(self.ids, self.boundary_id, *cut), owners
+        origins = np.repeat(np.arange(len(pieces)), [piece.shape[1] for piece in pieces])
+        return Windows(self.ids, self.boundary_id, *np.concatenate(pieces, axis=1)), origins
 
-    def select(self, chosen: NDArray[np.int64]) -> "Windows":
-        """Return some of the passages, in the order of their numbers in `chosen`."""
+    def select(self, numbers: NDArray[np.int64]) -> "Windows":
+        """Return the windows with these numbers, in their order."""
         return Windows(
-            self.ids, self.boundary_id, self.begin[chosen], self.first[chosen], self.stop[chosen]
+            self.ids, self.boundary_id, self.begin[numbers], self.first[numbers], self.stop[numbers]
         )
 
-    def shard(self, rank: int, size: int) -> "Windows":
-        """Return every so-manieth passage, the longest first: the share of one of some processes.
+    def shard(self, rank: int, world_size: int) -> "Windows":
+        """Return this rank's windows: every `world_size`-th, longest first.
 
-        The first process has the longest of all.
+        Rank 0 has the longest of all.
         """
-        return self.select(self._longest_first()[rank::size])
+        return self.select(self._longest_first()[rank::world_size])
 
     def _longest_first(self) -> NDArray[np.int64]:
         return np.argsort(self.begin - self.stop, kind="stable")
 
     def groups(self) -> Iterator[NDArray[np.int64]]:
-        """Yield the numbers of all passages, the longest first, MOST_ROWS at a time."""
+        """Yield the numbers of all windows, longest first, at most MOST_ROWS at a time."""
         order = self._longest_first()
-        for place in range(0, len(order), MOST_ROWS):
-            yield order[place : place + MOST_ROWS]
+        for start in range(0, len(order), MOST_ROWS):
+            yield order[start : start + MOST_ROWS]
 
     def batches(self, length: int) -> Iterator[Batch]:
-        """Yield consecutive windows of T ≤ `length` positions; the longest passage comes first.
+        """Yield consecutive batches of at most `length` positions; the longest window comes first.
 
-        A passage that has ended is left out, so the number of rows falls from window to window.
+        A window that has ended is left out, so a batch has at most as many rows as the one before.
         """
         lengths = self.stop - self.begin
-        for time in range(0, int(lengths[0]), length):
-            rows = slice(0, int((lengths > time).sum()))
-            yield self._window(rows, time, min(time + length, int(lengths[0])))
+        for start in range(0, int(lengths[0]), length):
+            rows = slice(0, int((lengths > start).sum()))
+            yield self._batch(rows, start, min(start + length, int(lengths[0])))
 
-    def as_batch(self, most: int) -> Batch:
-        """Return all passages as one window, as far as their first `most` tokens."""
-        return self._window(slice(None), 0, min(int((self.stop - self.begin).max()), most))
+    def as_batch(self, max_length: int) -> Batch:
+        """Return the first `max_length` tokens of all windows as one batch."""
+        length = int((self.stop - self.begin).max())
+        return self._batch(slice(None), 0, min(length, max_length))
 
-    def _window(self, rows: slice, start: int, stop: int) -> Batch:
+    def _batch(self, rows: slice, start: int, stop: int) -> Batch:
         begin, first, last = self.begin[rows, None], self.first[rows, None], self.stop[rows, None]
-        position = begin + np.arange(start - 1, stop)  # one before the window, then the window
+        position = begin + np.arange(start - 1, stop)  # of the first input and all targets
         ids = self.ids[np.minimum(position, last - 1)].astype(np.int64)
-        if start == 0:  # whatever precedes a passage
-            ids[:, 0] = self.boundary_id
-        counts = (first <= position[:, 1:]) & (position[:, 1:] < last)
-        return Batch(ids[:, :-1], ids[:, 1:], counts)
+        if start == 0:
+            ids[:, 0] = self.boundary_id  # whatever stands before the window
+        is_scored = (first <= position[:, 1:]) & (position[:, 1:] < last)
+        return Batch(ids[:, :-1], ids[:, 1:], is_scored)
 
 
-def segments(
+def cut_evenly(
     start: int,
     stop: int,
     count: int | None = None,
-    burn_in: int = CONTEXT_LENGTH,
+    context_length: int = CONTEXT_LENGTH,
     *,
     earliest: int | None = None,
 ) -> NDArray[np.int64]:
-    """Cut ids [start, stop) into passages; return (begin, first, stop), shape (3, passages).
+    """Cut ids [start, stop) into windows; return (begin, first, stop), shape (3, windows).
 
     Args:
         start: The first id.
-        stop: Behind the last.
-        count: Number of passages; None takes one for every SEGMENT_LENGTH ids, up to MOST_ROWS.
-        burn_in: Ids that are read before those that are scored.
-        earliest: The first id that may be read, and that the first passage reads from; None is
-            the first that is scored.
+        stop: The end, exclusive.
+        count: Number of windows; None takes one for every SEGMENT_LENGTH ids, at most MOST_ROWS.
+        context_length: Number of ids that a window reads before it scores.
+        earliest: The first id that may be read; the first window begins there. None is `start`.
     """
     earliest = start if earliest is None else earliest
     number = count or min(max(1, (stop - start) // SEGMENT_LENGTH), MOST_ROWS)
     bounds = start + np.arange(number + 1) * (stop - start) // number
-    begin = np.maximum(bounds[:-1] - burn_in, earliest)
+    begin = np.maximum(bounds[:-1] - context_length, earliest)
     begin[0] = earliest
     return np.stack([begin, bounds[:-1], bounds[1:]])

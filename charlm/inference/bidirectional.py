@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.windows import CONTEXT_LENGTH, Windows, segments
+from charlm.corpus.windows import CONTEXT_LENGTH, Windows, cut_evenly
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.scoring import (
     Surprisal,
@@ -83,7 +83,7 @@ def _segments(start: int, stop: int) -> NDArray[np.int64]:
     Returns:
         Where each is read from, scored from, scored to and read to, shape (4, segments).
     """
-    cut = segments(start, stop, -(-(stop - start) // LONGEST_SEGMENT))
+    cut = cut_evenly(start, stop, -(-(stop - start) // LONGEST_SEGMENT))
     return np.concatenate([cut, np.minimum(cut[-1:] + CONTEXT_LENGTH, stop)])
 
 

@@ -23,7 +23,7 @@ from charlm.config import (
 )
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
-from charlm.fingerprint import joined
+from charlm.fingerprint import union
 from charlm.inference.candidates import Text, Texts
 from charlm.inference.generation import speak, whole
 from charlm.inference.mixture import Mixture
@@ -439,7 +439,7 @@ class Model:
         mixture = Mixture(self.runtime("forward"), other.runtime("forward"), share)
         mixed.config = mixture.config
         mixed._runtimes = {"forward": mixture}
-        mixed.fingerprints = joined(self.fingerprints, other.fingerprints)
+        mixed.fingerprints = union(self.fingerprints, other.fingerprints)
         mixed.line_scores = np.empty(0, np.float32)
         return mixed
 

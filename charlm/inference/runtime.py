@@ -26,8 +26,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.cells import CELLS, Cell
 from charlm.checkpoint import Arrays
-from charlm.config import Cell, ModelConfig
+from charlm.config import ModelConfig
 
 LARGEST_TABLE = 8192  # rows
 LARGEST_ACTIVATION = 1e6  # of a ReLU, which could grow with every step until nothing is a number
@@ -90,10 +91,10 @@ class Runtime:
 
     def zero_state(self, batch_size: int) -> State:
         """Return the state before anything is read, each array of shape (B, H)."""
-        vectors = 2 if self.config.cell == "lstm" else 1
+        vectors = CELLS[self.config.cell].state
         return [
             (
-                *(np.zeros((batch_size, len(recurrent)), np.float32) for _ in range(vectors)),
+                *(np.zeros((batch_size, len(recurrent)), np.float32) for _ in vectors),
                 np.zeros((batch_size, recurrent.shape[1]), np.float32),
             )
             for recurrent in self._recurrent
@@ -217,12 +218,8 @@ _UPDATES = {"lstm": _lstm, "gru": _gru, "rnn tanh": _rnn_tanh, "rnn relu": _rnn_
 
 def _gates(matrix: Floats, cell: Cell) -> Floats:
     """Return the rows with the sigmoid gates first and halved: i, f, o, g or r, z, n."""
-    match cell:
-        case "lstm":
-            i, f, g, o = np.split(matrix, 4)
-            return np.concatenate([i / 2, f / 2, o / 2, g])
-        case "gru":
-            r, z, n = np.split(matrix, 3)
-            return np.concatenate([r / 2, z / 2, n])
-        case "rnn":
-            return matrix
+    activations = CELLS[cell].gates.values()
+    blocks = list(zip(np.split(matrix, len(activations)), activations, strict=True))
+    sigmoids = [block / 2 for block, activation in blocks if activation == "sigmoid"]
+    others = [block for block, activation in blocks if activation != "sigmoid"]
+    return np.concatenate([*sigmoids, *others])

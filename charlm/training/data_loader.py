@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charlm.cells import CELLS
 from charlm.checkpoint import Arrays
 from charlm.config import TrainingConfig
 from charlm.corpus.batches import ExampleBatches, Streams
@@ -33,7 +34,7 @@ def lay_out(
             batch_size=config.batch_size,
             bptt_length=config.window_length,
             rng_seed=config.rng_seed,
-            own=group.shard(config.batch_size),
+            streams=group.shard(config.batch_size),
         )
     return ExampleBatches(
         corpus.train,
@@ -42,7 +43,7 @@ def lay_out(
         positions=config.batch_size * config.window_length,
         rng_seed=config.rng_seed,
         rank=group.rank,
-        size=group.world_size,
+        world_size=group.world_size,
     )
 
 
@@ -68,7 +69,7 @@ class Reader:
         self._boundary_id = corpus.tokenizer.boundary_id
         self._layout = lay_out(corpus, config, group)
         self._batch_size = config.batch_size
-        windows = Windows.of(
+        windows = Windows.for_scoring(
             network.config.task,
             corpus.validation.ids,
             corpus.validation.boundaries,
@@ -128,7 +129,7 @@ class Reader:
         if not arrays:
             return
         config = self.network.config
-        vectors = 2 if config.cell == "lstm" else 1
+        vectors = len(CELLS[config.cell].state)
         names = [[f"{layer}.{n}" for n in range(vectors)] for layer in range(config.num_layers)]
         wanted = (1, self._batch_size, config.hidden_size)
         if {n for layer in names for n in layer} != arrays.keys() or any(

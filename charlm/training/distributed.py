@@ -20,7 +20,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.nn.parallel import DistributedDataParallel
 
 from charlm.errors import TrainingError
-from charlm.process_group import ADDRESS, NUMBERS, Process, ProcessGroup
+from charlm.process_group import ADDRESS_VARIABLES, RANK_VARIABLES, Process, ProcessGroup
 
 CONNECTING = timedelta(minutes=2)  # that processes wait for one another at the start, at most
 STEPPING = timedelta(minutes=10)  # that one may need longer for a step than another
@@ -118,7 +118,7 @@ def meet(process: Process) -> Store:
     Raises:
         TrainingError: If they do not meet.
     """
-    host, port = (os.environ[name] for name in ADDRESS)
+    host, port = (os.environ[name] for name in ADDRESS_VARIABLES)
     engine: Any = dist  # a module that has a class which its types leave out
     try:
         store: Store = engine.TCPStore(
@@ -146,7 +146,7 @@ def meet(process: Process) -> Store:
             f"process {process.rank} of {process.world_size} does not meet the others at "
             f"{host}:{port}: {_reason(error)}",
             hint="let each machine reach that address; if it is not torchrun that has started "
-            f"this, unset {' '.join(NUMBERS)}",
+            f"this, unset {' '.join(RANK_VARIABLES)}",
         ) from None
 
 

@@ -193,7 +193,7 @@ def _segments(
         begin, stop = boundaries[:-1] + 1, boundaries[1:]
         windows = Windows(ids, boundary_id, begin, begin, stop)
     else:
-        windows = Windows.of(task, ids, boundaries, boundary_id)
+        windows = Windows.for_scoring(task, ids, boundaries, boundary_id)
     for number in np.flatnonzero(windows.begin < windows.stop).tolist():
         for place, window in enumerate(windows.select(np.array([number])).batches(SEGMENT)):
             yield window, place == 0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
+from charlm.cells import CELLS
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
@@ -171,7 +172,7 @@ class LanguageModel(nn.Module):
             forget_bias: Of the LSTM. At 1 it begins by keeping its cell (Gers et al. 2000,
                 Jozefowicz et al. 2015).
         """
-        hidden = self.config.hidden_size
+        hidden, gates = self.config.hidden_size, list(CELLS[self.config.cell].gates)
         if recurrent is None:
             recurrent = "identity" if self.config.nonlinearity == "relu" else "orthogonal"
         with torch.no_grad():
@@ -189,8 +190,8 @@ class LanguageModel(nn.Module):
                     length = self.embedding.weight.square().sum(dim=1).mean().sqrt()
                     tensors["recurrent.0.weight_ih"].normal_(std=INPUT_START / float(length))
                 bias = tensors[f"recurrent.{layer}.bias"].zero_()
-                if self.config.cell == "lstm":
-                    bias[hidden : 2 * hidden] = forget_bias
+                if "forget" in gates:
+                    torch.split(bias, hidden)[gates.index("forget")].fill_(forget_bias)
             smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 

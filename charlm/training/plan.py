@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from charlm.config import (
+    DEFAULT_DROPOUT,
     DEFAULT_MAX_TIME,
     SHORT_BPTT_LENGTH,
     SMALLEST_FITTED_SIZE,
@@ -39,12 +40,6 @@ PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measure
 # and on Tang poems in the time of a million 4.698 and 4.789 (of one random seed or two each, at
 # steps that take as long on a quiet machine).
 SIZES = {0: SMALLEST_FITTED_SIZE, 1_300_000: 384, 4_000_000: 512}
-# Dropout by how often a text is read, times the recurrent weights that each of its tokens has to
-# teach, from so much on. What is read once or twice is not learnt by heart, and dropout costs (a
-# minute of Tang poems, 0.8, comes to 4.632 without, to 4.721 with 0.2); a small text that a large
-# network reads ten times is. Five minutes of tiny shakespeare (12) come to 1.388 with 0.2, to 1.405
-# with 0.3; a minute of the ferry tales (60) wants 0.3, of the mountain inn (600) 0.5.
-DROPOUT = {0: 0.0, 4: 0.2, 30: 0.3, 300: 0.5}
 # From this on it is the text that is short, not the time, and a larger network may learn more from
 # it, if it reads so many tokens. In a minute of the ferry tales (1.3 million) 512 units come to
 # 1.139 nats per character, 384 to 1.157, 256 to 1.158, all with windows of 32 tokens; in 42 seconds
@@ -294,7 +289,7 @@ def _fitting_size(model: ModelConfig, tokens: int, read: float) -> int:
 def _fitting_dropout(model: ModelConfig, tokens: int, epochs: float) -> float:
     """Return the dropout for a text of `tokens` that is read so often."""
     strain = epochs * recurrent_count(model) / tokens
-    return [share for least, share in DROPOUT.items() if least <= strain][-1]
+    return [share for least, share in DEFAULT_DROPOUT.items() if least <= strain][-1]
 
 
 def _with_rate(config: TrainingConfig, model: ModelConfig, reasons: list[str]) -> TrainingConfig:

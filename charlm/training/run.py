@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.errors import ConfigError, TrainingError
-from charlm.fingerprint import joined
+from charlm.fingerprint import union
 from charlm.inference.line_scores import with_line_scores
 from charlm.inference.model import Model
 from charlm.process_group import ProcessGroup
@@ -59,7 +59,7 @@ class Run:
         self._corpus, self._plan, self._learner, self._group = corpus, plan, learner, group
         self._origin: Mapping[str, Any] = {}
         own = () if corpus.fingerprint is None else (corpus.fingerprint,)
-        self._fingerprints = own if start is None else joined(start.fingerprints, own)
+        self._fingerprints = own if start is None else union(start.fingerprints, own)
         if start is not None:
             self._origin = {
                 "from": {

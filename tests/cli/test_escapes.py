@@ -1,4 +1,4 @@
-"""No message passes on what a terminal would obey, whatever was typed or a file is called."""
+"""No message passes on control characters, whatever was typed and whatever a file is called."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 
 ESCAPE = "\x1b]0;title\x07\x1b[31mred\u009b2J\u202e"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]")  # those of charlm itself
-OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 MISTAKES = [
     [ESCAPE],
@@ -40,20 +40,20 @@ MISTAKES = [
 
 @pytest.fixture
 def odd_files(tmp_path, verse_checkpoint):
-    """Make a text that is not UTF-8, and is no model, under a name that a terminal would obey."""
+    """Make a file that is neither UTF-8 nor a model, with control characters in its name."""
     verse_checkpoint.save(tmp_path / "model")
     (tmp_path / "corpus").write_text("the cat sat on the mat\n" * 20)
     (tmp_path / ("odd" + ESCAPE)).write_bytes(b"the cat\x1b[31m\n" * 20 + b"\xff\x1b[31m\n")
 
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=lambda arguments: ascii(" ".join(arguments)))
-def test_a_mistake_is_told_in_a_line_without_escapes(charlm, odd_files, arguments):
+def test_a_mistake_is_one_line_without_escapes(charlm, odd_files, arguments):
     result = charlm(*arguments, env={"CHARLM_MODEL": ESCAPE})
-    told = result.stderr.decode()
+    printed = result.stderr.decode()
 
     assert result.returncode in (1, 2)
-    assert not OBEYED.search(told), ascii(told)
-    assert re.search(r"^error: .*(\n\nhint: .*)?\n\Z", told, re.MULTILINE), told
+    assert not CONTROLS.search(printed), ascii(printed)
+    assert re.search(r"^error: .*(\n\nhint: .*)?\n\Z", printed, re.MULTILINE), printed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
@@ -70,19 +70,19 @@ def test_a_terminal_gets_no_escape_of_a_mistake(charlm_path, odd_files, tmp_path
         )
         child.expect(pexpect.EOF)
         child.close()
-        told = COLOURS.sub("", child.before).replace("\r\n", "\n")
+        printed = COLOURS.sub("", child.before).replace("\r\n", "\n")
 
-        assert "error: " in told
-        assert not OBEYED.search(told), ascii(told)
+        assert "error: " in printed
+        assert not CONTROLS.search(printed), ascii(printed)
 
 
-def test_bad_usage_is_told_like_any_other_error(charlm):
+def test_bad_usage_looks_like_any_other_error(charlm):
     result = charlm("train", "text", "--tokenizer", "runes")
 
     assert result.returncode == 2
     assert re.fullmatch(
         r"error: invalid value for '--tokenizer': .*'runes' is not one of .*'unigram'\n\n"
-        r"hint: charlm train -h tells what there is\n",
+        r"hint: charlm train -h shows all options\n",
         result.stderr.decode(),
     )
 
@@ -94,7 +94,7 @@ def test_without_arguments_there_is_help(charlm):
     assert b"Train a small recurrent language model" in result.stdout
 
 
-def test_training_tells_names_without_escapes(charlm, tmp_path):
+def test_training_prints_names_without_escapes(charlm, tmp_path):
     name, model, metrics = (kind + ESCAPE for kind in ("text", "model", "metrics"))
     (tmp_path / name).write_text("\ufeffthe cat\x1b[31m sat on the mat\n" * 50, encoding="utf-8")
     result = charlm(
@@ -103,7 +103,7 @@ def test_training_tells_names_without_escapes(charlm, tmp_path):
     )  # fmt: skip
 
     assert result.returncode == 0
-    assert not OBEYED.search(result.stderr.decode()), ascii(result.stderr)
+    assert not CONTROLS.search(result.stderr.decode()), ascii(result.stderr)
     assert "read 1." in result.stderr.decode()
     assert (tmp_path / metrics).read_bytes().isascii()
     for line in (tmp_path / metrics).read_text().splitlines():
@@ -111,7 +111,7 @@ def test_training_tells_names_without_escapes(charlm, tmp_path):
     for command in (["info", model], ["info", model, "--json"], ["eval", name, "-m", model]):
         shown = charlm(*command)
         assert shown.returncode == 0
-        assert not OBEYED.search((shown.stdout + shown.stderr).decode()), ascii(shown.stdout)
+        assert not CONTROLS.search((shown.stdout + shown.stderr).decode()), ascii(shown.stdout)
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_json_and_tables_hold_no_escape(charlm, odd_files, tmp_path, arguments):
     result = charlm(*arguments, "-m", "model")
 
     assert result.returncode == 0
-    assert not OBEYED.search((result.stdout + result.stderr).decode()), ascii(result.stdout)
+    assert not CONTROLS.search((result.stdout + result.stderr).decode()), ascii(result.stdout)

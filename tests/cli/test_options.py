@@ -1,4 +1,7 @@
-"""Values of options as people write them."""
+"""What commands share: values of options, and how help shows flags."""
+
+import os
+import sys
 
 import pytest
 import typer
@@ -43,3 +46,21 @@ def test_sets_of_characters_are_those_of_tr(text, characters):
 def test_a_range_that_ends_before_it_begins_is_refused():
     with pytest.raises(ConfigError, match="the range z-a ends before it begins"):
         character_set("xz-a")
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_help_shows_no_type_of_a_flag(charlm, columns):
+    for command in ([], ["train"], ["generate"], ["eval"], ["info"]):
+        shown = charlm(*command, "--help", env={"COLUMNS": str(columns)}).stdout.decode()
+
+        assert "--" in shown
+        assert not any(word in shown for word in ("bool", "BOOL", "list[", "TEXT...")), shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
+def test_help_shows_no_type_of_a_flag_on_a_terminal(charlm_path):
+    pexpect = pytest.importorskip("pexpect")
+    shown = pexpect.run(f"{charlm_path} train --help", env={**os.environ, "TERM": "xterm"})
+
+    assert b"overwrite" in shown
+    assert b"bool" not in shown

@@ -1,4 +1,4 @@
-"""What ends a training from outside, and what it still does then."""
+"""Signals that stop a training, and what it still does then."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ STATE = "model.state.safetensors"
 @pytest.fixture
 def begin(charlm_path, tmp_path):
     """Begin a training whose stderr can be read."""
-    begun = []
+    processes = []
 
     def run(*arguments, **more):
         process = subprocess.Popen(
@@ -32,11 +32,11 @@ def begin(charlm_path, tmp_path):
             text=True,
             **more,
         )
-        begun.append(process)
+        processes.append(process)
         return process
 
     yield run
-    for process in begun:
+    for process in processes:
         process.kill()
         process.wait()
         process.stderr.close()
@@ -47,8 +47,8 @@ def wait_for(path):
         time.sleep(0.01)
 
 
-def seconds_of_work(process):
-    """Return what a process has taken of the processor."""
+def cpu_seconds(process):
+    """Return the CPU time of a process."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -60,47 +60,47 @@ def test_a_signal_ends_training_in_good_order(begin, verse_path, tmp_path, numbe
     process = begin(verse_path, *SMALL)
     wait_for(tmp_path / STATE)
     process.send_signal(number)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == status
-    assert f"\nstopping: the run is saved in {STATE}\n" in talk
-    assert talk.endswith(f"\nto go on: charlm train --resume {verse_path} {' '.join(SMALL)}\n")
+    assert f"\nstopping: the run is saved in {STATE}\n" in output
+    assert output.endswith(f"\nto go on: charlm train --resume {verse_path} {' '.join(SMALL)}\n")
     state = TrainingState.load(tmp_path / STATE)
-    assert f"stopped as asked after {state.place.step:,} step" in talk
+    assert f"stopped as asked after {state.progress.step:,} step" in output
     assert Checkpoint.load(tmp_path / "model.safetensors").config == state.model
     assert sorted(os.listdir(tmp_path)) == ["model.safetensors", STATE]
 
 
 def test_a_second_signal_ends_at_once(begin, verse_path, tmp_path):
-    """As soon as the first is noticed, though a score is being made; the state is whole."""
+    """Also during a validation; the state is whole."""
     (tmp_path / "held-out.txt").write_bytes(verse_path.read_bytes() * 200)
     process = begin(verse_path, *SMALL, "--validation", "held-out.txt", "--threads", 1)
     wait_for(tmp_path / STATE)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 143
-    assert "Traceback" not in talk
-    assert "left at once; to go on where the run was saved last: charlm train" in talk
+    assert "Traceback" not in output
+    assert "stopped at once; to go on from the last save: charlm train" in output
     assert TrainingState.load(tmp_path / STATE).progress.step >= 0
 
 
-def test_two_signals_at_once_are_one_wish(begin, verse_path, tmp_path):
+def test_two_signals_at_once_are_one_request(begin, verse_path, tmp_path):
     """As timeout(1) sends them, to the process and to its group."""
     process = begin(verse_path, *SMALL)
     wait_for(tmp_path / STATE)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
-    assert process.returncode in (130, 143)  # whichever is noticed first
-    assert "stopped as asked after" in talk
-    assert "left at once" not in talk
+    assert process.returncode in (130, 143)  # whichever is handled first
+    assert "stopped as asked after" in output
+    assert "stopped at once" not in output
 
 
-def test_training_goes_on_when_nobody_reads_what_it_says(begin, verse_path, tmp_path):
+def test_training_goes_on_when_its_stderr_is_closed(begin, verse_path, tmp_path):
     process = begin(verse_path, *SMALL[:-2], "--max-steps", 300)
     process.stderr.readline()
     process.stderr.close()
@@ -110,19 +110,19 @@ def test_training_goes_on_when_nobody_reads_what_it_says(begin, verse_path, tmp_
 
 
 def test_a_signal_before_training_changes_nothing(begin, tmp_path):
-    """While a text is awaited that never ends."""
+    """The command waits for a text that never ends."""
     process = begin("-", *SMALL, stdin=subprocess.PIPE)
     wait_for(tmp_path / ".model.safetensors.lock")
     process.send_signal(signal.SIGTERM)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 143
-    assert talk == "stopped before training began; nothing is saved\n"
+    assert output == "stopped before training began; nothing is saved\n"
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_a_signal_while_a_vocabulary_is_learnt(begin, tmp_path):
+def test_a_signal_stops_the_training_of_a_vocabulary(begin, tmp_path):
     """SentencePiece works for long on words that have nothing in common."""
     chance = np.random.default_rng(0)
     letters = chance.choice([*"abcdefghijklmnop"], (120_000, 9))
@@ -134,17 +134,17 @@ def test_a_signal_while_a_vocabulary_is_learnt(begin, tmp_path):
         )
     )
     process = begin("words.txt", *SMALL, "--tokenizer", "unigram", "--vocab-size", 8000)
-    while seconds_of_work(process) < 4:
+    while cpu_seconds(process) < 4:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130
-    assert talk == "stopped before training began; nothing is saved\n"
+    assert output == "stopped before training began; nothing is saved\n"
     assert {"words.txt"} <= set(os.listdir(tmp_path)) <= {"words.txt", ".model.safetensors.lock"}
 
 
-SWALLOWED = """
+UNRAISABLE = """
 import time
 from charlm.cli.signals import stop_signals
 class Deaf:
@@ -152,7 +152,7 @@ class Deaf:
         print("ready", flush=True)
         time.sleep(1000)
 with stop_signals() as stop:
-    stop.last_words = "gone"
+    stop.exit_message = "gone"
     deaf = Deaf()
     del deaf
     time.sleep(1000)
@@ -161,31 +161,31 @@ with stop_signals() as stop:
 
 def test_an_interrupt_where_nothing_can_be_raised_ends_without_a_traceback():
     with subprocess.Popen(
-        [sys.executable, "-c", SWALLOWED],
+        [sys.executable, "-c", UNRAISABLE],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        talk = process.communicate(timeout=60)[1]
+        output = process.communicate(timeout=60)[1]
 
-    assert (process.returncode, talk) == (130, "gone\n")
+    assert (process.returncode, output) == (130, "gone\n")
 
 
 BUSY = """
 import hashlib
 from charlm.cli.signals import stop_signals
 with stop_signals() as stop:
-    stop.last_words = "gone"
+    stop.exit_message = "gone"
     {}
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 
 
-@pytest.mark.parametrize(("before", "signals"), [("", 1), ("stop.may_wait('gone')", 2)])
-def test_what_does_not_return_to_python_is_ended_from_outside(before, signals):
+@pytest.mark.parametrize(("before", "signals"), [("", 1), ("stop.defer('gone')", 2)])
+def test_a_call_that_does_not_return_to_python_is_ended(before, signals):
     """One call that takes a quarter of an hour; while training, the first signal may wait."""
     with subprocess.Popen(
         [sys.executable, "-c", BUSY.format(before)],
@@ -198,10 +198,10 @@ def test_what_does_not_return_to_python_is_ended_from_outside(before, signals):
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        talk = process.communicate(timeout=60)[1]
+        output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130
-    assert talk == "gone\n"
+    assert output == "gone\n"
 
 
 def test_a_training_that_ignores_hangups_goes_on(begin, verse_path, tmp_path):
@@ -212,10 +212,10 @@ def test_a_training_that_ignores_hangups_goes_on(begin, verse_path, tmp_path):
     )  # fmt: skip
     wait_for(tmp_path / STATE)
     process.send_signal(signal.SIGHUP)
-    talk = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 0
-    assert "done after 300 steps" in talk
+    assert "done after 300 steps" in output
 
 
 def test_training_survives_a_terminal_that_is_closed(charlm_path, verse_path, tmp_path):
@@ -250,7 +250,7 @@ main()
 """
 
 
-def test_ctrl_c_while_modules_are_loaded_ends_without_a_word():
+def test_ctrl_c_during_imports_prints_nothing():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True)
 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")

@@ -38,7 +38,7 @@ def ended(child):
     return child.before, child.exitstatus
 
 
-def test_training_is_alive_and_leaves_the_cursor_visible(terminal, verse_path):
+def test_training_is_animated_and_leaves_the_cursor_visible(terminal, verse_path):
     child = terminal("train", verse_path, *SMALL, "--max-time", "3s")
     child.expect("learning from")
     child.expect(r"\d % +\d+ s left")
@@ -108,7 +108,7 @@ def test_generated_text_ends_with_a_newline_on_a_terminal(terminal, verse_model_
     assert rest.endswith("\r\n")
 
 
-def test_ctrl_c_while_speaking_is_no_traceback(terminal, verse_model_path):
+def test_ctrl_c_while_generating_prints_no_traceback(terminal, verse_model_path):
     child = terminal("generate", "-m", verse_model_path, "-n", 10**9)
     child.expect("the")
     child.sendintr()
@@ -119,14 +119,14 @@ def test_ctrl_c_while_speaking_is_no_traceback(terminal, verse_model_path):
 
 
 @pytest.mark.parametrize("arguments", [("train", "-"), ("eval",), ("generate", "--seed", "-")])
-def test_a_terminal_is_not_waited_for(terminal, arguments):
+def test_no_command_waits_for_a_text_from_a_terminal(terminal, arguments):
     rest, status = ended(terminal(*arguments))
 
     assert status == 2
     assert "terminal" in rest
 
 
-def test_a_terminal_gets_pictures_of_what_it_would_obey(terminal, charlm, verse_model_path):
+def test_a_terminal_gets_pictures_of_control_characters(terminal, charlm, verse_model_path):
     arguments = ("generate", "-m", verse_model_path, "--seed", "a\x1b[31mb\u202ec", "-n", 3)
     seen, status = ended(terminal(*arguments))
     passed = charlm(*arguments).stdout.decode()
@@ -190,7 +190,7 @@ def test_a_text_without_end_in_a_conversation_ends_with_ctrl_c(terminal, verse_m
         ["-m", "odd\x1b]0;name.safetensors", "--per-line"],
     ],
 )  # fmt: skip
-def test_judging_lets_no_escape_reach_a_terminal(terminal, verse_checkpoint, tmp_path, mode):
+def test_scoring_lets_no_escape_reach_a_terminal(terminal, verse_checkpoint, tmp_path, mode):
     for name in ("model.safetensors", "odd\x1b]0;name.safetensors"):
         verse_checkpoint.save(tmp_path / name)
     (tmp_path / "text").write_text("the cat\x1b]0;title\x07 sat\u009b2J on\n", encoding="utf-8")

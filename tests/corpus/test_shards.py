@@ -1,4 +1,4 @@
-"""A corpus is cut into parts that together are all of it, and nothing else."""
+"""The shards of a corpus are all of its text, and nothing else."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from charlm.corpus.shards import ByteRange, cut_into_shards
 
 
 @pytest.fixture
-def extent_of(tmp_path):
+def range_of(tmp_path):
     def build(text, start=0):
         path = tmp_path / "text.txt"
         path.write_bytes(text.encode())
@@ -22,10 +22,10 @@ def extent_of(tmp_path):
 
 
 def texts_of(cut):
-    """Return the documents in some parts."""
+    """Return the documents in shards."""
     texts, open_text = [], ""
-    for part in cut:
-        for text, is_end in part.texts():
+    for shard in cut:
+        for text, is_end in shard.texts():
             open_text += text
             if is_end:
                 texts.append(open_text)
@@ -40,38 +40,38 @@ def small(monkeypatch):
     monkeypatch.setattr(reading, "CHUNK_BYTES", 5)
 
 
-def test_a_long_text_is_cut_after_line_ends(extent_of, small):
-    cut = cut_into_shards([extent_of("one\ntwo\nthree\nfour\nfive\nsix\n")], None)
+def test_a_long_text_is_cut_after_line_ends(range_of, small):
+    cut = cut_into_shards([range_of("one\ntwo\nthree\nfour\nfive\nsix\n")], None)
 
-    assert ["".join(text for text, _ in part.texts()) for part in cut] == [
+    assert ["".join(text for text, _ in shard.texts()) for shard in cut] == [
         "one\ntwo\nthree\n",
         "four\n",
         "five\nsix\n",
     ]
 
 
-def test_a_text_of_one_line_is_cut_between_characters(extent_of, small):
+def test_a_text_of_one_line_is_cut_between_characters(range_of, small):
     text = "山脚下有一家客栈" * 5
-    cut = cut_into_shards([extent_of(text)], None)
+    cut = cut_into_shards([range_of(text)], None)
 
     assert len(cut) == 12
     assert texts_of(cut) == [text]
 
 
-def test_documents_are_what_stands_between_separators(extent_of, small):
+def test_documents_are_what_stands_between_separators(range_of, small):
     text = "%%one%%two and a half%%%%three, which is long%%"
 
-    assert texts_of(cut_into_shards([extent_of(text)], "%%")) == [
+    assert texts_of(cut_into_shards([range_of(text)], "%%")) == [
         "one",
         "two and a half",
         "three, which is long",
     ]
 
 
-def test_short_documents_share_a_part(extent_of, small):
-    cut = cut_into_shards([extent_of("a|b|c|d|e|f|g|h|i|j|k|l|m")], "|")
+def test_short_documents_share_a_shard(range_of, small):
+    cut = cut_into_shards([range_of("a|b|c|d|e|f|g|h|i|j|k|l|m")], "|")
 
-    assert [len(part.spans) for part in cut] == [10, 3]
+    assert [len(shard.spans) for shard in cut] == [10, 3]
 
 
 @settings(deadline=None)
@@ -83,40 +83,40 @@ def test_wherever_chunks_end_the_documents_are_the_same(tmp_path_factory, docume
     path = tmp_path_factory.mktemp("text") / "text.txt"
     text = separator.join(documents)
     path.write_bytes(text.encode())
-    extent = ByteRange(Document("text.txt", path), 0, len(text.encode()))
+    whole = ByteRange(Document("text.txt", path), 0, len(text.encode()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD_BYTES", 10)
         patch.setattr(reading, "CHUNK_BYTES", 3)
-        found = texts_of(cut_into_shards([extent], separator))
+        texts = texts_of(cut_into_shards([whole], separator))
 
-    assert found == [document for document in text.split(separator) if document]
+    assert texts == [document for document in text.split(separator) if document]
 
 
-def test_short_files_share_a_part_and_stay_apart(tmp_path, small):
-    extents = []
+def test_short_files_share_a_shard_and_stay_apart(tmp_path, small):
+    ranges = []
     for number in range(9):
         path = tmp_path / f"{number}.txt"
         path.write_text(f"no {number}")
-        extents.append(ByteRange(Document(path.name, path), 0, 4))
-    cut = cut_into_shards(extents, None)
+        ranges.append(ByteRange(Document(path.name, path), 0, 4))
+    cut = cut_into_shards(ranges, None)
 
-    assert [len(part.spans) for part in cut] == [2, 2, 2, 2, 1]
+    assert [len(shard.spans) for shard in cut] == [2, 2, 2, 2, 1]
     assert texts_of(cut) == [f"no {number}" for number in range(9)]
 
 
-def test_only_what_is_read_is_encoded(tmp_path, monkeypatch):
-    """Of a long text, the sample and what streams have reached; all the figures are estimates."""
+def test_a_shard_is_encoded_when_it_is_first_read(tmp_path, monkeypatch):
+    """Before that, only the sample is encoded, and all figures are estimates."""
     monkeypatch.setattr(shards, "SHARD_BYTES", 1000)
     monkeypatch.setattr(encoding, "SAMPLE_BYTES", 5000)
     path = tmp_path / "long.txt"
     path.write_text("".join(f"line {number:06}\n" for number in range(10_000)))
     corpus = encode_corpus([Document("long.txt", path)], CorpusConfig(tokenizer="byte"))
     text = corpus.train
-    before = len(text._places)
-    text.read(*text.start(text.pool(1), 1, 2), 3000)
+    before = len(text._id_ranges)
+    text.read(*text.segment_start(text.shard_group(1), 1, 2), 3000)
 
     assert before == 5
-    assert len(text._places) in (7, 8, 9)
+    assert len(text._id_ranges) in (7, 8, 9)
     assert text.tokens == pytest.approx(108_000, rel=0.02)
     assert text.characters == pytest.approx(108_000, rel=0.02)
     assert corpus.validation.characters == 12_000
@@ -134,3 +134,46 @@ def test_a_separator_is_no_part_of_the_text(tmp_path):
     assert corpus.train.token_counts[ord("|")] == 0
     assert corpus.train.token_counts[-1] == 10
     assert len(corpus.validation.boundaries) == 1 + 10
+
+
+def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
+    monkeypatch.setattr(encoding, "SAMPLE_BYTES", 300)
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"line {number:03}\n" for number in range(200)))
+    train = encode_corpus(
+        [Document("text.txt", path)], CorpusConfig(tokenizer="byte", validation_fraction=0.5)
+    ).train
+    mirror = train.mirrored()
+    around = 2 * (9 * 100 + 1)  # twice the characters and the boundary
+    forward = train.read(0, 0, around)[::-1].tolist()
+    last = len(train._shards) - 1
+    starts = [mirror.segment_start(mirror.shard_group(0), number, 2) for number in range(2)]
+
+    assert mirror.read(last, 0, around).tolist() == forward
+    assert [list(mirror.shard_group(number).shards) for number in range(3)] == [
+        [6, 3, 0],
+        [7, 4, 1],
+        [8, 5, 2],
+    ]
+    assert [shard for shard, _ in starts] == [6, 3]
+    shard, position = starts[1]
+    before = sum(len(mirror._ids_of(number)) for number in range(last, shard, -1))
+    before += position
+    assert mirror.read(shard, position, 50).tolist() == forward[before : before + 50]
+    assert mirror._id_ranges is train._id_ranges  # encoded once
+
+
+def test_segments_of_the_mirror_begin_at_equal_shares_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
+    documents = []
+    for number, length in enumerate((60, 90, 50, 80, 95)):
+        path = tmp_path / f"{number}.txt"
+        path.write_text("x" * length)
+        documents.append(Document(path.name, path))
+    mirror = encode_corpus(
+        documents, CorpusConfig(tokenizer="byte"), documents[:1]
+    ).train.mirrored()
+
+    # Half of 375 bytes is 187; 95 + 80 come before the 50 of which it is in.
+    assert mirror.segment_start(mirror.shard_group(0), 1, 2) == (2, (187 - 95 - 80) * 51 // 50)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charlm.cli.train.processes import joined_processes
+from charlm.cli.train.torchrun import joined_processes
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import open_documents

@@ -56,7 +56,7 @@ PLACEHOLDER, SIGNATURE = "\ue000", "\ue001"  # in metadata, where other JSON is 
 
 def honest(kind="char", *, is_complete=True, **config):
     """Return metadata and arrays of a model that has every optional entry, or none."""
-    tokenizer = tokenizers.learn(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
+    tokenizer = tokenizers.train(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
     config = ModelConfig(**{"embedding_size": 2, "hidden_size": 2, **config})
     generator = np.random.default_rng(0)
     arrays = {

@@ -24,6 +24,7 @@ from charlm.cli.train.resume import ResumedRun
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
+from charlm.display.training import TrainingDisplay
 from charlm.errors import CharlmError
 from charlm.training.hardware import prepare
 from charlm.training.loop import train
@@ -108,13 +109,15 @@ class Run:
         try:
             with bounded(MOST_SECONDS):
                 state = TrainingState.load(self.path)
-                run = ResumedRun(state, {}, ())
+                run = ResumedRun(state=state, output=self.path, options={}, changes=())
                 corpus = self._encoded(run.corpus, run.tokenizer)
                 prepare(None if run.config.threads == 1 else run.config.threads)
-                plan = run.plan(corpus, str)
-                if plan is None:
+                start = run.prepare(corpus, TrainingDisplay(quiet=True))
+                if start is None:
                     return False
-                for event in run.train(corpus, plan, save_every=0.0, should_stop=should_stop):
+                for event in train(
+                    corpus, start.plan, state=state, save_every=0.0, should_stop=should_stop
+                ):
                     if isinstance(event, TrainingState):
                         last = event
                 last.save(self.path)

@@ -70,7 +70,7 @@ def test_a_line_that_is_too_long_for_an_example_is_refused(measured, tmp_path):
     assert peak < 300 << 20
     assert output == (
         f"error: {line} has a line of more than {LONGEST_LINE:,} characters\n\n"
-        "hint: learn from it as running text, without --lines and --pairs\n"
+        "hint: train on it as running text, without --lines and --pairs\n"
     )
 
 

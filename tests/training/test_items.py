@@ -45,7 +45,7 @@ def test_a_padded_batch_has_the_gradient_of_its_items_one_by_one(examples_of, ta
     learner = learner_of(corpus, task)
     [network], text = learner.networks, corpus.train
     boundary_id = corpus.tokenizer.boundary_id
-    windows = Windows.of(task, text.ids, text.boundaries, boundary_id)
+    windows = Windows.for_scoring(task, text.ids, text.boundaries, boundary_id)
 
     def gradient(*chosen):
         """Return the gradient of the summed loss over some items, read side by side."""

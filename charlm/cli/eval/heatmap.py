@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from charlm.cli.output import is_terminal, write
 from charlm.config import SingleDirection
-from charlm.display import SurprisalColours, surprisal_bars
+from charlm.display.surprisal import SurprisalColours, surprisal_bars
 from charlm.formatting import harmless
 from charlm.inference.model import Model
 

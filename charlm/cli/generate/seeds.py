@@ -60,7 +60,7 @@ def noting_unlisted(
     """Yield the lots, and say in one line, and once, which characters the vocabulary lacks."""
     is_said = False
     for batch in batches:
-        unlisted = "" if is_said else tokenizer.unlisted("".join([*batch, ending]))
+        unlisted = "" if is_said else tokenizer.out_of_vocabulary("".join([*batch, ending]))
         if unlisted:
             is_said = True
             shown = " ".join(
@@ -97,7 +97,7 @@ def _without_line_end(text: str) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise CharlmError(
             f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start:,}"

@@ -24,7 +24,7 @@ from charlm.inference.model import load as load_model
 from charlm.inference.stopping import Reason
 
 if TYPE_CHECKING:
-    from charlm.display import SurprisalColours
+    from charlm.display.surprisal import SurprisalColours
 
 SeedBatches = Iterable[list[str]]
 
@@ -106,7 +106,7 @@ class Output:
     def _colours(self) -> "SurprisalColours | None":
         if not self.is_coloured or not self._is_for_terminal:
             return None
-        from charlm.display import SurprisalColours
+        from charlm.display.surprisal import SurprisalColours
 
         colours = SurprisalColours()
         return colours if colours.are_there else None

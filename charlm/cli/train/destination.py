@@ -1,4 +1,4 @@
-"""Where a run's results go, and what must not be lost there."""
+"""Where a run saves its results, and which files it must not replace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ from charlm.errors import CheckpointError
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """Where a run's results go.
+    """Where a run saves its results.
 
     Attributes:
         output: The file of the best model.
-        overwrite: Whether a model there may be replaced.
-        resume: Whether a run may go on that was begun there.
+        overwrite: Whether to replace a model there.
+        resume: Whether to go on with a run that was saved there.
         save_every: Seconds after which the state of the run is saved.
-        metrics: A file of JSON Lines to append to.
-        quiet: Whether to say nothing but errors.
-        is_ours: Whether it is this process that writes there, not another of its run.
+        metrics: A JSON Lines file to append to.
+        quiet: Whether to print nothing but errors.
+        is_writer: Whether this process writes the files; one process of a run does.
     """
 
     output: Path
@@ -28,77 +28,81 @@ class Destination:
     save_every: float
     metrics: Path | None
     quiet: bool
-    is_ours: bool = True
+    is_writer: bool = True
 
-    def of_another(self) -> "Destination":
-        """Return the same destination for a process that neither writes nor speaks."""
-        return replace(self, metrics=None, quiet=True, is_ours=False)
+    def without_writing(self) -> "Destination":
+        """Return the destination for a process that neither writes nor prints."""
+        return replace(self, metrics=None, quiet=True, is_writer=False)
 
     @property
     def state(self) -> Path:
-        """The file of the run's state."""
+        """The file of the run's state, beside the model's."""
         from charlm.files.atomic import target_of
         from charlm.training.state import state_path
 
         return state_path(target_of(self.output) if self.output.is_symlink() else self.output)
 
     @property
-    def has_state(self) -> bool:
-        """Whether there is a run to go on with, and that is wanted."""
+    def resumes(self) -> bool:
+        """Whether there is a run to resume and --resume was given."""
         return self.resume and self.output.name != "" and self.state.exists()
 
     @contextmanager
-    def held(self, reads: list[str]) -> Iterator[None]:
-        """Find out now, not after an hour, what cannot be saved; let nobody else write there.
+    def lock(self, texts: list[str]) -> Iterator[None]:
+        """Let no other process write here; check before training that everything can be saved.
 
         Args:
-            reads: Names of the texts, which are not to be overwritten.
+            texts: Names of the texts, which must not be overwritten.
 
         Raises:
-            CheckpointError: If something cannot be written, or is there that was not named.
+            CheckpointError: If a file cannot be written, or must not be replaced.
         """
-        if not self.is_ours:
+        if not self.is_writer:
             yield
             return
         from charlm.files.atomic import check_writable
-        from charlm.files.lock import only_writer
+        from charlm.files.lock import single_writer
 
         check_writable(self.output)
-        written = [self.output, self.state, *([self.metrics] if self.metrics else [])]
-        for path in written:
-            if _is_among(path, reads):
+        for path in (self.output, self.state, self.metrics):
+            if path is not None and _is_among(path, texts):
                 raise CheckpointError(
                     f"{path} is the text to learn from",
                     hint="choose another --output, or another --metrics file",
                 )
         if self.metrics in (self.output, self.state):
-            raise CheckpointError(f"{self.metrics} is the model", hint="choose another --metrics")
+            raise CheckpointError(
+                f"{self.metrics} is the model", hint="choose another --metrics file"
+            )
         check_writable(self.state)
-        with only_writer(self.output, self.state):
-            self._refuse_what_was_not_named()
+        with single_writer(self.output, self.state):
+            self._check_file_types()
+            if not self.overwrite and not self.resumes:
+                self._require_overwrite()
             yield
 
-    def _refuse_what_was_not_named(self) -> None:
-        """Raise CheckpointError for what is there and is not to be replaced."""
+    def _check_file_types(self) -> None:
+        """Raise CheckpointError for a file that is no model or state: it is never replaced."""
         from charlm import checkpoint
         from charlm.files.tensor_file import check_replaceable
         from charlm.training import state
 
         for path, kind in ((self.output, checkpoint.KIND), (self.state, state.KIND)):
-            if path.exists() and not (path == self.state and self.has_state):
+            if path.exists() and not (path == self.state and self.resumes):
                 try:
                     check_replaceable(path, kind)
                 except CheckpointError as error:
                     raise CheckpointError(
                         f"{error.message}, so it is not replaced",
-                        hint="remove it, or name another file with --output",
+                        hint="remove it, or choose another file with --output",
                     ) from None
-        if self.overwrite or self.has_state:
-            return
+
+    def _require_overwrite(self) -> None:
+        """Raise CheckpointError if there is a model or a state, which --overwrite would replace."""
         if self.state.exists():
             raise CheckpointError(
                 f"there is a run at {self.state} already",
-                hint="go on with it with --resume, replace it with --overwrite, or name another "
+                hint="go on with it with --resume, replace it with --overwrite, or choose another "
                 "file with --output",
             )
         if self.output.exists() and self.resume:
@@ -110,12 +114,12 @@ class Destination:
         if self.output.exists():
             raise CheckpointError(
                 f"there is a model at {self.output} already",
-                hint="replace it with --overwrite, or name another file with --output",
+                hint="replace it with --overwrite, or choose another file with --output",
             )
 
 
 def _is_among(path: Path, names: list[str]) -> bool:
-    """Tell whether a file is one of those named, or of the texts in a directory that is."""
+    """Return whether a file is one of the named ones, or a text in a named directory."""
     from charlm.corpus.reading import named_files
 
     if not path.exists():

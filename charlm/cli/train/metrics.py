@@ -18,103 +18,109 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """A file of JSON Lines, one a report, each written at once."""
+    """A JSON Lines file with one line for each event, flushed at once; None writes nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._bytes, self._hash = 0, hashlib.sha256()  # of all that stands in the file
+        self._size, self._hash = 0, hashlib.sha256()  # of the whole file
 
     def __enter__(self) -> "Metrics":
         if self._path is not None:
             try:
-                self._refuse_what_is_none()
                 if self._path.is_file():
-                    data = self._path.read_bytes()
-                    self._bytes, self._hash = len(data), hashlib.sha256(data)
+                    self._require_text(self._path)
+                    content = self._path.read_bytes()
+                    self._size, self._hash = len(content), hashlib.sha256(content)
                 self._file = self._path.open("ab")
             except OSError as error:
                 raise self._cannot_write(error) from None
         return self
 
-    def _refuse_what_is_none(self) -> None:
+    @staticmethod
+    def _require_text(path: Path) -> None:
         """Raise CharlmError for a file that appending would destroy, such as a model."""
-        if self._path is None or not self._path.is_file():
-            return
-        with self._path.open("rb") as file:
+        with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
         if not is_text(head):
-            found = recognise(head) or "no text"
             raise CharlmError(
-                f"{self._path} is {found}, to which no metrics are appended",
+                f"{path} is {recognise(head) or 'no text'}, to which no metrics are appended",
                 hint="choose another --metrics file",
             )
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # `append` has told
+            with contextlib.suppress(OSError):  # `append` has raised it already
                 self._file.close()
 
-    def mark(self) -> dict[str, Any]:
-        """Return where the file ends, once that has reached the disk, to find it again."""
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file."""
+        return self._file is not None
+
+    def position(self) -> dict[str, Any]:
+        """Return the end of the file, for `rewind`, once the file has reached the disk.
+
+        {} stands for no file, or one that cannot be rewound.
+        """
         if self._file is None:
             return {}
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a pipe or a device, which keeps nothing
+            if error.errno != errno.EINVAL:  # a pipe or a device cannot be synced, nor rewound
                 raise self._cannot_write(error) from None
             return {}
-        return {"file": self._identity(), "bytes": self._bytes, "sha256": self._hash.hexdigest()}
+        return {"file": self._identity(), "bytes": self._size, "sha256": self._hash.hexdigest()}
 
-    def rewind(self, mark: Mapping[str, Any]) -> bool:
-        """Drop what was written after a mark, if it is in this file, and return whether it is."""
-        end = mark.get("bytes")
-        if self._file is None or self._path is None or mark.get("file") != self._identity():
+    def rewind(self, position: Mapping[str, Any]) -> bool:
+        """Drop everything after a position of this file; return whether it is one."""
+        end = position.get("bytes")
+        if self._file is None or self._path is None or position.get("file") != self._identity():
             return False
-        if not isinstance(end, int) or not 0 <= end <= self._bytes:
+        if not isinstance(end, int) or not 0 <= end <= self._size:
             return False
-        found = hashlib.sha256(self._path.read_bytes()[:end])
-        if found.hexdigest() != mark.get("sha256"):
+        hash_until_end = hashlib.sha256(self._path.read_bytes()[:end])
+        if hash_until_end.hexdigest() != position.get("sha256"):
             return False
         try:
             self._file.truncate(end)
         except OSError as error:
             raise self._cannot_write(error) from None
-        self._bytes, self._hash = end, found
+        self._size, self._hash = end, hash_until_end
         return True
 
-    def _identity(self) -> list[int]:
-        """Return what tells this file from all others, whatever their names."""
-        found = os.fstat(self._file.fileno()) if self._file is not None else None
-        return [] if found is None else [found.st_dev, found.st_ino]
-
-    def _cannot_write(self, error: OSError) -> CharlmError:
-        return CharlmError(f"{self._path} cannot be written: {error.strerror}")
-
     def append(self, event: "Event") -> None:
-        """Write what the event says, at once; without a file, nothing.
+        """Write an event.
 
         Raises:
             CharlmError: If the file cannot be written.
         """
-        if self._file is None:
-            return
-        record = _record(event)
-        if record is None:
+        record = None if self._file is None else _record(event)
+        if self._file is None or record is None:
             return
         try:
             line = (json.dumps(record, allow_nan=False) + "\n").encode()
             self._file.write(line)
             self._file.flush()
-            self._bytes += len(line)
-            self._hash.update(line)
         except OSError as error:
             raise self._cannot_write(error) from None
+        self._size += len(line)
+        self._hash.update(line)
+
+    def _identity(self) -> list[int]:
+        """Return the device and inode numbers, which identify the file under any name."""
+        if self._file is None:
+            return []
+        status = os.fstat(self._file.fileno())
+        return [status.st_dev, status.st_ino]
+
+    def _cannot_write(self, error: OSError) -> CharlmError:
+        return CharlmError(f"{self._path} cannot be written: {error.strerror}")
 
 
 def _record(event: "Event") -> dict[str, Any] | None:
-    """Return what the metrics file says of an event."""
+    """Return the JSON object of an event; None if the metrics file leaves it out."""
     from charlm.training.events import Progress, Validation
 
     if isinstance(event, Progress):

@@ -1,18 +1,17 @@
-"""How a new run begins: from nothing, from word vectors, or from a model with `--from`.
+"""The settings of a new run: from random weights, from word vectors, or from a model (--from).
 
-A model to go on from settles what it is; no option may say otherwise.
+The model of --from fixes size, tokenizer and task; no option may contradict it.
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
-from charlm.cli.options import given
+from charlm.cli.options import command_line_options, json_options
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.formatting import count
@@ -21,22 +20,138 @@ from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
     from charlm.corpus.encoding import Corpus
+    from charlm.display.training import TrainingDisplay
     from charlm.tokenizers import Tokenizer
     from charlm.training.embeddings import Embeddings
-    from charlm.training.events import Event
     from charlm.training.plan import Plan
+    from charlm.training.state import TrainingState
 
-# What else describes a network before its first step.
+# Options about a network before its first step, which are no part of a model's config.
 WITHOUT_MEANING = ("vocab_size", "embeddings", "initialisation", "forget_bias")
+BYTE_SHARE_SHOWN = 0.01  # of the training text's tokens
 
 
-def load_start(context: typer.Context, path: Path, group: ProcessGroup) -> "Checkpoint":
-    """Return the model to start from.
+@dataclass(frozen=True, kw_only=True)
+class TrainingStart:
+    """The plan of a run and what its network starts from: arguments of `training.loop.train`."""
+
+    plan: "Plan"
+    embeddings: "Embeddings | None" = None
+    start: "Checkpoint | None" = None
+    state: "TrainingState | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """The settings of a new run.
+
+    Attributes:
+        corpus: How texts become ids.
+        model: Size of the network.
+        config: How to train.
+        options: The options of the command line, as JSON.
+        embeddings: A file of word vectors to start from.
+        start: A model to start from.
+        may_resize: Whether the plan may choose the hidden size.
+    """
+
+    corpus: CorpusConfig
+    model: ModelConfig
+    config: TrainingConfig
+    options: Mapping[str, Any]
+    embeddings: Path | None
+    start: "Checkpoint | None"
+    may_resize: bool
+    state: ClassVar[None] = None
+
+    @property
+    def tokenizer(self) -> "Tokenizer | None":
+        """The tokenizer of the model to start from; None trains one on the text."""
+        return None if self.start is None else self.start.tokenizer
+
+    def prepare(
+        self, corpus: "Corpus", display: "TrainingDisplay", group: ProcessGroup = SINGLE_PROCESS
+    ) -> TrainingStart:
+        """Plan the run and read the word vectors."""
+        from charlm.training.plan import make_plan
+
+        if self.start is not None and (share := _byte_share(corpus)) >= BYTE_SHARE_SHOWN:
+            display.note(
+                f"{100 * share:.0f} % of the text's tokens are bytes: the model's vocabulary lacks "
+                "their characters"
+            )
+        model, embeddings = self.model, None
+        if self.embeddings is not None:
+            embeddings = _read_embeddings(self.embeddings, corpus, display)
+            digest = hashlib.sha256(embeddings.vectors.tobytes()).digest()
+            group.require_same(digest, str(self.embeddings))
+            model = replace(model, embedding_size=embeddings.vectors.shape[1])
+        plan = make_plan(corpus, model, self.config, may_resize=self.may_resize, group=group)
+        return TrainingStart(plan=plan, embeddings=embeddings, start=self.start)
+
+
+def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
+    """Return the settings of the command line.
+
+    Raises:
+        CheckpointError: If there is no model where --from names one.
+        TrainingError: If another process has another model there.
+        ConfigError: If a setting is out of its range, or two contradict each other.
+    """
+    options = context.params
+    start = None
+    if options["start"] is not None:
+        start = _load_start(context, Path(options["start"]), group)
+        model, tokenizer = start.config, start.tokenizer.kind
+    else:
+        model, tokenizer = _model_config(options), options["tokenizer"]
+    corpus = CorpusConfig(
+        tokenizer=tokenizer,
+        vocab_size=options["vocab_size"],
+        task=model.task,
+        document_separator=model.document_separator,
+    )
+    if options["validation_fraction"] is not None:
+        corpus = replace(
+            corpus,
+            validation_fraction=options["validation_fraction"],
+            max_validation_characters=None,
+        )
+    return NewRun(
+        corpus=corpus,
+        model=model,
+        config=TrainingConfig.for_model(
+            model, tokenizer, **_settings_among(options, TrainingConfig)
+        ),
+        options=json_options(context),
+        embeddings=None if options["embeddings"] is None else Path(options["embeddings"]),
+        start=start,
+        may_resize=options["hidden_size"] is None and start is None,
+    )
+
+
+def _model_config(options: Mapping[str, Any]) -> ModelConfig:
+    if options["embeddings"] is not None and options["embedding_size"] is not None:
+        raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
+    settings = _settings_among(options, ModelConfig)
+    if settings["hidden_size"] is None:
+        settings["hidden_size"] = ModelConfig.hidden_size
+    task = "lines" if options["lines"] else "pairs" if options["pairs"] else "text"
+    return ModelConfig.for_tokenizer(options["tokenizer"], task=task, **settings)
+
+
+def _settings_among(options: Mapping[str, Any], config: type[Any]) -> dict[str, Any]:
+    """Return the options that are fields of a config class."""
+    return {field.name: options[field.name] for field in fields(config) if field.name in options}
+
+
+def _load_start(context: typer.Context, path: Path, group: ProcessGroup) -> "Checkpoint":
+    """Return the model of --from.
 
     Raises:
         CheckpointError: If there is none at `path`.
-        TrainingError: If there is another for another process.
-        ConfigError: If an option says something else than the model, or has no meaning beside it.
+        TrainingError: If another process has another model there.
+        ConfigError: If an option contradicts the model, or has no meaning beside it.
     """
     from charlm.checkpoint import Checkpoint
 
@@ -48,118 +163,47 @@ def load_start(context: typer.Context, path: Path, group: ProcessGroup) -> "Chec
         ) from None
     group.require_same(start.weights_sha256.encode(), str(path))
     task = start.config.task
-    settled = {
-        **start.config.to_json(),
-        "tokenizer": start.tokenizer.kind,
-    }
-    for name, flag, value in given(context):
+    fixed = {**start.config.to_json(), "tokenizer": start.tokenizer.kind}
+    for name, flag, value in command_line_options(context):
         if name in WITHOUT_MEANING:
-            raise ConfigError(f"{flag} has no meaning with --from: the model is trained already")
-        if name in ("lines", "pairs") and task != name:
-            raise ConfigError(f"the model of --from is one of {task}, not of {name}")
-        if name in settled and settled[name] != value:
             raise ConfigError(
-                f"{flag} {value} is not what the model of --from has: {settled[name]}",
+                f"{flag} has no meaning with --from: the model is trained already",
+                hint=f"leave out {flag}",
+            )
+        if name in ("lines", "pairs") and task != name:
+            raise ConfigError(
+                f"the model of --from is one of {task}, not of {name}",
+                hint=f"leave out {flag}, or train a new model without --from",
+            )
+        if name in fixed and fixed[name] != value:
+            raise ConfigError(
+                f"{flag} {value} is not what the model of --from has: {fixed[name]}",
                 hint=f"leave out {flag}, or train a new model without --from",
             )
     return start
 
 
-@dataclass(kw_only=True)
-class NewRun:
-    """A run that begins.
-
-    Attributes:
-        corpus: How texts become ids.
-        model: Size of the network.
-        config: How to learn.
-        options: Those of the command line, as JSON has them.
-        embeddings: A file of word vectors to start from.
-        start: A model to go on from.
-        may_resize: Whether the plan may choose another number of units.
-    """
-
-    corpus: CorpusConfig
-    model: ModelConfig
-    config: TrainingConfig
-    options: Mapping[str, Any]
-    embeddings: Path | None
-    start: "Checkpoint | None"
-    may_resize: bool
-
-    @property
-    def tokenizer(self) -> "Tokenizer | None":
-        """The tokenizer that is given; None lets one be learnt from the text."""
-        return None if self.start is None else self.start.tokenizer
-
-    @property
-    def metrics(self) -> Mapping[str, Any]:
-        """Where in the metrics file the run stands: at its end, whatever that is."""
-        return {}
-
-    def best_at(self, path: Path) -> float:
-        """Return the score of a model of this run that is there already; there is none."""
-        del path
-        return math.inf
-
-    def plan(
-        self, corpus: "Corpus", note: Callable[[str], None], group: ProcessGroup = SINGLE_PROCESS
-    ) -> "Plan":
-        """Return the plan; `note` is told what a user may want to know of it."""
-        if self.start is not None and (share := _spelled_share(corpus)) >= 0.01:
-            spelled = f"{100 * share:.0f} % of the text are bytes that spell"
-            note(f"note: {spelled} what the model does not know")
-        self._vectors = None
-        if self.embeddings is not None:
-            self._vectors = _read_embeddings(self.embeddings, corpus, note)
-            digest = hashlib.sha256(self._vectors.vectors.tobytes()).digest()
-            group.require_same(digest, str(self.embeddings))
-            self.model = replace(self.model, embedding_size=self._vectors.vectors.shape[1])
-        from charlm.training.plan import make_plan
-
-        return make_plan(corpus, self.model, self.config, may_resize=self.may_resize, group=group)
-
-    def train(
-        self,
-        corpus: "Corpus",
-        plan: "Plan",
-        *,
-        save_every: float,
-        should_stop: Callable[[], bool],
-        group: ProcessGroup = SINGLE_PROCESS,
-    ) -> "Iterator[Event]":
-        """Begin, and yield what happens."""
-        from charlm.training.loop import train
-
-        return train(
-            corpus,
-            plan,
-            embeddings=self._vectors,
-            start=self.start,
-            save_every=save_every,
-            should_stop=should_stop,
-            group=group,
-        )
-
-
-def _spelled_share(corpus: "Corpus") -> float:
+def _byte_share(corpus: "Corpus") -> float:
     """Return the share of the training text's tokens that are bytes."""
     counts, pieces = corpus.train.token_counts, corpus.tokenizer.pieces
-    spelled = sum(int(n) for n, piece in zip(counts, pieces, strict=False) if type(piece) is int)
-    return spelled / max(1, int(counts.sum()))
+    byte_count = sum(
+        int(number) for number, piece in zip(counts, pieces, strict=False) if type(piece) is int
+    )
+    return byte_count / max(1, int(counts.sum()))
 
 
-def _read_embeddings(path: Path, corpus: "Corpus", note: Callable[[str], None]) -> "Embeddings":
-    """Read word vectors and say how much of the vocabulary they cover."""
+def _read_embeddings(path: Path, corpus: "Corpus", display: "TrainingDisplay") -> "Embeddings":
+    """Read word vectors and print how many words of the vocabulary they have."""
     from charlm.training.embeddings import read_embeddings
 
-    found = read_embeddings(path, corpus.tokenizer)
-    note(
-        f"{found.name} has vectors of {found.vectors.shape[1]} for "
-        f"{found.found:,} of {count(found.words, 'word')} of the vocabulary"
-        + (
-            f"; {count(found.repeated, 'line')} repeated a word and were left out"
-            * bool(found.repeated)
-        )
+    embeddings = read_embeddings(path, corpus.tokenizer)
+    repeated = (
+        f"; {count(embeddings.repeated, 'line')} repeated a word and were left out"
+        if embeddings.repeated
+        else ""
     )
-    return found
+    display.line(
+        f"{embeddings.name} has vectors of {embeddings.vectors.shape[1]} for "
+        f"{embeddings.found:,} of {count(embeddings.words, 'word')} of the vocabulary{repeated}"
+    )
+    return embeddings

@@ -1,10 +1,9 @@
-"""One run of `charlm train`: encode, learn, show what happens, save better models and the state.
+"""One run of `charlm train`: read, plan, train, print what happens, save models and states."""
 
-What differs between a run that begins and one that goes on is in `start.py` and `resume.py`.
-"""
-
+import math
 import shlex
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +15,9 @@ import typer
 from charlm.cli.signals import Stop, stop_signals
 from charlm.cli.train.destination import Destination
 from charlm.cli.train.metrics import Metrics
-from charlm.cli.train.new_run import NewRun
-from charlm.cli.train.processes import command_line
-from charlm.cli.train.resume import ResumedRun
+from charlm.cli.train.new_run import NewRun, TrainingStart
+from charlm.cli.train.resume import ResumedRun, nats_of_later_model
+from charlm.cli.train.torchrun import launch_command
 from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
 from charlm.errors import CheckpointError, TrainingError
 from charlm.formatting import count, quantity
@@ -26,214 +25,247 @@ from charlm.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from charlm.corpus.encoding import Corpus
-    from charlm.display import TrainingDisplay
-    from charlm.training.events import Event
+    from charlm.display.training import TrainingDisplay
+    from charlm.training.events import Event, Validation
     from charlm.training.state import TrainingState
 
 
 def run(
-    texts: list[str],
-    held_out: list[str],
+    corpus_names: list[str],
+    validation_names: list[str],
     destination: Destination,
-    find: Callable[[], NewRun | ResumedRun],
+    load_settings: Callable[[], NewRun | ResumedRun],
     group: ProcessGroup,
 ) -> None:
-    """Read, plan, learn and save; exit with 128 and the signal's number if one ended it.
+    """Train and save; exit with 128 plus the signal's number if a signal stopped the run.
 
     Args:
-        texts: Names of files and directories to learn from; - is stdin.
-        held_out: Names of those to validate on; none hold out a part of `texts`.
-        destination: Where to save and to tell.
-        find: Returns the run, once nobody else can write where it saves.
-        group: The processes that train; the first speaks and writes.
+        corpus_names: Files and directories to train on; - is stdin.
+        validation_names: Those to validate on; none holds out a part of the corpus.
+        destination: Where to save.
+        load_settings: Returns the settings; called when no other process can write there.
+        group: The processes that train; the first prints and writes.
     """
     from charlm.corpus.reading import open_documents
-    from charlm.display import TrainingDisplay, show_note
+    from charlm.display.training import TrainingDisplay
 
     if not group.process.is_first:
-        destination = destination.of_another()
-    note = _silent if destination.quiet else show_note
-    with _stoppable(destination) as stop, destination.held([*texts, *held_out]):
-        job = find()
-        # A long text is read while it is learnt from, so stdin's copy must live as long as that.
+        destination = destination.without_writing()
+    with (
+        _stoppable(destination) as stop,
+        destination.lock([*corpus_names, *validation_names]),
+        TrainingDisplay(quiet=destination.quiet) as display,
+    ):
+        settings = load_settings()
+        # Long texts are read again during training, so the copy of stdin lives until its end.
         with (
-            open_documents(texts, group) as documents,
-            open_documents(held_out, group) as validation,
+            open_documents(corpus_names, group) as documents,
+            open_documents(validation_names, group) as validation,
         ):
             from charlm.corpus.encoding import encode_corpus
 
             corpus = encode_corpus(
-                documents, job.corpus, validation, tokenizer=job.tokenizer, group=group
+                documents, settings.corpus, validation, tokenizer=settings.tokenizer, group=group
             )
-            _tell_of(corpus, job.corpus, note)
-            with (
-                TrainingDisplay(quiet=destination.quiet) as display,
-                Metrics(destination.metrics) as log,
-            ):
-                display.note(_what_was_read(corpus))  # at once: PyTorch and the plan take seconds
-                _Run(job, destination, display, log, stop, group).learn(corpus)
+            with Metrics(destination.metrics) as metrics:
+                _print_corpus(corpus, settings.corpus, display)
+                start = _prepare(settings, corpus, display, group)
+                if start is None:
+                    return
+                message = f"stopped at once; to go on from the last save: {_resume_command(group)}"
+                stop.defer("" if destination.quiet else message)
+                _rewind(metrics, settings, display)
+                display.planned(start.plan)
+                from charlm.training.loop import train
+
+                events = train(
+                    corpus,
+                    start.plan,
+                    embeddings=start.embeddings,
+                    start=start.start,
+                    state=start.state,
+                    save_every=destination.save_every,
+                    should_stop=stop.is_requested,
+                    group=group,
+                )
+                if destination.is_writer:
+                    results = _Results(destination, settings, metrics)
+                    _print_and_save(events, start.plan.model, results, display, stop, group)
+                else:
+                    deque(events, maxlen=0)
 
 
 @contextmanager
 def _stoppable(destination: Destination) -> Iterator[Stop]:
-    """Let signals end a run in good order, and the process with 128 and their number."""
+    """Let signals stop the run, and exit with 128 plus the signal's number."""
     from charlm.display import show_line
 
     with stop_signals() as stop:
         if not destination.quiet:
-            stop.last_words = (
+            stop.exit_message = (
                 f"stopped before training went on; the run is still saved in {destination.state}"
-                if destination.has_state
+                if destination.resumes
                 else "stopped before training began; nothing is saved"
             )
         try:
             yield stop
         except KeyboardInterrupt:
-            if stop.last_words:
-                show_line(stop.last_words)
+            if stop.exit_message:
+                show_line(stop.exit_message)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
 
 
-def _silent(text: str) -> None:
-    del text
-
-
-def _tell_of(corpus: "Corpus", config: CorpusConfig, note: Callable[[str], None]) -> None:
-    """Tell what a user may want to know of the texts."""
+def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisplay") -> None:
+    """Print what was read, and notes about it. PyTorch and the plan take seconds after that."""
     from charlm.tokenizers.base import BYTES
 
-    for facts in corpus.documents:
-        if facts.has_byte_order_mark:
-            note(f"{facts.name} begins with a byte order mark, which was dropped")
-    found = corpus.tokenizer.vocab_size - BYTES
-    if config.vocab_size is not None and found < config.vocab_size:
-        note(f"the text fills a vocabulary of {found:,}, not of {config.vocab_size:,}")
-    if config.document_separator is not None and corpus.examples == len(corpus.documents):
-        note(f"the document separator {config.document_separator!r} stands nowhere in the text")
+    for document in corpus.documents:
+        if document.has_byte_order_mark:
+            display.note(f"{document.name} begins with a byte order mark, which was dropped")
+    size = corpus.tokenizer.vocab_size - BYTES
+    if config.vocab_size is not None and size < config.vocab_size:
+        display.note(f"the text fills a vocabulary of {size:,}, not of {config.vocab_size:,}")
+    if config.document_separator is not None and not corpus.separators:
+        display.note(f"the document separator {config.document_separator!r} is not in the text")
+    names = count(len(corpus.documents), "document")
+    if len(corpus.documents) == 1:
+        names = corpus.documents[0].name
+    characters = quantity(sum(document.characters for document in corpus.documents))
+    line = f"read {characters} characters from {names}"
+    if corpus.examples:
+        task = corpus.config.task
+        noun = "document" if task == "text" else task.removesuffix("s")
+        line += f": {count(corpus.examples, noun)}"
+    display.line(line)
 
 
-class _Run:
-    """A run, where its results go, and who is told of them."""
+def _prepare(
+    settings: NewRun | ResumedRun, corpus: "Corpus", display: "TrainingDisplay", group: ProcessGroup
+) -> TrainingStart | None:
+    """Set up PyTorch and plan the run; return None if a resumed run is over."""
+    from charlm.training import check_room_for_pytorch
+
+    check_room_for_pytorch()
+    from charlm.training.hardware import prepare
+
+    threads = prepare(settings.config.threads, group.process)
+    start = settings.prepare(corpus, display, group)
+    if start is not None and group.world_size > 1:
+        display.line(
+            f"{group.world_size} processes share each step, {count(threads, 'thread')} in each"
+        )
+    return start
+
+
+def _rewind(metrics: Metrics, settings: NewRun | ResumedRun, display: "TrainingDisplay") -> None:
+    """Cut a resumed run's metrics file where its state was saved."""
+    position = {} if settings.state is None else settings.state.command.get("metrics")
+    if not position or not isinstance(position, dict):
+        return
+    if not metrics.is_open:
+        display.note("without --metrics, no more metrics of this run are written")
+    elif not metrics.rewind(position):
+        display.note("this is not the metrics file of the run; its metrics are appended")
+
+
+class _Results:
+    """Saves each better model and the states of a run.
+
+    Attributes:
+        output: The file of the best model.
+        state: The file of the state.
+        metrics: The metrics file.
+        has_model: Whether a model was saved.
+    """
 
     def __init__(
-        self,
-        job: NewRun | ResumedRun,
-        destination: Destination,
-        display: "TrainingDisplay",
-        log: Metrics,
-        stop: Stop,
-        group: ProcessGroup,
+        self, destination: Destination, settings: NewRun | ResumedRun, metrics: Metrics
     ) -> None:
-        self._job, self._destination, self._display = job, destination, display
-        self._log, self._stop, self._group = log, stop, group
-        self._has_saved = False  # a model
-
-    def learn(self, corpus: "Corpus") -> None:
-        """Plan and train, and save what comes of it."""
-        from charlm.training import check_room_for_pytorch
-
-        check_room_for_pytorch()
-        from charlm.training.hardware import prepare
-
-        note, group, destination = self._display.note, self._group, self._destination
-        threads = prepare(self._job.config.threads, group.process)
-        plan = self._job.plan(corpus, note, group)
-        if plan is None:
-            return
-        if group.world_size > 1:
-            note(
-                f"{group.world_size} processes share each step, {count(threads, 'thread')} in each"
-            )
-        last_words = f"left at once; to go on where the run was saved last: {_resume_line(group)}"
-        self._stop.may_wait("" if destination.quiet else last_words)
-        mark = self._job.metrics
-        if mark and destination.metrics is None:
-            note("note: without --metrics, the metrics of the run are not gone on with")
-        elif mark and not self._log.rewind(mark):
-            note("note: this is not the metrics file of the run; its metrics are appended")
-        self._display.planned(plan)
-        events = self._job.train(
-            corpus,
-            plan,
-            save_every=destination.save_every,
-            should_stop=self._stop.is_wanted,
-            group=group,
+        self.output, self.state = destination.output, destination.state
+        self.metrics, self._options = metrics, settings.options
+        self._nats_of_later_model = (
+            math.inf if settings.state is None else nats_of_later_model(self.output, settings.state)
         )
-        if not destination.is_ours:
-            for _ in events:
-                pass
-            return
+        self.has_model = False
+
+    def save_model(self, validation: "Validation") -> bool:
+        """Save the model of a validation, unless the file holds a better one of the same run."""
+        if validation.best is None or validation.nats > self._nats_of_later_model:
+            return False
+        validation.best.save(self.output)
+        self.has_model = True
+        return True
+
+    def save_state(self, state: "TrainingState") -> None:
+        """Save a state, with the command's options and the end of the metrics file."""
+        command = {"metrics": self.metrics.position(), "options": dict(self._options)}
         try:
-            self._follow(events, plan.model)
-        except TrainingError as error:
-            if self._has_saved:
-                note(f"{destination.output} holds the best model until then")
-            hint = f"{error.hint}; --resume goes on from the last save, --overwrite begins anew"
-            raise TrainingError(error.message, hint=hint) from None
+            replace(state, command=command).save(self.state)
+        except CheckpointError as error:
+            hint = "free some space, and go on with --resume"
+            if self.has_model:
+                hint += f"; {self.output} holds the best model until then"
+            raise CheckpointError(error.message, hint=hint) from None
 
-    def _follow(self, events: "Iterator[Event]", model: ModelConfig) -> None:
-        """Show what happens; save each model that is better than all before, and the state."""
-        from charlm.training.events import Finished, Progress, Validation
-        from charlm.training.state import TrainingState
 
-        output, state, display = self._destination.output, self._destination.state, self._display
-        best_there = self._job.best_at(output)  # nats of a model of this run, which stays
+def _print_and_save(
+    events: "Iterator[Event]",
+    model: ModelConfig,
+    results: _Results,
+    display: "TrainingDisplay",
+    stop: Stop,
+    group: ProcessGroup,
+) -> None:
+    """Print each event, and save each better model and each state.
+
+    Raises:
+        TrainingError: If the run cannot go on; its hint names the options to go on with.
+    """
+    from charlm.training.events import Finished, Progress, Validation
+    from charlm.training.state import TrainingState
+
+    try:
         for event in events:
-            self._log.append(event)
+            results.metrics.append(event)
             match event:
                 case Progress():
                     display.progressed(event)
                 case Validation():
-                    if event.best is not None and event.nats <= best_there:
-                        event.best.save(output)
-                        self._has_saved = True
+                    results.save_model(event)
                     display.validated(event)
                 case TrainingState():
-                    self._keep(event)
-                    if self._stop.is_wanted():
-                        display.note(f"stopping: the run is saved in {state}")
+                    results.save_state(event)
+                    if stop.is_requested():
+                        display.line(f"stopping: the run is saved in {results.state}")
                 case Finished():
-                    best = event.best
-                    if best is not None and best.best is not None and best.nats <= best_there:
-                        best.best.save(output)
-                    elif best is not None:
-                        display.note(f"{output} keeps the better model that it had before")
+                    if event.best is not None and not results.save_model(event.best):
+                        display.note(f"{results.output} keeps the better model that it had before")
                     if event.state is not None:
-                        self._keep(event.state)
-                    command = _generate_line(output, model)
-                    if event.ending == "stopped":
-                        command = _resume_line(self._group)
-                    display.finished(event, output, state, command)
-
-    def _keep(self, state: "TrainingState") -> None:
-        """Save the state, with what the command wants to find again."""
-        found = {"metrics": self._log.mark(), "options": dict(self._job.options)}
-        try:
-            replace(state, command=found).save(self._destination.state)
-        except CheckpointError as error:
-            good = f"; {self._destination.output} holds the best model until then"
-            hint = f"make room, and go on with --resume{good * self._has_saved}"
-            raise CheckpointError(error.message, hint=hint) from None
+                        results.save_state(event.state)
+                    command = (
+                        _resume_command(group)
+                        if event.ending == "stopped"
+                        else _generate_command(results.output, model)
+                    )
+                    display.finished(event, results.output, results.state, command)
+    except TrainingError as error:
+        if results.has_model:
+            display.note(f"{results.output} holds the best model until then")
+        hints = [error.hint, "--resume goes on from the last save, --overwrite begins a new run"]
+        raise TrainingError(error.message, hint="; ".join(filter(None, hints))) from None
 
 
-def _what_was_read(corpus: "Corpus") -> str:
-    facts = corpus.documents
-    names = facts[0].name if len(facts) == 1 else count(len(facts), "document")
-    read = f"read {quantity(sum(each.characters for each in facts))} characters from {names}"
-    task = corpus.config.task
-    items = "document" if task == "text" else task.removesuffix("s")
-    return f"{read}: {count(corpus.examples, items)}" if corpus.examples else read
-
-
-def _resume_line(group: ProcessGroup) -> str:
-    """Return the command line that goes on with the run of this one."""
-    command, *words = sys.argv[1:]  # after which there may be a --
+def _resume_command(group: ProcessGroup) -> str:
+    """Return the command line that resumes this run."""
+    command, *words = sys.argv[1:]
+    # --resume comes first: a -- among the words would end the options.
     words = [word for word in words if word not in ("--overwrite", "--resume")]
-    return f"{command_line(group.process)} {shlex.join([command, '--resume', *words])}"
+    return f"{launch_command(group.process)} {shlex.join([command, '--resume', *words])}"
 
 
-def _generate_line(output: Path, model: ModelConfig) -> str:
+def _generate_command(output: Path, model: ModelConfig) -> str:
+    """Return a command line that generates text with the model."""
     words = ["charlm", "generate"]
     words += {
         "text": ["--length", "300"],

@@ -2,50 +2,44 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
+from charlm.checkpoint import Checkpoint
+
 SMALL = ("--hidden-size", 16, "--embedding-size", 8, "--batch-size", 8, "--bptt-length", 32)
 
 
-def test_training_says_what_it_will_do_and_what_it_did(charlm, verse_path, tmp_path):
+def test_training_prints_its_plan_and_its_results(charlm, verse_path, tmp_path):
     result = charlm("train", verse_path, *SMALL, "--max-steps", 40)
-    talk = result.stderr.decode()
+    output = result.stderr.decode()
 
     assert result.returncode == 0
     assert result.stdout == b""
-    assert talk.startswith(
+    assert output.startswith(
         "read 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
-    assert " parameters, " in talk and " of memory, " in talk
-    assert "40 steps" in talk
-    assert "best validation" in talk
-    assert talk.rstrip().endswith("try: charlm generate --length 300")
+    assert " parameters, " in output and " of memory, " in output
+    assert "40 steps" in output
+    assert "best validation" in output
+    assert output.rstrip().endswith("try: charlm generate --length 300")
     assert sorted(os.listdir(tmp_path)) == ["model.safetensors", "model.state.safetensors"]
 
 
-def test_the_line_it_suggests_works(charlm, verse_path):
-    talk = charlm("train", verse_path, *SMALL, "--max-steps", 5, "-o", "my model").stderr.decode()
-    suggested = talk.rstrip().rpartition("try: ")[2]
+def test_the_suggested_command_works(charlm, verse_path):
+    output = charlm("train", verse_path, *SMALL, "--max-steps", 5, "-o", "my model").stderr.decode()
+    suggested = output.rstrip().rpartition("try: ")[2]
 
     assert suggested == "charlm generate --length 300 --model 'my model'"
     assert charlm("generate", "--length", 300, "--model", "my model").returncode == 0
 
 
-def test_help_tells_every_default_that_depends(charlm):
-    """In square brackets of our own they would be taken for markup, and vanish."""
-    text = " ".join(charlm("train", "--help", env={"COLUMNS": "200"}).stdout.decode().split())
-
-    for default in ("5m, if no other budget", "20,000 words", "one a core", "others 0", "sgd 2"):
-        assert default in text
-
-
-def test_quiet_says_nothing(charlm, verse_path):
+def test_quiet_prints_nothing(charlm, verse_path):
     result = charlm("train", verse_path, *SMALL, "--max-steps", 5, "--quiet")
 
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
@@ -55,10 +49,10 @@ def test_stdin_and_files_are_one_text(charlm, verse_path):
     result = charlm(
         "train", "-", verse_path, *SMALL, "--max-steps", 5, stdin=verse_path.read_bytes()
     )
-    facts = json.loads(charlm("info", "--json").stdout)
+    info = json.loads(charlm("info", "--json").stdout)
 
     assert result.returncode == 0
-    assert [each["name"] for each in facts["provenance"]["corpus"]] == ["stdin", "verse.txt"]
+    assert [document["name"] for document in info["provenance"]["corpus"]] == ["stdin", "verse.txt"]
 
 
 def test_bytes_can_be_the_tokens(charlm, verse_path):
@@ -94,24 +88,8 @@ def test_metrics_are_json_lines_that_are_appended(charlm, verse_path, tmp_path):
     assert {record["best"] for record in validation} <= {True, False}
 
 
-def test_metrics_on_a_full_disk_are_one_line(charlm, verse_path):
-    result = charlm("train", verse_path, *SMALL, "--max-steps", 10, "--metrics", "/dev/full", "-q")
-
-    assert result.returncode == 1
-    assert result.stderr == b"error: /dev/full cannot be written: No space left on device\n"
-
-
-def test_metrics_are_not_appended_to_a_model(charlm, verse_path, verse_model_path, tmp_path):
-    shutil.copy(verse_model_path, tmp_path / "a")
-    result = charlm("train", verse_path, *SMALL, "--max-steps", 5, "-o", "b", "--metrics", "a")
-
-    assert result.returncode == 1
-    assert b"error: a is a safetensors file, to which no metrics are appended\n" in result.stderr
-    assert (tmp_path / "a").read_bytes() == verse_model_path.read_bytes()
-
-
 def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
-    """Also what is left of a model."""
+    """Also a damaged model."""
     (tmp_path / "model.safetensors").write_bytes(verse_model_path.read_bytes()[:-1])
 
     assert charlm("train", verse_path, *SMALL, "--max-steps", 5, "--overwrite").returncode == 0
@@ -122,8 +100,8 @@ def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
     ("arguments", "status", "message"),
     [
         (("nowhere.txt",), 1, "error: nowhere.txt does not exist"),
-        (("empty.txt",), 1, "error: empty.txt has 0 characters, but learning needs at least 20"),
-        (("short.txt",), 1, "error: short.txt has 5 characters, but learning needs"),
+        (("empty.txt",), 1, "error: empty.txt has 0 characters, but training needs at least 20"),
+        (("short.txt",), 1, "error: short.txt has 5 characters, but training needs"),
         (("latin1.txt",), 1, "error: latin1.txt is not UTF-8: byte 0xe9 at offset 3"),
         (("text.gz",), 1, "error: text.gz is a gzip archive, not UTF-8 text"),
         (("good.txt", "-o", "good.txt"), 1, "error: good.txt is the text to learn from"),
@@ -155,7 +133,7 @@ def test_bad_input_is_one_clear_line(charlm, tmp_path, arguments, status, messag
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_a_byte_order_mark_is_told(charlm, tmp_path):
+def test_a_byte_order_mark_is_noted(charlm, tmp_path):
     (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbf" + b"some text " * 100)
     result = charlm("train", "marked.txt", *SMALL, "--max-steps", 1)
 
@@ -186,15 +164,15 @@ def test_an_interrupted_training_keeps_its_best_model(
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     ) as process:
-        process.stderr.readline()  # what was read
-        process.stderr.readline()  # the plan: training begins
+        process.stderr.readline()  # "read …"
+        process.stderr.readline()  # the plan
         time.sleep(1)
         process.send_signal(number)
-        talk = process.communicate(timeout=30)[1].decode()
+        output = process.communicate(timeout=30)[1].decode()
 
     assert process.returncode == status
-    assert "stopped as asked after" in talk
-    assert "saved model.safetensors" in talk
+    assert "stopped as asked after" in output
+    assert "saved model.safetensors" in output
     assert charlm("generate", "-n", 10).returncode == 0
 
 
@@ -205,10 +183,108 @@ def test_an_interruption_before_training_saves_nothing(charlm_path, verse_path, 
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     ) as process:
-        process.stderr.readline()  # what was read
+        process.stderr.readline()  # "read …"
         process.send_signal(signal.SIGINT)
-        talk = process.communicate(timeout=60)[1]
+        output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130
-    assert talk == b"stopped before training began; nothing is saved\n"
+    assert output == b"stopped before training began; nothing is saved\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_a_separator_that_is_not_in_the_text_is_noted(charlm, verse_path):
+    result = charlm("train", verse_path, *SMALL, "--document-separator", "ZZZ", "--max-steps", 1)
+
+    assert b"note: the document separator 'ZZZ' is not in the text" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lines", "--pairs"), b"--lines and --pairs exclude one another"),
+        (("--vocab-size", 500), b"vocab-size has no meaning for the char tokenizer"),
+        (("--lines", "--document-separator", "%"), b"document-separator is for running text"),
+        (("--document-separator", ""), b"document-separator must not be empty"),
+    ],
+)
+def test_options_that_exclude_one_another_are_refused(charlm, verse_path, arguments, message):
+    result = charlm("train", verse_path, *arguments)
+
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
+def test_a_vocabulary_that_the_text_cannot_fill_is_noted(charlm, verse_path, kind):
+    result = charlm(
+        "train", verse_path, *SMALL, "--tokenizer", kind, "--vocab-size", 9000, "--max-steps", 1
+    )
+
+    assert result.returncode == 0
+    assert b"note: the text fills a vocabulary of " in result.stderr
+    assert b"not of 9,000" in result.stderr
+
+
+def test_weights_are_tied_for_words_by_default(charlm, verse_path, tmp_path):
+    for number, (more, is_tied) in enumerate(
+        [(("--tokenizer", "word"), True), (("--tokenizer", "word", "--no-tie-weights"), False),
+         ((), False), (("--tie-weights",), True)]
+    ):  # fmt: skip
+        charlm("train", verse_path, *SMALL, *more, "--max-steps", 1, "-q", "-o", number)
+        arrays = Checkpoint.load(tmp_path / str(number)).arrays
+
+        assert ("output.weight" not in arrays) == is_tied
+
+
+def test_a_full_temporary_directory_is_one_line(charlm, verse_path, tmp_path):
+    """As under `ulimit -f 0`: ids cannot be written."""
+    if os.name == "nt":
+        pytest.skip("no limits on file sizes")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        f"sys.argv = ['charlm', 'train', {str(verse_path)!r}, '--max-steps', '1'];"
+        "from charlm.cli import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+
+    assert result.returncode == 1
+    assert b"error: ids cannot be written to " in result.stderr
+    assert b"$TMPDIR" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_word_vectors_are_a_start_and_are_counted(charlm, verse_path, tmp_path):
+    (tmp_path / "vectors.txt").write_text("the 1 2 3\ncat 4 5 6\ndog 7 8 9\nyak 1 1 1\n")
+    result = charlm(
+        "train", verse_path, "--tokenizer", "word", "--embeddings", "vectors.txt", "--max-steps", 2
+    )
+    info = json.loads(charlm("info", "--json").stdout)
+
+    # "the", with and without a space before it, "cat" and "dog"; the yak has no token.
+    assert b"vectors.txt has vectors of 3 for 3 of 19 words of the vocabulary" in result.stderr
+    assert info["embedding_size"] == 3
+    assert charlm("train", verse_path, "--embeddings", "x", "--embedding-size", 3).returncode == 2
+
+
+def test_stdin_can_be_read_until_training_ends(verse_path, tmp_path):
+    """Only a part of a long text is encoded before training begins."""
+    arguments = ["charlm", "train", "-", *map(str, SMALL), "--max-steps", "40", "--quiet"]
+    code = (
+        "import sys; from charlm.cli import main; from charlm.corpus import encoding, shards;"
+        f"shards.SHARD_BYTES, encoding.SAMPLE_BYTES, sys.argv = 500, 1000, {arguments!r};"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        input=verse_path.read_bytes() * 9,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (tmp_path / "model.safetensors").is_file()

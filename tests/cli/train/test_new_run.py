@@ -19,8 +19,8 @@ def other(tmp_path):
     return path
 
 
-def test_a_model_is_what_it_was_before_the_first_step(charlm, verse_model_path, other, tmp_path):
-    """So little is learnt in this step that the scores of before and after are the same."""
+def test_training_starts_from_the_model_itself(charlm, verse_model_path, other, tmp_path):
+    """The learning rate is so small that the scores before and after one step are the same."""
     before = Checkpoint.load(verse_model_path)
     result = charlm("train", other, "--from", verse_model_path, "-o", "new", *ONCE)
     after = Checkpoint.load(tmp_path / "new")
@@ -41,22 +41,22 @@ def test_a_model_is_what_it_was_before_the_first_step(charlm, verse_model_path, 
     assert after.provenance["corpus"][0]["name"] == "other.txt"
 
 
-def test_another_text_is_learnt_and_its_new_characters_are_spelled(charlm, verse_model_path, other):
+def test_another_text_is_learnt_and_its_new_characters_are_bytes(charlm, verse_model_path, other):
     result = charlm("train", other, "--from", verse_model_path, "-o", "new", "--max-steps", 150)
     figures = json.loads(charlm("eval", other, "-m", "new", "--json").stdout)
-    about = charlm("info", "new").stdout.decode()
-    spoken = charlm("generate", "-m", "new", "--seed", "¿", "--length", 7, "--temperature", 0)
+    description = charlm("info", "new").stdout.decode()
+    generated = charlm("generate", "-m", "new", "--seed", "¿", "--length", 7, "--temperature", 0)
 
     assert result.returncode == 0, result.stderr.decode()
-    assert "note: 7 % of the text are bytes that spell" in result.stderr.decode()
-    assert "\nfrom        a model of verse.txt, weights sha256 " in about
-    assert "\nchosen      dropout 0.5 for a text that is read " in about
+    assert "note: 7 % of the text's tokens are bytes" in result.stderr.decode()
+    assert "\nfrom        a model of verse.txt, weights sha256 " in description
+    assert "\nchosen      dropout 0.5 for a text that is read " in description
     assert figures["bits_per_character"] < 0.5
     assert figures["tokens"] == figures["characters"] + 2 * 40  # ¿ and ó, two bytes each; x is one
-    assert spoken.stdout.decode().rstrip("\n") == "¿adónde?"
+    assert generated.stdout.decode().rstrip("\n") == "¿adónde?"
 
 
-def test_the_words_of_a_model_go_on(charlm, other, tmp_path):
+def test_a_model_of_words_keeps_its_vocabulary(charlm, other, tmp_path):
     charlm("train", other, "-o", "a", "--tokenizer", "word", "--lines", "--max-steps", 5)
     result = charlm("train", other, "--from", "a", "-o", "b", "--lines", "--max-steps", 5)
     model = Checkpoint.load(tmp_path / "b")
@@ -78,7 +78,7 @@ def test_the_words_of_a_model_go_on(charlm, other, tmp_path):
         (["--tie-weights"], "--tie-weights True is not what the model of --from has: False"),
     ],
 )
-def test_what_the_model_settles_is_not_up_to_options(
+def test_options_that_contradict_the_model_are_refused(
     charlm, verse_model_path, other, tmp_path, options, message
 ):
     result = charlm("train", other, "--from", verse_model_path, "-o", "new", *options)
@@ -88,14 +88,14 @@ def test_what_the_model_settles_is_not_up_to_options(
     assert not (tmp_path / "new").exists()
 
 
-def test_what_agrees_with_the_model_may_be_said(charlm, verse_model_path, other):
+def test_options_that_agree_with_the_model_are_allowed(charlm, verse_model_path, other):
     options = ("--hidden-size", 48, "--tokenizer", "char", "--cell", "lstm")
     result = charlm("train", other, "--from", verse_model_path, "-o", "new", *options, *ONCE)
 
     assert result.returncode == 0, result.stderr.decode()
 
 
-def test_a_model_that_is_not_there_is_an_error(charlm, other):
+def test_a_missing_model_is_an_error(charlm, other):
     result = charlm("train", other, "--from", "nothing.safetensors")
 
     assert result.returncode == 1
@@ -106,7 +106,7 @@ def test_a_model_that_is_not_there_is_an_error(charlm, other):
 
 
 @pytest.mark.parametrize("direction", ["backward", "both"])
-def test_each_direction_goes_on(charlm, other, tmp_path, direction):
+def test_each_direction_keeps_its_weights(charlm, other, tmp_path, direction):
     small = ("--hidden-size", 16, "--direction", direction)
     charlm("train", other, "-o", "a", "--max-steps", 5, *small)
     result = charlm("train", other, "--from", "a", "-o", "b", *ONCE)

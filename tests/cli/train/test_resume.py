@@ -1,6 +1,7 @@
 """`charlm train --resume` as a user runs it."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -9,16 +10,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from charlm.checkpoint import Checkpoint
+from charlm.cli.train.resume import nats_of_later_model
 from charlm.training.state import TrainingState
 
 SIZE = ("--hidden-size", 16, "--embedding-size", 8, "--batch-size", 64, "--bptt-length", 32)
+MODEL, STATE = "model.safetensors", "model.state.safetensors"
+FORMER_METRICS = '{"what": "stands there already"}\n'
 RUN = (*SIZE, "--max-steps", 60, "--dropout", 0.2)
 
-# Runs the command and stops it, as Ctrl-C does, when it has taken so many steps.
+# Runs the command and stops it, as Ctrl-C does, after a number of steps.
 STOPPED_AFTER = """
 import os, signal, sys
 from charlm.training.trainer import Learner
@@ -36,68 +41,100 @@ main()
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 
+def train_until(folder, steps, *arguments, stdin=b""):
+    """Train in a folder until a number of steps, then press Ctrl-C."""
+    return subprocess.run(
+        [sys.executable, "-c", STOPPED_AFTER, str(steps), "train", *map(str, arguments)],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+    )
+
+
 @pytest.fixture
 def stopped(tmp_path):
-    """Run a training that is stopped after so many steps."""
+    """Train until a number of steps."""
 
-    def run(steps, *arguments, stdin=b""):
-        return subprocess.run(
-            [sys.executable, "-c", STOPPED_AFTER, str(steps), "train", *map(str, arguments)],
-            cwd=tmp_path,
-            input=stdin,
-            capture_output=True,
-            timeout=120,
-        )
+    def run(steps, *arguments, **more):
+        return train_until(tmp_path, steps, *arguments, **more)
 
     return run
 
 
+@pytest.fixture(scope="module")
+def stopped_folder(verse_path, tmp_path_factory):
+    """The files of a run of 60 steps that was stopped after 25."""
+    folder = tmp_path_factory.mktemp("stopped")
+    assert train_until(folder, 25, verse_path, *RUN).returncode == 130
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(charlm_path, verse_path, tmp_path_factory):
+    """The folder of the same run that was never stopped, and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "m.jsonl").write_text(FORMER_METRICS)
+    command = [charlm_path, "train", verse_path, *RUN, "--resume", "--metrics", "m.jsonl"]
+    result = subprocess.run(
+        list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
+    )
+    return folder, result.stderr.decode()
+
+
 @pytest.fixture
-def begun(stopped, verse_path):
-    """A run of 60 steps that was stopped after 25."""
-    return stopped(25, verse_path, *RUN)
+def begun(stopped_folder, tmp_path):
+    """Have the files of the stopped run in the current folder."""
+    shutil.copytree(stopped_folder, tmp_path, dirs_exist_ok=True)
 
 
-def weights(charlm, name="model.safetensors"):
-    return json.loads(charlm("info", name, "--json").stdout)["weights_sha256"]
+def weights(path):
+    return Checkpoint.load(path).weights_sha256
 
 
-def test_the_command_that_is_told_goes_on(charlm, stopped, verse_path, tmp_path):
-    """And comes to what a run comes to that was never stopped."""
-    charlm("train", verse_path, *RUN, "-o", "whole")
+def metrics_of(path):
+    return [
+        {name: value for name, value in json.loads(line).items() if "second" not in name}
+        for line in path.read_text().splitlines()
+    ]
+
+
+def test_the_printed_command_resumes_bit_for_bit(charlm, stopped, whole, verse_path, tmp_path):
+    """The model is that of a run that was never stopped, and so are the metrics."""
+    (tmp_path / "m.jsonl").write_text(FORMER_METRICS)
     first = stopped(25, verse_path, *RUN, "-o", "a model", "--metrics", "m.jsonl")
-    talk = first.stderr.decode()
-    told = shlex.split(talk.rpartition("to go on: ")[2])
+    printed = first.stderr.decode()
+    command = shlex.split(printed.rpartition("to go on: ")[2])
 
     assert first.returncode == 130
-    assert "\nstopping: the run is saved in a model.state\n" in talk
-    assert "\nstopped as asked after 25 steps in " in talk
-    assert told[:3] == ["charlm", "train", "--resume"]
-    second = charlm(*told[1:])
+    assert "\nstopping: the run is saved in a model.state\n" in printed
+    assert "\nstopped as asked after 25 steps in " in printed
+    assert command[:3] == ["charlm", "train", "--resume"]
+    with (tmp_path / "m.jsonl").open("a") as file:
+        file.write('{"step": 26, "split": "trai')  # as a process that dies leaves it
+    second = charlm(*command[1:])
     assert second.returncode == 0
     assert "\ngoing on after 25 steps\n" in second.stderr.decode()
-    assert weights(charlm, "a model") == weights(charlm, "whole")
-    assert sorted(os.listdir(tmp_path)) == [
-        "a model", "a model.state", "m.jsonl", "whole", "whole.state",
-    ]  # fmt: skip
+    assert weights(tmp_path / "a model") == weights(whole[0] / MODEL)
+    assert len(metrics_of(tmp_path / "m.jsonl")) > 7
+    assert metrics_of(tmp_path / "m.jsonl") == metrics_of(whole[0] / "m.jsonl")
+    assert sorted(os.listdir(tmp_path)) == ["a model", "a model.state", "m.jsonl"]
 
 
-def test_the_corpus_is_all_that_has_to_be_said_again(charlm, begun, verse_path):
-    first = weights(charlm)
+def test_resume_needs_no_option_but_the_corpus(charlm, begun, whole, verse_path, tmp_path):
     result = charlm("train", verse_path, "--resume")
 
     assert result.returncode == 0
     assert "done after 60 steps" in result.stderr.decode()
-    assert weights(charlm) != first
+    assert weights(tmp_path / MODEL) == weights(whole[0] / MODEL)
 
 
-def test_stdin_is_read_again(charlm, stopped, verse_path):
+def test_stdin_is_read_again(charlm, stopped, whole, verse_path, tmp_path):
     stopped(25, "-", *RUN, stdin=verse_path.read_bytes())
     again = charlm("train", "-", "--resume", stdin=verse_path.read_bytes())
-    charlm("train", verse_path, *RUN, "-o", "whole")
 
     assert again.returncode == 0
-    assert weights(charlm) == weights(charlm, "whole")
+    assert weights(tmp_path / MODEL) == weights(whole[0] / MODEL)
 
 
 def test_a_run_from_a_model_goes_on_without_it(
@@ -114,7 +151,7 @@ def test_a_run_from_a_model_goes_on_without_it(
     assert other.returncode == 2
     assert b"error: --from other is not what the run in model.state.saf" in other.stderr
     assert result.returncode == 0, result.stderr
-    assert weights(charlm) == weights(charlm, "whole")
+    assert weights(tmp_path / MODEL) == weights(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
@@ -130,35 +167,50 @@ def test_a_run_from_a_model_goes_on_without_it(
         (("--overwrite",), "--resume and --overwrite exclude one another"),
     ],
 )
-def test_what_cannot_be_changed_is_refused(charlm, begun, verse_path, tmp_path, options, message):
-    before = (tmp_path / "model.state.safetensors").read_bytes()
+def test_a_fixed_setting_is_refused(charlm, begun, verse_path, tmp_path, options, message):
+    before = (tmp_path / STATE).read_bytes()
     result = charlm("train", verse_path, "--resume", *options)
 
     assert result.returncode == 2
     assert message in result.stderr.decode()
-    assert (tmp_path / "model.state.safetensors").read_bytes() == before
+    assert (tmp_path / STATE).read_bytes() == before
 
 
 def test_another_text_is_refused(charlm, begun, verse_path, tmp_path):
     (tmp_path / "other.txt").write_text(verse_path.read_text() + "one line more\n")
     (tmp_path / "held-out.txt").write_text("the cat sat")
-    whole = verse_path.read_text()
     other = charlm("train", "other.txt", "--resume")
-    more = charlm("train", verse_path, "other.txt", "--resume")
+    two = charlm("train", verse_path, "other.txt", "--resume")
     held_out = charlm("train", verse_path, "--validation", "held-out.txt", "--resume")
 
-    assert other.returncode == more.returncode == held_out.returncode == 1
+    assert other.returncode == two.returncode == held_out.returncode == 1
     assert re.search(
-        r"error: other.txt is not the text that the run has read: its SHA-256 is "
-        r"[0-9a-f]{12}…, not [0-9a-f]{12}…\n\nhint: name the text as it was, or begin",
+        r"error: other.txt is not the text that the run was trained on: its SHA-256 is "
+        r"[0-9a-f]{12}…, not [0-9a-f]{12}…\n\nhint: name the unchanged text; or ",
         other.stderr.decode(),
     )
-    assert "error: the run has read 1 document, not 2\n" in more.stderr.decode()
+    assert "error: the run was trained on 1 document, not 2\n" in two.stderr.decode()
     assert "error: the held-out text is not the one that" in held_out.stderr.decode()
-    assert whole == verse_path.read_text()
 
 
-def test_a_longer_budget_is_told_and_taken(charlm, stopped, begun, verse_path):
+def test_the_hint_for_another_text_names_commands_that_work(charlm, begun, verse_path, tmp_path):
+    (tmp_path / "other.txt").write_text(verse_path.read_text() + "one line more\n")
+    refused = charlm("train", "other.txt", "--resume").stderr.decode()
+
+    assert (
+        "or go on from its model, on other texts, with --from model.safetensors and another "
+        "--output instead of --resume; or begin a new run with --overwrite\n" in refused
+    )
+    (tmp_path / MODEL).rename(tmp_path / "away")
+    refused = charlm("train", "other.txt", "--resume").stderr.decode()
+    (tmp_path / "away").rename(tmp_path / MODEL)
+    assert "--from" not in refused  # there is no model yet
+    other = ("train", "other.txt", "--max-steps", 1)
+    assert charlm(*other, "--from", MODEL, "-o", "new").returncode == 0
+    assert charlm(*other, "--overwrite").returncode == 0
+
+
+def test_a_longer_budget_is_printed_and_taken(charlm, stopped, begun, verse_path):
     longer = charlm("train", verse_path, "--resume", "--max-steps", 80)
     over = charlm("train", verse_path, "--resume")
     timed = stopped(90, verse_path, "--resume", "--max-time", "1h")
@@ -170,42 +222,41 @@ def test_a_longer_budget_is_told_and_taken(charlm, stopped, begun, verse_path):
     assert "\ndone after 80 steps in " in longer.stderr.decode()
     assert over.returncode == 0
     assert over.stderr.decode().endswith(
-        "the run is over after 80 steps; to go on, give it a larger budget: --max-steps 160\n"
+        "the run is over after 80 steps; to go on, give a larger budget: --max-steps 160\n"
     )
     assert "--max-time 3600s instead of --max-steps 80" in timed.stderr.decode()
     assert "\nstopped as asked after 90 steps in " in timed.stderr.decode()
 
 
-def test_another_learning_rate_is_told_and_taken(charlm, begun, verse_path):
-    result = charlm("train", verse_path, "--resume", "--learning-rate", 0.001)
+def test_another_learning_rate_and_number_of_threads_are_printed_and_taken(
+    charlm, begun, verse_path, tmp_path
+):
+    threads = min(2, os.cpu_count() or 1)
+    result = charlm("train", verse_path, "--resume", "--learning-rate", 0.001, "--threads", threads)
+    printed = result.stderr.decode()
 
-    assert "; --learning-rate 0.001 instead of 0.015\n" in result.stderr.decode()
-    provenance = json.loads(charlm("info", "--json").stdout)["provenance"]
-    assert provenance["training"]["learning_rate"] == 0.001
-
-
-def test_another_number_of_threads_is_noted(charlm, begun, verse_path):
-    if (os.cpu_count() or 1) < 2:
-        pytest.skip("there is one core")
-    result = charlm("train", verse_path, "--resume", "--threads", 2)
-
-    assert (
-        "\nthreads 2 instead of 1: the results may not be the same bit for bit\n"
-        in result.stderr.decode()
-    )
+    assert "; --learning-rate 0.001 instead of 0.015; --threads" in printed
+    if threads == 2:
+        assert (
+            "\nnote: threads 2 instead of 1: the results may not be the same bit for bit\n"
+        ) in printed
+    training = Checkpoint.load(tmp_path / MODEL).provenance["training"]
+    assert training["learning_rate"] == 0.001
 
 
-def test_without_a_run_there_is_one(charlm, verse_path):
-    """So one command can be repeated until it is done."""
-    results = [charlm("train", verse_path, *RUN, "--resume") for _ in range(2)]
+def test_resume_begins_a_run_where_there_is_none(charlm, whole, verse_path, tmp_path):
+    """So one command can be repeated until the run is over."""
+    folder, printed = whole
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    again = charlm("train", verse_path, *RUN, "--resume")
 
-    assert [result.returncode for result in results] == [0, 0]
-    assert "done after 60 steps" in results[0].stderr.decode()
-    assert "the run is over after 60 steps" in results[1].stderr.decode()
+    assert "done after 60 steps" in printed
+    assert again.returncode == 0
+    assert "the run is over after 60 steps" in again.stderr.decode()
 
 
 def test_a_model_without_its_run_is_not_replaced_by_a_new_one(charlm, begun, verse_path, tmp_path):
-    (tmp_path / "model.state.safetensors").unlink()
+    (tmp_path / STATE).unlink()
     result = charlm("train", verse_path, "--resume")
 
     assert result.returncode == 1
@@ -215,9 +266,10 @@ def test_a_model_without_its_run_is_not_replaced_by_a_new_one(charlm, begun, ver
     ) in result.stderr
 
 
-def test_a_run_without_its_model_is_not_replaced_but_makes_it(charlm, begun, verse_path, tmp_path):
-    charlm("train", verse_path, *RUN, "-o", "whole")
-    (tmp_path / "model.safetensors").unlink()
+def test_a_run_without_its_model_is_not_replaced_but_makes_it(
+    charlm, begun, whole, verse_path, tmp_path
+):
+    (tmp_path / MODEL).unlink()
     anew = charlm("train", verse_path, *RUN)
     again = charlm("train", verse_path, *RUN, "--resume")
 
@@ -227,11 +279,11 @@ def test_a_run_without_its_model_is_not_replaced_but_makes_it(charlm, begun, ver
         b"hint: go on with it with --resume, replace it with --overwrite" in anew.stderr
     )
     assert again.returncode == 0
-    assert weights(charlm) == weights(charlm, "whole")
+    assert weights(tmp_path / MODEL) == weights(whole[0] / MODEL)
 
 
 def test_a_damaged_state_is_refused(charlm, begun, verse_path, tmp_path):
-    path = tmp_path / "model.state.safetensors"
+    path = tmp_path / STATE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -243,20 +295,18 @@ def test_a_damaged_state_is_refused(charlm, begun, verse_path, tmp_path):
 
 
 def test_a_state_is_no_model_and_a_model_is_no_state(charlm, begun, verse_path, tmp_path):
-    spoken = charlm("generate", "-m", "model.state.safetensors")
-    (tmp_path / "model.state.safetensors").write_bytes(
-        (tmp_path / "model.safetensors").read_bytes()
-    )
+    generated = charlm("generate", "-m", STATE)
+    (tmp_path / STATE).write_bytes((tmp_path / MODEL).read_bytes())
     resumed = charlm("train", verse_path, "--resume")
 
-    assert spoken.returncode == resumed.returncode == 1
-    assert b"is a safetensors file, but not a charlm model" in spoken.stderr
+    assert generated.returncode == resumed.returncode == 1
+    assert b"is a safetensors file, but not a charlm model" in generated.stderr
     assert b"is a safetensors file, but not a charlm state" in resumed.stderr
 
 
 def test_a_new_run_replaces_the_state_of_the_one_before(charlm, begun, verse_path, tmp_path):
     charlm("train", verse_path, *SIZE, "--max-steps", 5, "--overwrite")
-    state = TrainingState.load(tmp_path / "model.state.safetensors")
+    state = TrainingState.load(tmp_path / STATE)
 
     assert (state.progress.step, state.progress.is_over) == (5, True)
 
@@ -269,7 +319,7 @@ def test_a_second_training_is_refused_with_the_first_ones_number(
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     ) as first:
-        first.stderr.readline()  # what was read
+        first.stderr.readline()  # "read …"
         second = charlm("train", verse_path, "--overwrite")
         first.kill()
     third = charlm("train", verse_path, *SIZE, "--max-steps", 5, "--overwrite")
@@ -282,40 +332,25 @@ def test_a_second_training_is_refused_with_the_first_ones_number(
     assert third.returncode == 0
 
 
-def test_metrics_go_on_where_the_run_does(charlm, stopped, verse_path, tmp_path):
-    for name in ("whole", "parts"):
-        (tmp_path / f"{name}.jsonl").write_text('{"what": "stands there already"}\n')
-    charlm("train", verse_path, *RUN, "-o", "whole", "--metrics", "whole.jsonl")
-    stopped(25, verse_path, *RUN, "--metrics", "parts.jsonl")
-    with (tmp_path / "parts.jsonl").open("a") as file:
-        file.write('{"step": 26, "split": "trai')  # as a process that dies leaves it
-    charlm("train", verse_path, "--metrics", "parts.jsonl", "--resume")
-    whole, parts = (
-        [
-            {name: value for name, value in json.loads(line).items() if "second" not in name}
-            for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()
-        ]
-        for name in ("whole", "parts")
-    )
-
-    assert len(whole) > 7
-    assert parts == whole
-
-
 @pytest.mark.parametrize("steps", [1, 25])
-def test_a_metrics_file_of_something_else_is_left_whole(
-    charlm, stopped, verse_path, tmp_path, steps
-):
-    """Also where the run had written nothing yet, after which everything would stand."""
+def test_another_metrics_file_is_appended_to(charlm, stopped, verse_path, tmp_path, steps):
+    """Also if the run had written nothing yet, so that its position was the start of the file."""
     stopped(steps, verse_path, *RUN, "--metrics", "m.jsonl")
     (tmp_path / "other.jsonl").write_text("precious\n" * 500)
     result = charlm("train", verse_path, "--resume", "--metrics", "other.jsonl")
 
-    assert b"note: this is not the metrics file of the run; its metrics are app" in result.stderr
+    assert b"\nnote: this is not the metrics file of the run; its metrics are a" in result.stderr
     assert (tmp_path / "other.jsonl").read_text().startswith("precious\n" * 500 + "{")
 
 
-def test_the_state_of_a_model_behind_a_link_lies_beside_the_model(
+def test_a_run_without_its_metrics_file_is_noted(charlm, whole, verse_path, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    result = charlm("train", verse_path, "--resume", "--max-steps", 61)
+
+    assert b"\nnote: without --metrics, no more metrics of this run are written\n" in result.stderr
+
+
+def test_the_state_of_a_model_behind_a_link_is_beside_the_model(
     charlm, stopped, verse_path, tmp_path
 ):
     (tmp_path / "folder").mkdir()
@@ -328,7 +363,7 @@ def test_the_state_of_a_model_behind_a_link_lies_beside_the_model(
     assert result.returncode == 0
 
 
-def test_a_stop_before_a_run_goes_on_tells_that_it_is_still_saved(
+def test_a_stop_before_a_resumed_run_says_that_it_is_still_saved(
     begun, charlm_path, verse_path, tmp_path
 ):
     with subprocess.Popen(
@@ -340,83 +375,52 @@ def test_a_stop_before_a_run_goes_on_tells_that_it_is_still_saved(
         while not (tmp_path / ".model.safetensors.lock").exists():
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        talk = process.communicate(timeout=60)[1]
+        printed = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130
-    assert talk == (
+    assert printed == (
         b"stopped before training went on; the run is still saved in model.state.safetensors\n"
     )
 
 
-@pytest.mark.parametrize("option", ["--output", "--metrics"])
-def test_no_text_is_written_over(charlm, tmp_path, option):
-    (tmp_path / "texts").mkdir()
-    for name in ("a.txt", "texts/b.txt", "held-out.txt"):
-        (tmp_path / name).write_text("good text " * 100)
-    arguments = ("a.txt", "texts", "--validation", "held-out.txt", "--overwrite", "--max-steps", 1)
-    for name in ("a.txt", "texts/b.txt", "held-out.txt"):
-        result = charlm("train", *arguments, option, name)
-
-        assert result.returncode == 1
-        assert f"error: {name} is the text to learn from\n" in result.stderr.decode()
-        assert (tmp_path / name).read_text() == "good text " * 100
-
-
 def test_a_better_model_of_a_run_that_was_killed_is_not_replaced_by_worse_ones(
-    charlm, stopped, verse_path, tmp_path
+    charlm, stopped, whole, verse_path, tmp_path
 ):
-    """The state is of step 0; the model is one that was found later."""
+    """The state is of step 0; the model is one that was saved later."""
     stopped(1, verse_path, *RUN)
-    state = (tmp_path / "model.state.safetensors").read_bytes()
-    charlm("train", verse_path, "--resume")
-    (tmp_path / "model.state.safetensors").write_bytes(state)
-    best = (tmp_path / "model.safetensors").read_bytes()
-    talk = stopped(40, verse_path, "--resume").stderr.decode()
+    shutil.copy(whole[0] / MODEL, tmp_path / MODEL)
+    best = (tmp_path / MODEL).read_bytes()
+    printed = stopped(40, verse_path, "--resume").stderr.decode()
 
-    assert "\nmodel.safetensors keeps the better model that it had before\n" in talk
-    assert (tmp_path / "model.safetensors").read_bytes() == best
+    assert "\nnote: model.safetensors keeps the better model that it had before\n" in printed
+    assert (tmp_path / MODEL).read_bytes() == best
     assert charlm("train", verse_path, "--resume").returncode == 0
-    assert Checkpoint.load(tmp_path / "model.safetensors").provenance["steps"] == 60
+    assert Checkpoint.load(tmp_path / MODEL).provenance["steps"] == 60
 
 
-def test_a_better_model_of_another_network_is_none_of_this_run(
-    charlm, stopped, verse_path, tmp_path
-):
-    charlm("train", verse_path, *RUN, "--embedding-size", 12, "-o", "other")
-    stopped(1, verse_path, *RUN)
-    shutil.copy(tmp_path / "other", tmp_path / "model.safetensors")
-    stopped(40, verse_path, "--resume")
+def test_only_a_later_model_of_the_same_run_counts(stopped_folder, whole, tmp_path):
+    state = TrainingState.load(stopped_folder / STATE)
+    model = Checkpoint.load(whole[0] / MODEL)
+    provenance = model.provenance
+    other_config = replace(state.model, document_separator="%")
+    others = {
+        "another network": replace(state, last=replace(state.last, config=other_config)),
+        "other texts": replace(state, texts=("0" * 64, state.texts[-1])),
+        "as late": replace(state, progress=replace(state.progress, step=60)),
+    }
 
-    assert Checkpoint.load(tmp_path / "model.safetensors").config.embedding_size == 8
-
-
-@pytest.mark.parametrize("name", ["notes", "notes.state"])
-def test_overwrite_replaces_nothing_but_a_model_and_a_state(charlm, verse_path, tmp_path, name):
-    (tmp_path / name).write_text("precious notes of some length\n")
-    results = [
-        charlm("train", verse_path, *SIZE, "--max-steps", 2, "-o", "notes", *more)
-        for more in ([], ["--overwrite"])
-    ]
-
-    for result in results:
-        assert result.returncode == 1
-        assert f"error: {name} is text, not a charlm " in result.stderr.decode()
-        assert "so it is not replaced\n\nhint: remove it, or name ano" in result.stderr.decode()
-    assert (tmp_path / name).read_text() == "precious notes of some length\n"
-    assert os.listdir(tmp_path) == [name]
+    assert nats_of_later_model(whole[0] / MODEL, state) == provenance["validation"]["nats"]
+    assert nats_of_later_model(tmp_path / "nothing", state) == math.inf
+    for name, other in others.items():
+        assert nats_of_later_model(whole[0] / MODEL, other) == math.inf, name
+    for change in ({"stopped": True}, {"steps": "many"}, {"validation": {}}):
+        replace(model, provenance={**provenance, **change}).save(tmp_path / "changed")
+        assert nats_of_later_model(tmp_path / "changed", state) == math.inf, change
 
 
-def test_a_model_is_not_replaced_by_the_state_of_another(charlm, verse_path, begun, tmp_path):
-    (tmp_path / "model.safetensors").rename(tmp_path / "other.state.safetensors")
-    result = charlm("train", verse_path, *RUN, "-o", "other.safetensors", "--overwrite")
-
-    assert result.returncode == 1
-    assert b"other.state.safetensors is a safetensors file, but not a charlm state" in result.stderr
-
-
-def test_the_command_that_is_told_minds_what_ends_options(charlm, stopped, verse_path, tmp_path):
+def test_the_printed_command_keeps_the_end_of_options(charlm, stopped, verse_path, tmp_path):
     shutil.copy(verse_path, tmp_path / "-x.txt")
-    talk = stopped(7, *RUN, "--", "-x.txt").stderr.decode()
-    told = shlex.split(talk.rpartition("to go on: ")[2])
+    printed = stopped(7, *RUN, "--", "-x.txt").stderr.decode()
+    command = shlex.split(printed.rpartition("to go on: ")[2])
 
-    assert charlm(*told[1:]).returncode == 0
+    assert charlm(*command[1:]).returncode == 0

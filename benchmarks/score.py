@@ -1,12 +1,14 @@
-"""Measure how fast a model judges, beside PyTorch's LSTM with the same weights, in one run.
+"""Measure how fast a model scores text, beside PyTorch's LSTM with the same weights.
 
-    python benchmarks/judge.py book.txt [model.safetensors]
+    python benchmarks/score.py book.txt [model.safetensors]
+    python benchmarks/score.py book.txt [model.safetensors] --pipe
 
-Without a model, one of 512 units with random weights judges: it costs as much. What is short is a
-line: the text is cut into lines of 40 characters, and of 10. Every figure is the median of some
-rounds, in which all take their turn. `--pipe` measures a million lines through the command instead,
-an empty one and one of a megabyte among them: when the first comes out, how long all take, and the
-memory.
+Without a model, a network of 512 units with random weights scores; it takes as long. The first
+command scores the text as a whole, and in lines of 40 characters and of 10. Every figure is the
+median of several rounds. In each round everything runs once, in turn.
+
+The second command sends a million lines through `charlm eval --per-line`, an empty line and a line
+of a megabyte among them. It prints when the first score comes, how long all take, and the memory.
 """
 
 import argparse
@@ -22,14 +24,14 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from speak import random_model, timed, torch_lstm
+from generate import random_model, timed, torch_lstm
 
 import charlm
 from charlm.checkpoint import Checkpoint
 
 ROUNDS = 5
-TORCH_LENGTH = 20_000  # characters of the peer's stream
-CALL = 1000  # tokens that it reads at once
+TORCH_LENGTH = 20_000  # characters that nn.LSTM scores
+TORCH_CHUNK = 1000  # tokens that it reads at once
 LINES = 4000
 PIPED_LINES = 1_000_000
 LONG_LINE = 1_000_000  # characters
@@ -45,21 +47,22 @@ def main() -> None:
             random_model(path)
         text = options.text.read_text(encoding="utf-8")
         if options.pipe:
-            _piped(path, text)
+            _measure_pipe(path, text)
         else:
-            _in_process(path, text)
+            _measure_in_process(path, text)
 
 
-def _in_process(path: Path, text: str) -> None:
-    model, stream = charlm.load(path), _torch_stream(Checkpoint.load(path), text[:TORCH_LENGTH])
-    flat = text.replace("\n", " ")
+def _measure_in_process(path: Path, text: str) -> None:
+    model = charlm.load(path)
+    torch_score = _torch_score(Checkpoint.load(path), text[:TORCH_LENGTH])
+    line = text.replace("\n", " ")
     work: dict[str, tuple[Callable[[], object], int]] = {
-        "torch.nn.LSTM, one stream": (stream, TORCH_LENGTH),
+        "torch.nn.LSTM, one stream": (torch_score, TORCH_LENGTH),
         "the text as a whole": (lambda: model.score(text), len(text)),
         "its tokens": (lambda: model.score_tokens(text), len(text)),
     }
     for size in (40, 10):
-        lines = [flat[place : place + size] for place in range(0, LINES * size, size)]
+        lines = [line[start : start + size] for start in range(0, LINES * size, size)]
         work[f"lines of {size} characters"] = (
             lambda lines=lines: list(model.score_lines(lines)),
             sum(map(len, lines)),
@@ -67,8 +70,8 @@ def _in_process(path: Path, text: str) -> None:
     lines = text.splitlines(keepends=True)[:LINES]
     characters = sum(map(len, lines))
     work["its own lines"] = (lambda: list(model.score_lines(lines)), characters)
-    batches = [lines[place : place + 1000] for place in range(0, len(lines), 1000)]
-    work["the same, carried on"] = (
+    batches = [lines[start : start + 1000] for start in range(0, len(lines), 1000)]
+    work["its own lines, as one stream"] = (
         lambda: list(model.score_batches(batches, carry=True)),
         characters,
     )
@@ -76,15 +79,18 @@ def _in_process(path: Path, text: str) -> None:
     for _ in range(ROUNDS):
         for name, (run, _) in work.items():
             seconds[name].append(timed(run))
-    speeds = {name: each / statistics.median(seconds[name]) for name, (_, each) in work.items()}
-    first = next(iter(speeds.values()))
-    print("what is scored | characters/s | of the first\n--- | --- | ---")
+    speeds = {
+        name: characters / statistics.median(seconds[name])
+        for name, (_, characters) in work.items()
+    }
+    torch_speed = next(iter(speeds.values()))
+    print("text | characters/s | times torch.nn.LSTM's\n--- | --- | ---")
     for name, speed in speeds.items():
-        print(f"{name} | {speed:,.0f} | {speed / first:.2f}")
+        print(f"{name} | {speed:,.0f} | {speed / torch_speed:.2f}")
 
 
-def _torch_stream(checkpoint: Checkpoint, text: str) -> Callable[[], object]:
-    """Return what scores a text as one stream through nn.LSTM, CALL tokens at once."""
+def _torch_score(checkpoint: Checkpoint, text: str) -> Callable[[], object]:
+    """Return a function that scores a text through nn.LSTM, TORCH_CHUNK tokens at once."""
     import torch
 
     lstm, tensors = torch_lstm(checkpoint)
@@ -95,18 +101,18 @@ def _torch_stream(checkpoint: Checkpoint, text: str) -> Callable[[], object]:
     @torch.no_grad()
     def score() -> float:
         state, nats = None, 0.0
-        for place in range(0, len(ids), CALL):
-            some = slice(place, place + CALL)
-            features, state = lstm(tensors["embedding.weight"][inputs[some]][None], state)
+        for start in range(0, len(ids), TORCH_CHUNK):
+            chunk = slice(start, start + TORCH_CHUNK)
+            features, state = lstm(tensors["embedding.weight"][inputs[chunk]][None], state)
             logits = features[0] @ tensors["output.weight"].T + tensors["output.bias"]
-            nats += float(torch.nn.functional.cross_entropy(logits, ids[some], reduction="sum"))
+            nats += float(torch.nn.functional.cross_entropy(logits, ids[chunk], reduction="sum"))
         return nats
 
     return score
 
 
-def _piped(path: Path, text: str) -> None:
-    """Send a million lines through `charlm eval --per-line`, and tell how it went."""
+def _measure_pipe(path: Path, text: str) -> None:
+    """Send a million lines through `charlm eval --per-line`, and print speed and memory."""
     lines = [line or "-" for line in text.splitlines()]
     command = [sys.executable, "-m", "charlm", "eval", "-m", str(path), "--per-line", "-"]
     started = time.perf_counter()

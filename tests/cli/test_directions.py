@@ -1,4 +1,4 @@
-"""Endings, and what goes between, as a user asks for them."""
+"""Models of both directions: endings, text between a seed and an ending, scores."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_both_directions_are_scored_and_the_pseudo_likelihood_has_its_own_name(c
         return json.loads(result.stdout)
 
     forward, backward, both = (
-        scored("--direction", each) for each in ("forward", "backward", "both")
+        scored("--direction", name) for name in ("forward", "backward", "both")
     )
 
     assert scored() == forward
@@ -72,7 +72,7 @@ def test_both_directions_are_scored_and_the_pseudo_likelihood_has_its_own_name(c
     assert both["pseudo_nats"] < min(forward["nats"], backward["nats"])
 
 
-def test_info_tells_the_directions(charlm, trained, verse_path):
+def test_info_shows_both_directions(charlm, trained, verse_path):
     shown = charlm("info", "both", cwd=trained).stdout.decode()
     memory = json.loads(
         charlm("info", "both", "--memory", verse_path, "--json", cwd=trained).stdout
@@ -80,7 +80,7 @@ def test_info_tells_the_directions(charlm, trained, verse_path):
 
     assert "LSTM for each direction" in shown
     assert "backward.recurrent.0.weight_hh" in shown
-    assert {each["direction"] for each in memory["gradient"]} == {"forward", "backward"}
+    assert {row["direction"] for row in memory["gradient"]} == {"forward", "backward"}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""Measure how fast a model speaks, beside PyTorch's LSTM with the same weights, in one run.
+"""Measure how fast a model generates text, beside PyTorch's LSTM with the same weights.
 
-    python benchmarks/speak.py [model.safetensors]
+    python benchmarks/generate.py [model.safetensors]
 
-Without a model, one of 512 units with random weights speaks: it costs as much. A peer's command may
-take its turn with `charlm generate`:
+Without a model, a network of 512 units with random weights generates; it takes as long. A peer's
+command can run in turn with `charlm generate`:
 
     --peer "nanoGPT: python sample.py --out_dir=out --num_samples=1 --max_new_tokens=2000"
 
-Every figure is the median of some rounds, in which all take their turn.
+Every figure is the median of several rounds. In each round everything runs once, in turn.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,15 @@ import numpy as np
 
 import charlm
 from charlm.checkpoint import Checkpoint
-from charlm.config import Limits, ModelConfig, SamplingConfig
-from charlm.inference.generation import MOST_SIDE_BY_SIDE, speak
-from charlm.inference.model import Model
-from charlm.inference.sequences import Continuation, Voice
+from charlm.config import ModelConfig
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
 ROUNDS = 5
-WHOLE_LENGTH = 2000  # characters of a whole process
+WHOLE_LENGTH = 2000  # characters that a whole process generates
 STREAM_LENGTH = 2000
-MANY_LENGTH = 300
+TEXTS = 64  # side by side
+TEXT_LENGTH = 300  # of each of them
 CHARACTERS = "".join(map(chr, range(32, 97)))  # 65
 
 
@@ -48,15 +45,15 @@ def main() -> None:
         if path is None:
             path = Path(folder) / "model.safetensors"
             random_model(path)
-        _whole_processes(path, options.peer)
-        _streams(charlm.load(path), Checkpoint.load(path))
+        _measure_processes(path, options.peer)
+        _measure_in_process(charlm.load(path), Checkpoint.load(path))
 
 
-def _whole_processes(path: Path, peers: list[str]) -> None:
-    ours = [sys.executable, "-m", "charlm", "generate", "-m", str(path)]
+def _measure_processes(path: Path, peers: list[str]) -> None:
+    generate = [sys.executable, "-m", "charlm", "generate", "-m", str(path)]
     commands = {
-        "charlm, 2,000 characters": [*ours, "-n", str(WHOLE_LENGTH)],
-        "charlm, the first character": [*ours, "-n", "1"],
+        "charlm, 2,000 characters": [*generate, "-n", str(WHOLE_LENGTH)],
+        "charlm, the first character": [*generate, "-n", "1"],
     }
     for peer in peers:
         name, _, command = peer.partition(":")
@@ -66,31 +63,28 @@ def _whole_processes(path: Path, peers: list[str]) -> None:
         for name, command in commands.items():
             seconds[name].append(timed(lambda command=command: _run(command)))
     first = statistics.median(seconds["charlm, 2,000 characters"])
-    print("whole process | seconds | of charlm's\n--- | --- | ---")
+    print("whole process | seconds | times charlm's\n--- | --- | ---")
     for name, times in seconds.items():
-        middle = statistics.median(times)
-        print(f"{name} | {middle:.2f} | {middle / first:.1f}")
+        median = statistics.median(times)
+        print(f"{name} | {median:.2f} | {median / first:.1f}")
     print()
 
 
-def _streams(model: Model, checkpoint: Checkpoint) -> None:
+def _measure_in_process(model: charlm.Model, checkpoint: Checkpoint) -> None:
     network, vocab_size = model.runtime(), model.tokenizer.vocab_size
-    sampling = SamplingConfig()
-    peer = _torch_loop(checkpoint)
+    torch_loop = _torch_loop(checkpoint)
     recurrent = np.ascontiguousarray(checkpoint.arrays["recurrent.0.weight_hh"].T)
     hidden = np.ones((1, len(recurrent)), np.float32)
-    many_hidden = np.ones((MOST_SIDE_BY_SIDE, len(recurrent)), np.float32)
+    many_hidden = np.ones((TEXTS, len(recurrent)), np.float32)
     state = network.zero_state(1)
     ids = np.array([model.tokenizer.boundary_id])
 
-    def one() -> None:
-        for _ in model.pieces(length=STREAM_LENGTH, rng_seed=0):
+    def one_text() -> None:
+        for _ in model.stream(length=STREAM_LENGTH, rng_seed=0):
             pass
 
-    def many() -> None:
-        voice = Voice(network, model.tokenizer, sampling, Limits(length=MANY_LENGTH))
-        rows = deque(Continuation(voice, "", (number,)) for number in range(MOST_SIDE_BY_SIDE))
-        for _ in speak(voice, lambda _: rows.popleft() if rows else None):
+    def many_texts() -> None:
+        for _ in model.texts([""] * TEXTS, length=TEXT_LENGTH, rng_seed=0):
             pass
 
     def product() -> None:
@@ -98,7 +92,7 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
             hidden @ recurrent
 
     def products() -> None:
-        for _ in range(STREAM_LENGTH // MOST_SIDE_BY_SIDE):
+        for _ in range(STREAM_LENGTH // TEXTS):
             many_hidden @ recurrent
 
     def step() -> None:
@@ -106,12 +100,12 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
             network.step(ids, state)
 
     work: dict[str, tuple[Callable[[], None], int]] = {
-        "one stream": (one, STREAM_LENGTH),
-        "the same by torch.nn.LSTM": (lambda: peer(STREAM_LENGTH // 4), STREAM_LENGTH // 4),
-        f"{MOST_SIDE_BY_SIDE} streams": (many, MANY_LENGTH * MOST_SIDE_BY_SIDE),
+        "one text": (one_text, STREAM_LENGTH),
+        "one text by torch.nn.LSTM": (lambda: torch_loop(STREAM_LENGTH // 4), STREAM_LENGTH // 4),
+        f"{TEXTS} texts": (many_texts, TEXT_LENGTH * TEXTS),
         "step of the network alone": (step, STREAM_LENGTH),
         "the recurrent product alone": (product, STREAM_LENGTH),
-        f"the same for {MOST_SIDE_BY_SIDE} streams": (products, STREAM_LENGTH),
+        f"the recurrent product of {TEXTS} texts": (products, STREAM_LENGTH),
     }
     for run, _ in work.values():
         run()  # warm up
@@ -122,22 +116,18 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
     size = checkpoint.config.hidden_size
     print(f"{size} units, {vocab_size} tokens | characters/s | µs a character\n--- | --- | ---")
     for name, (_, characters) in work.items():
-        each = statistics.median(seconds[name]) / characters
-        print(f"{name} | {1 / each:,.0f} | {1e6 * each:.1f}")
+        character_seconds = statistics.median(seconds[name]) / characters
+        print(f"{name} | {1 / character_seconds:,.0f} | {1e6 * character_seconds:.1f}")
 
 
 def torch_lstm(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
-    """Return PyTorch's nn.LSTM with the weights of a model of one LSTM, and all its tensors."""
+    """Return PyTorch's nn.LSTM with the weights of a model, and all tensors of the model."""
     import torch
 
     config, arrays = checkpoint.config, checkpoint.arrays
-    if (config.cell, config.num_layers, config.task, config.tie_weights) != (
-        "lstm",
-        1,
-        "text",
-        False,
-    ):
-        raise SystemExit("the peer in PyTorch is one LSTM over running text, its output not tied")
+    kind = (config.cell, config.num_layers, config.task, config.tie_weights)
+    if kind != ("lstm", 1, "text", False):
+        raise SystemExit("the model is not one LSTM layer for running text without tied weights")
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     lstm = torch.nn.LSTM(config.embedding_size, config.hidden_size, batch_first=True)
     with torch.no_grad():
@@ -149,7 +139,7 @@ def torch_lstm(checkpoint: Checkpoint) -> tuple[Any, dict[str, Any]]:
 
 
 def _torch_loop(checkpoint: Checkpoint) -> Callable[[int], None]:
-    """Return a loop over nn.LSTM, as peers write it."""
+    """Return a loop over nn.LSTM that generates text, as other projects write it."""
     import torch
 
     lstm, tensors = torch_lstm(checkpoint)
@@ -167,12 +157,12 @@ def _torch_loop(checkpoint: Checkpoint) -> Callable[[int], None]:
 
 
 def random_model(path: Path) -> None:
-    """Save a model of one LSTM of 512 units with random weights."""
+    """Save a model of one LSTM layer of 512 units with random weights."""
     config, tokenizer = ModelConfig(), CharacterTokenizer(CHARACTERS)
     generator = np.random.default_rng(0)
     arrays = {
-        each.name: generator.standard_normal(each.shape, np.float32) / np.float32(20)
-        for each in parameters(config, tokenizer.vocab_size)
+        parameter.name: generator.standard_normal(parameter.shape, np.float32) / np.float32(20)
+        for parameter in parameters(config, tokenizer.vocab_size)
     }
     Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays).save(path)
 
@@ -182,7 +172,7 @@ def _run(command: list[str]) -> None:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that some work takes."""
+    """Return the seconds that `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,0 +1,203 @@
+"""The progress of a training run: animated on a terminal, line by line elsewhere."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from charlm.display import note_line, print_line, stderr_console
+from charlm.formatting import count, duration, quantity, sparkline, visible
+
+if TYPE_CHECKING:
+    from charlm.training.events import Finished, Progress, Validation
+    from charlm.training.plan import Plan
+
+PLAIN_INTERVAL = 10.0  # seconds between progress lines where nothing is animated
+FRAMES_PER_SECOND = 4
+CLIPPED_SHARE_SHOWN = 0.005
+
+ENDINGS = {
+    "complete": "done",
+    "no improvement": "stopped early: validation no longer improves",
+    "time is up": "time is up: the machine slowed down",
+    "stopped": "stopped as asked",
+}
+
+
+class TrainingDisplay:
+    """Shows a training run on stderr; prints nothing if `quiet`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = stderr_console()
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._plan: Plan | None = None
+        self._progress: Progress | None = None
+        self._validations: list[Validation] = []
+        self._next_line = 0.0
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop_live()
+
+    def line(self, text: str) -> None:
+        """Print a line."""
+        self._print(Text(visible(text)))
+
+    def note(self, text: str) -> None:
+        """Print "note: " and `text` on one line."""
+        self._print(note_line(text))
+
+    def planned(self, plan: "Plan") -> None:
+        """Print the plan, and start the animation on a terminal."""
+        self._plan = plan
+        self.line(describe_plan(plan))
+        if plan.reasons:
+            self.line(f"chosen: {'; '.join(plan.reasons)}")
+        self._next_line = time.monotonic() + PLAIN_INTERVAL
+        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+            # Without the last two, rich would send what a program writes to stdout to stderr.
+            self._live = Live(
+                self._picture(),
+                console=self._console,
+                refresh_per_second=FRAMES_PER_SECOND,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def progressed(self, progress: "Progress") -> None:
+        """Show the training loss and the speed; off a terminal every PLAIN_INTERVAL seconds."""
+        self._progress = progress
+        if self._live is not None:
+            self._live.update(self._picture())
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + PLAIN_INTERVAL
+            self.line(
+                f"step {progress.step:,} of {progress.steps:,}: "
+                f"training {progress.bits_per_character:.3f} bits per character, "
+                f"{quantity(progress.characters_per_second)} characters/s, "
+                f"{duration(_seconds_left(progress))} left"
+            )
+
+    def validated(self, validation: "Validation") -> None:
+        """Show the score of the held-out text and, on a terminal, the sample text."""
+        self._validations.append(validation)
+        if self._live is not None:
+            self._live.update(self._picture())
+            return
+        best = "" if validation.best is not None else " (not the best)"
+        self.line(
+            f"step {validation.step:,}: validation {validation.bits_per_character:.3f} "
+            f"bits per character{best}"
+        )
+
+    def finished(
+        self, finished: "Finished", model_path: Path, state_path: Path, command: str
+    ) -> None:
+        """Print how the run ended, its best score, the saved files and the next command."""
+        if self._live is not None:
+            self._live.update(self._picture())
+        self._stop_live()
+        self.line(
+            f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
+            f"in {duration(finished.seconds)}; {self._best(finished.best)}"
+        )
+        if finished.clipped_share >= CLIPPED_SHARE_SHOWN:
+            self.line(
+                f"gradient norm {finished.median_gradient_norm:.2g} in the median, "
+                f"clipped in {finished.clipped_share:.0%} of the steps"
+            )
+        paths = [state_path] if finished.best is None else [model_path, state_path]
+        sizes = [f"{path} ({quantity(path.stat().st_size, 'B')})" for path in paths]
+        self.line(f"saved {' and '.join(sizes)}")
+        if not self._quiet:  # never wrapped, so that it can be copied from a narrow window
+            verb = "to go on" if finished.ending == "stopped" else "try"
+            with self._quiet_when_closed():
+                self._console.print(Text(visible(f"{verb}: {command}")), soft_wrap=True)
+
+    def _best(self, best: "Validation | None") -> str:
+        if best is None:
+            return "nothing was validated yet, so no model was saved"
+        is_mean = self._plan is not None and self._plan.model.direction == "both"
+        return (
+            f"best validation {best.bits_per_character:.3f} bits per character "
+            f"({best.nats_per_character:.4f} nats) at step {best.step:,}"
+            f"{', in the mean of both directions' if is_mean else ''}"
+        )
+
+    def _print(self, text: Text) -> None:
+        if not self._quiet:
+            with self._quiet_when_closed():
+                print_line(self._console, text)
+
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            with self._quiet_when_closed():
+                self._live.stop()
+            self._live = None
+
+    @contextlib.contextmanager
+    def _quiet_when_closed(self) -> Iterator[None]:
+        """Print nothing more once stderr is closed; the run goes on and saves its results."""
+        try:
+            yield
+        except OSError:
+            self._quiet = True
+
+    def _picture(self) -> Group:
+        progress = self._progress
+        done, steps = (progress.step, progress.steps) if progress else (0, 1)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=steps, completed=done, width=30),
+            Text(f"{100 * done / steps:3.0f} %"),
+            Text(f"{duration(_seconds_left(progress))} left" if progress else ""),
+        )
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(no_wrap=True, min_width=len("validation"))
+        rows.add_column(no_wrap=True, overflow="ellipsis")
+        if progress is not None:
+            rows.add_row(
+                "training",
+                f"{progress.bits_per_character:.3f} bits per character   "
+                f"{quantity(progress.characters_per_second)} characters/s   "
+                f"epoch {progress.epoch:.2f}",
+            )
+        if self._validations:
+            scores = [validation.bits_per_character for validation in self._validations]
+            rows.add_row("validation", f"{scores[-1]:.3f} bits per character   {sparkline(scores)}")
+            rows.add_row("it writes", Text(visible(self._validations[-1].sample), "italic"))
+        return Group(bar, rows)
+
+
+def _seconds_left(progress: "Progress") -> float:
+    return progress.seconds / progress.step * (progress.steps - progress.step)
+
+
+def describe_plan(plan: "Plan") -> str:
+    """Return the line that is printed before training: text, network, memory and steps."""
+    steps = f"{count(plan.steps, 'step')} ({plan.epochs:.3g} epochs)"
+    if plan.expected_seconds is not None:
+        steps += f", about {duration(plan.expected_seconds)}"
+    return (
+        f"learning from {quantity(plan.characters)} characters: vocabulary of "
+        f"{plan.vocabulary}, {quantity(plan.parameters)} parameters, "
+        f"{quantity(plan.memory, 'B')} of memory, "
+        f"{str(plan.precision).removeprefix('torch.')} on {plan.device.type}; {steps}"
+    )
