@@ -1,4 +1,4 @@
-"""A disk whose operations are recorded and can fail, and the contents that a power cut may leave."""
+"""A disk whose operations are recorded and can fail, and what a power cut may leave of it."""
 
 import contextlib
 import itertools
