@@ -1,4 +1,4 @@
-"""A disk whose operations can be watched and made to fail, and what a power cut may leave."""
+"""A disk whose operations are recorded and can fail, and what a power cut may leave of it."""
 
 import contextlib
 import itertools
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-GARBAGE = bytes(byte ^ 0xAA for byte in range(256))  # what is found for each byte
+GARBAGE = bytes(byte ^ 0xAA for byte in range(256))  # the wrong byte for each byte
 FUNCTIONS = ("stat", "open", "write", "chmod", "fsync", "close", "replace", "unlink")
 
 
@@ -17,10 +17,10 @@ class Fault:
     """An operation that fails.
 
     Attributes:
-        number: Which one, from 1.
-        error: Makes what is raised.
-        for_ever: All after it fail, too.
-        is_done: It takes effect all the same, as when only the answer is lost.
+        number: The number of the operation, from 1.
+        error: Makes the exception that is raised.
+        for_ever: Whether all later operations fail, too.
+        is_done: Whether it takes effect all the same, as when only the answer is lost.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Operation:
-    """What took effect: a function of `os`, on a file, with the argument that says the rest."""
+    """An operation that took effect: a function of `os`, its file and its other argument."""
 
     name: str
     file: str
@@ -42,19 +42,19 @@ class Operation:
 
 
 class Disk:
-    """A folder in which the functions of `os` are written down, and may fail.
+    """A folder in which calls of `os` are recorded, and may fail.
 
-    Files are called "folder" (it itself), "temporary" or by their names.
+    Files are called "folder" (the folder itself), "temporary", or by their names.
 
     Attributes:
-        called: Each operation, in order, as in "write temporary".
-        failed: Those that were made to fail.
-        done: Those that took effect, as Operations.
-        descriptors: The files that are open, by descriptor.
+        called: Every operation, in order, as in "write temporary".
+        failed: The operations that were made to fail.
+        done: The operations that took effect.
+        descriptors: The open files, by descriptor.
     """
 
     def __init__(self, folder, *, fault=None, bite=None):
-        """`bite` is how many bytes a write takes at most; without one, all."""
+        """`bite` is the largest number of bytes of a write; None: no limit."""
         self.folder, self.fault, self.bite = Path(folder), fault, bite
         self.called, self.failed, self.done, self.descriptors = [], [], [], {}
         self._close = os.close  # the real one
@@ -82,7 +82,7 @@ class Disk:
                 result = real(first, *others, **more)
                 self._took_effect(name, file, first, others, result)
                 return result
-            if self.fault.is_done or name == "close":  # which closes, whatever it says
+            if self.fault.is_done or name == "close":  # which closes the file even if it fails
                 with contextlib.suppress(FileNotFoundError):
                     result = real(first, *others, **more)
                     self._took_effect(name, file, first, others, result)
@@ -103,7 +103,7 @@ class Disk:
             del self.descriptors[first]
 
     def _file(self, which):
-        """Return what a path or descriptor is called, or None if it is elsewhere."""
+        """Return the name of a path or descriptor, or None if it is elsewhere."""
         if isinstance(which, int):
             return self.descriptors.get(which)
         path = Path(which)
@@ -115,46 +115,46 @@ class Disk:
 
 
 def disks_after(operations, start):
-    """Yield what a disk may hold, contents by name, if the power fails after these operations.
+    """Yield the possible contents of a disk, by name, if the power fails after these operations.
 
-    Of what was written since a file's last fsync, all, a part or nothing may be there, or garbage
-    of the same length; of the names that were made, moved or removed since the folder's last
-    fsync, any may be so or not. `start` is what it held before, for sure.
+    What was written since a file's last fsync may be there in whole, in part, not at all, or as
+    garbage of the same length. Each name that was made, moved or removed since the folder's last
+    fsync may have changed or not. `start` is the contents before the first operation.
     """
     names = {name: number for number, name in enumerate(start)}
     contents, durable = list(start.values()), list(start.values())
     durable_names, pending, handles, places = dict(names), [], {}, {}
-    for each in operations:
+    for operation in operations:
         change = {}
-        if each.name == "open" and each.file != "folder":
-            if each.file not in names:
-                change = {each.file: len(contents)}
+        if operation.name == "open" and operation.file != "folder":
+            if operation.file not in names:
+                change = {operation.file: len(contents)}
                 contents.append(b"")
                 durable.append(b"")
-            handles[each.file], places[each.file] = {**names, **change}[each.file], 0
-            if each.argument & os.O_TRUNC:
-                contents[handles[each.file]] = b""
-        elif each.name == "write":
-            number, place = handles[each.file], places[each.file]
-            end = places[each.file] = place + len(each.argument)
+            handles[operation.file], places[operation.file] = {**names, **change}[operation.file], 0
+            if operation.argument & os.O_TRUNC:
+                contents[handles[operation.file]] = b""
+        elif operation.name == "write":
+            number, place = handles[operation.file], places[operation.file]
+            end = places[operation.file] = place + len(operation.argument)
             before = contents[number]
-            contents[number] = before[:place] + each.argument + before[end:]
-        elif each.name == "fsync" and each.file == "folder":
+            contents[number] = before[:place] + operation.argument + before[end:]
+        elif operation.name == "fsync" and operation.file == "folder":
             durable_names, pending = dict(names), []
-        elif each.name == "fsync":
-            durable[handles[each.file]] = contents[handles[each.file]]
-        elif each.name == "replace":
-            change = {each.file: None, each.argument: names[each.file]}
-        elif each.name == "unlink":
-            change = {each.file: None}
+        elif operation.name == "fsync":
+            durable[handles[operation.file]] = contents[handles[operation.file]]
+        elif operation.name == "replace":
+            change = {operation.file: None, operation.argument: names[operation.file]}
+        elif operation.name == "unlink":
+            change = {operation.file: None}
         names = _changed(names, [change])
         pending = [*pending, change] if change else pending
 
     for kept in itertools.product([False, True], repeat=len(pending)):
-        found = _changed(durable_names, itertools.compress(pending, kept))
-        possible = [_possible(durable[number], contents[number]) for number in found.values()]
-        for held in itertools.product(*possible):
-            yield dict(zip(found, held, strict=True))
+        left = _changed(durable_names, itertools.compress(pending, kept))
+        possible = [_possible(durable[number], contents[number]) for number in left.values()]
+        for data in itertools.product(*possible):
+            yield dict(zip(left, data, strict=True))
 
 
 def _changed(names, changes):
@@ -164,7 +164,7 @@ def _changed(names, changes):
 
 
 def _possible(durable, written):
-    """Return what a file may hold after a power cut, by what is on the disk and was written."""
+    """Return the possible contents of a file after a power cut."""
     if durable == written:
         return {durable}
     half = len(written) // 2
@@ -176,18 +176,18 @@ def _possible(durable, written):
 
 
 def power_cuts(operations, old, new, *, has_returned=True):
-    """Return how many disks a power cut can leave during a save of "model", and what is wrong.
+    """Return the number of disks that power cuts can leave during a save, and what is wrong.
 
-    Before and while it is saved, the old or the new is there, whole; once it has been, the new.
+    Before and during a save, the old or the new "model" is there, whole; after it, the new one.
     """
     start = {} if old is None else {"model": old}
     count, wrong = 0, set()
     for done in range(len(operations) + 1):
         for disk in disks_after(operations[:done], start):
             count += 1
-            found = disk.get("model")
-            if found not in (old, new):
+            content = disk.get("model")
+            if content not in (old, new):
                 wrong.add("neither the old nor the new")
-            elif has_returned and done == len(operations) and found != new:
+            elif has_returned and done == len(operations) and content != new:
                 wrong.add("the old after the save")
     return count, wrong

@@ -1,9 +1,9 @@
-"""Training runs that are ended by signals, and what is left of them.
+"""Stops training runs by signals, and checks what they leave.
 
 This is a program of its own, so that the runs can be forked from a process in which everything is
-loaded and nothing has been computed yet: python crash_loop.py CORPUS FOLDER SIGNAL KILLS. It
-trains without a stop, then again and again with stops in every phase, and prints what came of it
-as a JSON object.
+loaded and nothing has been computed yet: python crash_loop.py CORPUS FOLDER STOPS SIGNAL ... It
+trains without a stop, then for each signal again and again with stops in every phase, and prints a
+report for each signal, as a JSON object.
 """
 
 import importlib
@@ -31,7 +31,7 @@ STOPPED = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 
 
 
 class Watched:
-    """What a run does at this moment, and the last step of a state that it has saved."""
+    """Memory shared with a run: its phase, and the last step that it has saved."""
 
     def __init__(self):
         self.memory = mmap.mmap(-1, 16)
@@ -49,10 +49,10 @@ class Watched:
         return before
 
     def watch(self, owner, name, phase):
-        """Note the phase as long as a function of `owner` runs."""
+        """Set the phase while a function of `owner` runs."""
         function = getattr(owner, name)
 
-        def noted(*arguments, **more):
+        def watched(*arguments, **more):
             before = self.enter(phase)
             try:
                 return function(*arguments, **more)
@@ -61,10 +61,10 @@ class Watched:
                 if phase == "saving the state" and sys.exc_info()[0] is None:
                     self.memory[8:16] = arguments[0].progress.step.to_bytes(8, "little")
 
-        setattr(owner, name, noted)
+        setattr(owner, name, watched)
 
     def watch_all(self):
-        """Called in a run's own process, before it begins."""
+        """Watch every phase; the child calls this before its run begins."""
         self.watch(encoding, "encode_corpus", "reading")
         self.watch(plan, "make_plan", "planning")
         self.watch(plan, "resume_plan", "planning")
@@ -77,15 +77,15 @@ class Watched:
 
 
 class Child:
-    """A run of the command in a process of its own, forked from this one."""
+    """A run of the command in a forked process."""
 
     def __init__(self, corpus, watched, *more):
         self.status = None
         self.number = os.fork()
         if self.number:
             return
-        with open("talk", "ab") as talk, open(os.devnull, "rb") as nothing:
-            for stream, number in ((nothing, 0), (talk, 1), (talk, 2)):
+        with open("output", "ab") as output, open(os.devnull, "rb") as nothing:
+            for stream, number in ((nothing, 0), (output, 1), (output, 2)):
                 os.dup2(stream.fileno(), number)
         watched.watch_all()
         sys.argv = ["charlm", "train", corpus, *OPTIONS, *more]
@@ -112,7 +112,7 @@ class Child:
 
 
 def stop_in(child, watched, phase, number, chance):
-    """Send a signal soon after a phase has begun; return the phase that it found, if any."""
+    """Send a signal soon after a phase has begun; return the phase in which it came, if any."""
     if phase not in ("elsewhere", "reading", "planning"):
         time.sleep(chance.uniform(0, 0.6))
     while watched.phase != phase:
@@ -121,32 +121,32 @@ def stop_in(child, watched, phase, number, chance):
     time.sleep(chance.uniform(0, 0.003))
     if child.has_ended():
         return None
-    os.kill(child.number, signal.SIGSTOP)  # so that the phase stays that which the signal finds
-    found = watched.phase
+    os.kill(child.number, signal.SIGSTOP)  # the phase must not change before the signal
+    stopped_in = watched.phase
     os.kill(child.number, number)
     os.kill(child.number, signal.SIGCONT)
-    return found
+    return stopped_in
 
 
-def what_is_left(watched):
-    """Check what a run has left; return what is wrong, in words, or nothing."""
+def damage(watched):
+    """Return what is wrong with the files of a stopped run; "" if nothing is."""
     model = Path("model.safetensors")
     state = state_path(model)
     if model.exists():
         Checkpoint.load(model)
     if not state.exists():
-        return "a state was announced and is not there" if watched.saved_step else ""
+        return "a saved state is not there" if watched.saved_step else ""
     if TrainingState.load(state).progress.step < watched.saved_step:
-        return "the state is older than that which was announced"
-    found = Path("talk").read_text().partition("Traceback")
-    return "".join(found[1:])
+        return "the state is older than the last one saved"
+    _, *traceback = Path("output").read_text().partition("Traceback")
+    return "".join(traceback)
 
 
 def results():
-    """Return all that a run has come to, but for the clock: weights and metrics."""
+    """Return the weights and metrics of a finished run, without times."""
     records = [json.loads(line) for line in Path("metrics.jsonl").read_text().splitlines()]
-    told = [{k: v for k, v in each.items() if "second" not in k} for each in records]
-    return Checkpoint.load(Path("model.safetensors")).weights_sha256, told
+    metrics = [{k: v for k, v in record.items() if "second" not in k} for record in records]
+    return Checkpoint.load(Path("model.safetensors")).weights_sha256, metrics
 
 
 def clear():
@@ -154,45 +154,55 @@ def clear():
         os.unlink(name)
 
 
-def main(corpus, folder, number, stops):
+def main(corpus, folder, stops, *signals):
     os.makedirs(folder)
     os.chdir(folder)
     for name in ("charlm.training.loop", "torch._dynamo"):  # which the first step loads
         importlib.import_module(name)
     watched = Watched()
-    assert Child(corpus, watched).wait() == 0, Path("talk").read_text()
-    straight, files = results(), sorted(os.listdir())
+    assert Child(corpus, watched).wait() == 0, Path("output").read_text()
+    whole, files = results(), sorted(os.listdir())
     clear()
+    reports = {
+        number: stop_again_and_again(corpus, watched, int(number), int(stops), whole, files)
+        for number in signals
+    }
+    print(json.dumps(reports))
+
+
+def stop_again_and_again(corpus, watched, number, stops, whole, files):
+    """Stop runs until every phase has had a stop; return a report."""
     chance = random.Random(number)
     landed, wrong, runs, slowest = Counter(), [], 0, 0.0
-    # Before the command listens to signals, Python or the system does what they say.
+    # Before the command handles signals, Python's own handlers do.
     phases = PHASES if number == signal.SIGKILL else PHASES[1:]
     while not wrong and (
         runs == 0 or sum(landed.values()) < stops or any(landed[phase] == 0 for phase in phases)
     ):
-        wanted = min(phases, key=lambda phase: (landed[phase], chance.random()))
+        phase = min(phases, key=lambda phase: (landed[phase], chance.random()))
         watched.memory[:] = bytes(16)
         child = Child(corpus, watched, "--resume")
-        found = stop_in(child, watched, wanted, number, chance)
-        asked = time.monotonic()
+        stopped_in = stop_in(child, watched, phase, number, chance)
+        sent_at = time.monotonic()
         status = child.wait()
-        # Where the command does not listen yet, or no more, the signal itself ends the process.
-        expected = {STOPPED[number], -number if found == "elsewhere" else STOPPED[number]}
-        if found is not None and status in expected:
-            landed[found] += 1
-            slowest = max(slowest, time.monotonic() - asked)
-            wrong += filter(None, [what_is_left(watched)])
+        # Before and after the command handles signals, the signal itself ends the process.
+        expected = {STOPPED[number], -number if stopped_in == "elsewhere" else STOPPED[number]}
+        if stopped_in is not None and status in expected:
+            landed[stopped_in] += 1
+            slowest = max(slowest, time.monotonic() - sent_at)
+            wrong += filter(None, [damage(watched)])
         elif status != 0:
-            wrong.append(f"status {status} after a stop while {found}")
+            wrong.append(f"status {status} after a stop while {stopped_in}")
         else:
             runs += 1
-            if results() != straight:
-                wrong.append("a run in pieces came to something else")
+            if results() != whole:
+                wrong.append("a run in pieces ended in other weights or metrics")
             if sorted(os.listdir()) != files:
                 wrong.append(f"left over: {sorted(os.listdir())}")
             clear()
-    print(json.dumps({"landed": landed, "runs": runs, "wrong": wrong, "slowest": slowest}))
+    clear()
+    return {"landed": landed, "runs": runs, "wrong": wrong, "slowest": slowest}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Runs commands on files that nobody trusts: each in a process of its own, within bounds.
+"""Runs commands on hostile files: each file in a process of its own, within bounds.
 
 A light process imports the command line once and forks a child for each file, so that thousands
 take a minute. A child runs the commands one after another.
@@ -19,22 +19,23 @@ from collections import Counter
 from pathlib import Path
 
 import typer
+from processes import without_coverage
 
 import charlm.cli
 
 SECONDS = 2  # of processor time that a command may take
-MOST_WAITED = 60  # seconds that the commands on a file may wait for what never comes
+LONGEST_WAIT = 60  # seconds that the commands on a file may wait
 MEMORY = 500  # MB that they may take
-MOST_TOLD = 4000  # characters of what a command wrote
+LONGEST_OUTPUT = 4000  # characters of a command's output that are reported
 
-# What is asked of every file; MODEL and TEXT stand for paths.
+# The commands that are run on every file; MODEL and TEXT stand for paths.
 COMMANDS = [
     ["info", "MODEL"],
     ["info", "MODEL", "--json"],
     ["generate", "-m", "MODEL", "-n", "5"],
     ["eval", "-m", "MODEL", "TEXT"],
 ]
-UNTOLD = {"builtins.id", "sys._getframe"}  # audit events that name nothing but addresses
+UNREPORTED = {"builtins.id", "sys._getframe"}  # audit events that name only addresses
 TEXT = "the café\tsat\nwhere\tthe \x1b[31m\U0001f63a went\n"  # pairs, so that any model reads it
 
 IMPORTED = [
@@ -50,14 +51,14 @@ IMPORTED = [
 ]
 
 
-def run(paths, directory, *, each=4, is_audited=False):
-    """Run commands on each file and return, for each, what became of them.
+def run(paths, directory, *, commands=4, is_audited=False):
+    """Run commands on each file; return an outcome for each.
 
-    All four, or so many in turn: with one, every fourth file is for `info`.
+    Four commands are run on a file, or fewer in turn: with one, every fourth file is for `info`.
 
-    That is {"seconds", "megabytes", "signal", "ends": [{"command", "status", "stdout", "stderr"}],
-    "events": [[name, what], …]}. If it is audited, events are what Python tells an auditor: files
-    that are opened, modules that are imported, sockets, processes.
+    An outcome is {"seconds", "megabytes", "signal", "ends": [{"command", "status", "stdout",
+    "stderr"}], "events": [[name, arguments], ...]}. With `is_audited`, events are Python's audit
+    events: files that are opened, modules that are imported, sockets, processes.
     """
     text = Path(directory) / "text.txt"
     text.write_bytes(TEXT.encode())
@@ -66,7 +67,7 @@ def run(paths, directory, *, each=4, is_audited=False):
         input=json.dumps(
             {
                 "text": str(text),
-                "each": each,
+                "commands": commands,
                 "is_audited": is_audited,
                 "paths": list(map(str, paths)),
             }
@@ -74,7 +75,7 @@ def run(paths, directory, *, each=4, is_audited=False):
         capture_output=True,
         text=True,
         cwd=directory,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "always"},
+        env=without_coverage(OPENBLAS_NUM_THREADS="1", PYTHONWARNINGS="always"),
         check=False,
     )
     if done.returncode:
@@ -83,48 +84,48 @@ def run(paths, directory, *, each=4, is_audited=False):
 
 
 def count_endings(outcomes):
-    """Return how many files every command refused, and how many did no harm.
+    """Count the files that every command refused, and those that did no harm.
 
     Raises:
-        AssertionError: If a command ended otherwise than it may.
+        AssertionError: If a command ended in another way.
     """
-    found = Counter()
+    endings = Counter()
     for name, outcome in outcomes.items():
         problem = problem_of(outcome)
         assert problem is None, f"{name}: {problem}"
         statuses = {end["status"] for end in outcome["ends"]}
-        found["refused" if statuses == {1} else "harmless"] += 1
-    return found
+        endings["refused" if statuses == {1} else "harmless"] += 1
+    return endings
 
 
 def problem_of(outcome):
-    """Return what is wrong with how the commands ended, None if nothing is."""
+    """Return how the commands ended wrongly; None if they ended well."""
     if outcome["signal"]:
-        done = len(outcome["ends"])
-        return f"ended by {signal.Signals(outcome['signal']).name} after {done} commands"
+        ended = len(outcome["ends"])
+        return f"ended by {signal.Signals(outcome['signal']).name} after {ended} commands"
     if not outcome["ends"]:
         return "no command was run"
     if outcome["megabytes"] > MEMORY:
         return f"the commands took {outcome['megabytes']:.0f} MB"
     for end in outcome["ends"]:
         command = end["command"]
-        said = f"{command[:3]} ended with {end['status']} and {end['stderr'][-1500:]!r}"
+        ending = f"{command[:3]} ended with {end['status']} and {end['stderr'][-1500:]!r}"
         lines = end["stderr"].splitlines()
-        told = [line.split(":")[0] for line in lines]
+        prefixes = [line.split(":")[0] for line in lines]
         allowed = {0: ([], ["note"]), 1: (["error"], ["error", "", "hint"])}
-        if told not in allowed.get(end["status"], ()):
-            return said
+        if prefixes not in allowed.get(end["status"], ()):
+            return ending
         if any(len(line) > 1000 or not line.isprintable() for line in lines):
-            return said
+            return ending
         if (end["status"] == 0) != bool(end["stdout"]) and command[0] != "generate":
-            return f"{said} after {end['stdout'][:60]!r}"
+            return f"{ending} after {end['stdout'][:60]!r}"
         if command[0] == "eval" and "nan" in end["stdout"]:
             return f"{command[:3]} wrote {end['stdout'][-300:]!r}"
     return None
 
 
 def serve():
-    """Run the jobs that stdin names, as many at once as there are processors."""
+    """Run the jobs of stdin, one for each processor at a time."""
     jobs = json.load(sys.stdin)
     warm_up()
     running, outcomes = {}, [None] * len(jobs["paths"])
@@ -132,7 +133,9 @@ def serve():
         with tempfile.TemporaryFile("w+") as report:
             child = os.fork()
             if child == 0:
-                chosen = [(COMMANDS * 2)[number % len(COMMANDS) + n] for n in range(jobs["each"])]
+                chosen = [
+                    (COMMANDS * 2)[number % len(COMMANDS) + n] for n in range(jobs["commands"])
+                ]
                 paths = {"MODEL": path, "TEXT": jobs["text"]}
                 run_all(chosen, paths, report, is_audited=jobs["is_audited"])
             running[child] = number, os.fdopen(os.dup(report.fileno())), time.monotonic()
@@ -144,7 +147,7 @@ def serve():
 
 
 def warm_up():
-    """Do once what no child has to do again: import, build the parser, fail."""
+    """Import, build the parser and fail once, so that children need not."""
     for name in IMPORTED:
         importlib.import_module(name)
     charlm.cli.app = typer.main.get_command(charlm.cli.app)
@@ -158,7 +161,7 @@ def warm_up():
 
 
 def redirected():
-    """Let stdout and stderr go to files that are returned."""
+    """Send stdout and stderr to two files; return the files."""
     streams = [tempfile.TemporaryFile() for _ in range(2)]
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.fileno(), number)
@@ -166,7 +169,7 @@ def redirected():
 
 
 def reap(running, outcomes):
-    """Wait for a child to end, and note what it reported."""
+    """Wait for a child to end; keep its report."""
     child, status, usage = os.wait4(-1, 0)
     number, report, began = running.pop(child)
     with report:
@@ -182,15 +185,15 @@ def reap(running, outcomes):
 
 
 def run_all(commands, paths, report, *, is_audited):
-    """Run commands in this process, and report each; then leave."""
+    """Run commands in this process, report each, and exit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.alarm(MOST_WAITED)
+    signal.alarm(LONGEST_WAIT)
     streams = redirected()
-    events = {}  # each once, in their order
+    events = {}  # without repetitions, in their order
     gc.disable()
     if is_audited:
         sys.addaudithook(
-            lambda name, args: name in UNTOLD or events.setdefault((name, str(args[:1])))
+            lambda name, args: name in UNREPORTED or events.setdefault((name, str(args[:1])))
         )
     for command in commands:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -205,7 +208,7 @@ def run_all(commands, paths, report, *, is_audited):
 
 
 def run_one(arguments, streams):
-    """Run a command whose output goes to files, and return how it ended."""
+    """Run a command whose output goes to files; return its status and output."""
     for stream in streams:
         stream.seek(0)
         stream.truncate()
@@ -217,12 +220,12 @@ def run_one(arguments, streams):
         status = end.code or 0
     except BaseException:
         traceback.print_exc()
-    told = []
+    output = []
     for written, stream in zip((sys.stdout, sys.stderr), streams, strict=True):
         written.flush()
         stream.seek(0)
-        told.append(stream.read().decode()[:MOST_TOLD])
-    return {"status": status, "stdout": told[0], "stderr": told[1]}
+        output.append(stream.read().decode()[:LONGEST_OUTPUT])
+    return {"status": status, "stdout": output[0], "stderr": output[1]}
 
 
 if __name__ == "__main__":

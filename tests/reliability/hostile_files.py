@@ -1,4 +1,4 @@
-"""Files that are hostile below their facts: headers, arrays, SentencePiece models, other files."""
+"""Hostile files: headers, arrays, SentencePiece models and files of other kinds."""
 
 import hashlib
 import io
@@ -30,13 +30,13 @@ LARGE = 100_000
 
 
 def put_together(header, data, size=None):
-    """Return a safetensors file of a header, as JSON or its text, that claims a size."""
+    """Return a safetensors file with a header (JSON, or bytes) that claims a size."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (len(text) if size is None else size).to_bytes(8, "little") + text + data
 
 
 def lying_headers(file):
-    """Yield the name and file of changes to a file's header; nothing else is made to fit."""
+    """Yield name and file of changes to a file's header; the rest of the file stays."""
     length = int.from_bytes(file[:8], "little")
     text, data = file[8 : 8 + length], file[8 + length :]
     header = json.loads(text)
@@ -85,50 +85,53 @@ def lying_headers(file):
 
 
 def lying_arrays():
-    """Yield the name and file of models whose numbers are no weights, signed."""
+    """Yield name and signed file of models with impossible weights."""
     for config in NETWORKS:
-        facts, arrays = mutants.honest(is_complete=False, **config)
+        metadata, arrays = mutants.honest(is_complete=False, **config)
         for value, name in product(WEIGHTS, [*arrays, "all"]):
             changed = {
-                each: np.full_like(array, value) if name in (each, "all") else array
-                for each, array in arrays.items()
+                other: np.full_like(array, value) if name in (other, "all") else array
+                for other, array in arrays.items()
             }
-            yield f"{config}: {name} = {value}", mutants.signed(facts, changed)
+            yield f"{config}: {name} = {value}", mutants.signed(metadata, changed)
 
 
 def many_fingerprints(count):
-    """Return a model that holds so many fingerprints, signed."""
-    facts, arrays = mutants.honest("byte", is_complete=False)
-    known = {"kind": "passages", "entries": 1, "stride": 16, "hashes": 64}
+    """Return the signed file of a model with `count` fingerprints."""
+    metadata, arrays = mutants.honest("byte", is_complete=False)
+    fingerprint = {"kind": "passages", "entries": 1, "stride": 16, "hashes": 64}
     bits = {f"fingerprint.{number}": np.ones(1, np.uint8) for number in range(count)}
-    return mutants.signed({**facts, "fingerprints": [known] * count}, {**arrays, **bits})
+    return mutants.signed({**metadata, "fingerprints": [fingerprint] * count}, {**arrays, **bits})
 
 
 def foreign_tokenizers(*, every):
-    """Yield the name and file of models with a SentencePiece model that no training made, signed.
+    """Yield name and signed file of models with a SentencePiece model that no training made.
 
-    Of the bits of a trained one, one of every so many bytes is turned.
+    In one byte of `every`, bits of a trained model are flipped.
     """
-    facts, arrays = mutants.honest("bpe", is_complete=False)
+    metadata, arrays = mutants.honest("bpe", is_complete=False)
     trained = arrays[TOKENIZER_MODEL].tobytes()
-    models = {f"{kind} for BPE": _proto_of(kind) for kind in ("unigram",)}
+    models = {
+        "unigram for BPE": mutants.honest("unigram", is_complete=False)[1][
+            TOKENIZER_MODEL
+        ].tobytes()
+    }
     models |= {"nothing": b"", "text": b"abc", "zeros": bytes(100), "twice": trained * 2}
     models |= {f"cut at {at}": trained[:at] for at in range(1, len(trained), every)}
     for place in range(0, len(trained), every):
         for bit in (1, 0x80):
-            turned = bytearray(trained)
-            turned[place] ^= bit
-            models[f"bit {bit} of byte {place}"] = bytes(turned)
-    for name, more in PROTOS.items():
-        models[name] = trained + more
+            flipped = bytearray(trained)
+            flipped[place] ^= bit
+            models[f"bit {bit} of byte {place}"] = bytes(flipped)
+    for name, fields in PROTOS.items():
+        models[name] = trained + fields
     for name, model in models.items():
-        known = {**facts["tokenizer"], "model_sha256": hashlib.sha256(model).hexdigest()}
-        held = {**arrays, TOKENIZER_MODEL: np.frombuffer(model, np.uint8)}
-        yield f"SentencePiece: {name}", mutants.signed({**facts, "tokenizer": known}, held)
-
-
-def _proto_of(kind):
-    return mutants.honest(kind, is_complete=False)[1][TOKENIZER_MODEL].tobytes()
+        tokenizer = {**metadata["tokenizer"], "model_sha256": hashlib.sha256(model).hexdigest()}
+        changed = {**arrays, TOKENIZER_MODEL: np.frombuffer(model, np.uint8)}
+        yield (
+            f"SentencePiece: {name}",
+            mutants.signed({**metadata, "tokenizer": tokenizer}, changed),
+        )
 
 
 def _field(number, value):
@@ -139,31 +142,31 @@ def _field(number, value):
 
 
 def _varint(value):
-    found = bytearray()
+    encoded = bytearray()
     while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def _piece(text, kind=1, score=b"\0\0\0\0"):
     return _field(1, _field(1, text) + b"\x15" + score + _field(3, kind))
 
 
-# What is merged into a trained model: fields of ModelProto, see sentencepiece_model.proto.
+# Fields that are merged into a trained model: those of ModelProto, see sentencepiece_model.proto.
 PROTOS = {
     "an empty piece": _piece(b""),
-    "a piece of no UTF-8": _piece(b"\xff\xfe"),
+    "a piece that is not UTF-8": _piece(b"\xff\xfe"),
     "a piece with a NUL": _piece(b"a\0b"),
     "a piece of a megabyte": _piece(b"x" * (1 << 20)),
     "a piece twice": _piece(b"the") * 2,
     "a score that is NaN": _piece(b"new", score=b"\0\0\xc0\x7f"),
     "a second unknown piece": _piece(b"<unknown>", 2),
-    "a byte that is none": _piece(b"<0xZZ>", 6),
+    "a byte that is not hexadecimal": _piece(b"<0xZZ>", 6),
     "a byte beyond 255": _piece(b"<0x1FF>", 6),
     "a control piece": _piece(b"<s>", 3),
     "a piece of the user's": _piece(b"<user>", 4),
-    "a kind of piece that is none": _piece(b"odd", 99),
+    "an unknown kind of piece": _piece(b"odd", 99),
     "many pieces": b"".join(_piece(b"%d" % number) for number in range(LARGE)),
     **{f"a model of type {kind}": _field(2, _field(3, kind)) for kind in (0, 1, 2, 3, 4, 99)},
     "an unknown id of its own": _field(2, _field(40, 1 << 31)),

@@ -1,6 +1,6 @@
-"""Small models, honest and complete, and what a stranger might make of their files.
+"""Small honest models, and hostile versions of their files.
 
-A stranger knows how a file is signed: wherever there is something to sign, these are.
+An attacker can compute the SHA-256 that a file must hold, so the files have the right one.
 """
 
 import json
@@ -33,7 +33,7 @@ PROVENANCE = {
     "seconds": 1.5,
     "charlm_version": "0.1.0",
 }
-# Texts, for some are no JSON, and some are JSON that Python would not write.
+# As text: some are not JSON, and some are JSON that Python would not write.
 HOSTILE_VALUES = [
     *r"""null true false 0 1 -1 2 1.0 1.5 -0.0 1e308 1e999 -1e999 NaN -Infinity 4294967296
     18446744073709551616 "" "1" "NaN" "forward" "both" "word" "../../etc/passwd" "os.system"
@@ -51,54 +51,54 @@ HOSTILE_VALUES = [
     '{"a":' * 900 + "1" + "}" * 900,
     "[" + "0," * 50_000 + "0]",
 ]
-PLACE, SIGNATURE = "\ue000", "\ue001"  # in facts, where other JSON is to stand
+PLACEHOLDER, SIGNATURE = "\ue000", "\ue001"  # in metadata, where other JSON is put
 
 
 def honest(kind="char", *, is_complete=True, **config):
-    """Return the facts and arrays of a model that has all a file can hold, or as little."""
+    """Return metadata and arrays of a model that has every optional entry, or none."""
     tokenizer = tokenizers.train(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
     config = ModelConfig(**{"embedding_size": 2, "hidden_size": 2, **config})
     generator = np.random.default_rng(0)
     arrays = {
-        each.name: generator.standard_normal(each.shape, np.float32)
-        for each in parameters(config, tokenizer.vocab_size)
+        parameter.name: generator.standard_normal(parameter.shape, np.float32)
+        for parameter in parameters(config, tokenizer.vocab_size)
     }
-    made = Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays)
+    checkpoint = Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays)
     if is_complete:
-        made = Checkpoint(
+        checkpoint = Checkpoint(
             config=config,
             tokenizer=tokenizer,
             arrays=arrays,
             provenance=PROVENANCE,
-            dynamic_rates={name: np.ones(len(each), np.float32) for name, each in arrays.items()},
+            dynamic_rates={name: np.ones(len(array), np.float32) for name, array in arrays.items()},
             fingerprints=[
                 Fingerprint.of_lines([["the cat"]], 1),
                 Fingerprint.of_texts([[TEXT]], len(TEXT)),
             ],
             line_scores=np.linspace(1, 3, 5, dtype=np.float32),
         )
-    metadata, arrays = made.to_parts()
+    metadata, arrays = checkpoint.to_parts()
     return {"format": KIND.format, "version": "0.1.0", **metadata}, dict(arrays)
 
 
 def signed(metadata, arrays, *, kind=KIND):
-    """Return the file of a model, with the SHA-256 of whatever it holds."""
+    """Return the file of a model, with the SHA-256 of its contents."""
     return with_json({**metadata, "sha256": SIGNATURE}, arrays, "null", kind=kind)
 
 
 def with_json(metadata, arrays, text, *, kind=KIND):
-    """Return the file of a model in whose facts `text` stands where PLACE does, signed."""
-    whole = json.dumps(metadata).replace(json.dumps(PLACE), text)
+    """Return the signed file of a model whose metadata has `text` in place of PLACEHOLDER."""
+    whole = json.dumps(metadata).replace(json.dumps(PLACEHOLDER), text)
     try:
-        read = json.loads(whole)
-        found = tensor_file.digest(read, arrays) if isinstance(read, dict) else ""
-    except (ValueError, RecursionError):  # there is nothing that could be signed
-        found = ""
-    return save(arrays, {kind.key: whole.replace(json.dumps(SIGNATURE), json.dumps(found))})
+        value = json.loads(whole)
+        digest = tensor_file.digest(value, arrays) if isinstance(value, dict) else ""
+    except (ValueError, RecursionError):  # not JSON: it cannot be signed
+        digest = ""
+    return save(arrays, {kind.key: whole.replace(json.dumps(SIGNATURE), json.dumps(digest))})
 
 
 def paths_of(value, path=()):
-    """Yield where each fact stands in others, the containers, too."""
+    """Yield the path of every value, containers included."""
     yield path
     keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
     for key in keys:
@@ -106,7 +106,7 @@ def paths_of(value, path=()):
 
 
 def placed(metadata, path, value):
-    """Return the facts with a value at a path; without a value, without what stands there."""
+    """Return metadata with another value at a path; without the entry if the value is None."""
     changed = {"metadata": deepcopy(metadata)}
     at, path = changed, ("metadata", *path)
     for key in path[:-1]:
@@ -118,17 +118,17 @@ def placed(metadata, path, value):
     return changed["metadata"]
 
 
-def lying_facts(metadata, arrays, *, within=(), values=HOSTILE_VALUES, kind=KIND, every=1):
-    """Yield the name and file of every fact's replacement by every hostile value.
+def lying_metadata(metadata, arrays, *, within=(), values=HOSTILE_VALUES, kind=KIND, every=1):
+    """Yield name and file of the metadata with every entry replaced by every hostile value.
 
-    Of all of them, in their order, one in so many.
+    Only one file in `every` is made.
     """
     metadata = {**metadata, "sha256": SIGNATURE}
     paths = [path for path in paths_of(metadata) if path[: len(within)] == within]
     for path, text in list(product(paths, [*values, None]))[::every]:
-        name = ".".join(map(str, path)) or "all facts"
+        name = ".".join(map(str, path)) or "all metadata"
         if text is not None:
-            file = with_json(placed(metadata, path, PLACE), arrays, text, kind=kind)
+            file = with_json(placed(metadata, path, PLACEHOLDER), arrays, text, kind=kind)
             yield f"{name} = {text[:20]} of {len(text)}", file
         elif path:
             yield f"no {name}", with_json(placed(metadata, path, None), arrays, "null", kind=kind)

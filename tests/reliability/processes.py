@@ -18,9 +18,16 @@ SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--batch-size", "8", "-
          "--precision", "fp32", "--threads", "1"]  # fmt: skip
 
 
+def without_coverage(**more):
+    """Return this process's environment for children in which coverage is not measured."""
+    return {**os.environ, "COVERAGE_PROCESS_START": "", **more}
+
+
 def environment(**more):
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    return {**kept, "CHARLM_MODEL": "", "COLUMNS": "100", "PYTHONWARNINGS": "error", **more}
+    """Return the environment of a process under torchrun."""
+    variables = without_coverage(CHARLM_MODEL="", COLUMNS="100", PYTHONWARNINGS="error", **more)
+    del variables["OMP_NUM_THREADS"]
+    return variables
 
 
 def charlm_lines(stderr):

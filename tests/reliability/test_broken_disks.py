@@ -1,4 +1,4 @@
-"""Where a real disk is full, or the system refuses, one line tells and the old model is whole."""
+"""A full disk or a refused call is one line of error, and the old model stays whole."""
 
 import errno
 import functools
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 
 TRAIN = ["train", "verse.txt", "--max-steps", "20", "--hidden-size", "16", "--batch-size", "8"]
 
-# A disk of 128 kB on `disk`, with the model that was there, and no room for another; or too little.
+# Mounts a disk of 128 kB on `disk`, with the old model and a filler of $1 bytes; runs the command.
 FULL_DISK = """
 set -e
 mount -t tmpfs -o size=128k none disk
@@ -45,7 +45,7 @@ def can_mount():
 
 @pytest.fixture
 def shell(charlm_path, tmp_path, verse_path):
-    """Run charlm by way of another command, beside the text."""
+    """Run charlm through another command, in the directory of the text."""
     shutil.copy(verse_path, tmp_path / "verse.txt")
 
     def run(*before, arguments):
@@ -61,8 +61,8 @@ def shell(charlm_path, tmp_path, verse_path):
     return run
 
 
-def errors(done):
-    return [line for line in done.stderr.splitlines() if line.startswith("error:")]
+def errors(result):
+    return [line for line in result.stderr.splitlines() if line.startswith("error:")]
 
 
 @pytest.mark.parametrize(
@@ -72,35 +72,35 @@ def errors(done):
 )
 def test_a_full_disk_leaves_the_old_model(shell, tmp_path, random_checkpoint, is_old, filler, name):
     if not can_mount():
-        pytest.skip("the system lets nobody mount a disk")
+        pytest.skip("no disk can be mounted here")
     (tmp_path / "disk").mkdir()
     if is_old:
         random_checkpoint().save(tmp_path / "model")
-    done = shell(
+    result = shell(
         *["unshare", "-rm", "bash", "-c", FULL_DISK, "bash", filler],
         arguments=[*TRAIN, "-o", "disk/model", *(["--overwrite"] if is_old else [])],
     )
 
-    assert done.returncode == 1
-    assert errors(done) == [f"error: disk/{name} cannot be written: No space left on device"]
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 1
+    assert errors(result) == [f"error: disk/{name} cannot be written: No space left on device"]
+    assert "Traceback" not in result.stderr
     listed = ["filler"]
     if is_old:
-        known = hashlib.sha256((tmp_path / "model").read_bytes()).hexdigest()
-        listed = ["filler", "model", f"{known}  -"]
-    assert done.stdout.splitlines() == listed
+        digest = hashlib.sha256((tmp_path / "model").read_bytes()).hexdigest()
+        listed = ["filler", "model", f"{digest}  -"]
+    assert result.stdout.splitlines() == listed
 
 
 def test_a_limit_of_file_sizes_leaves_the_old_model(shell, tmp_path, random_checkpoint):
     random_checkpoint().save(tmp_path / "model")
     old = (tmp_path / "model").read_bytes()
-    done = shell(
+    result = shell(
         "bash", "-c", SMALL_FILES, "bash", arguments=[*TRAIN, "-o", "model", "--overwrite"]
     )
 
-    assert done.returncode == 1
-    assert errors(done) == ["error: model.state cannot be written: File too large"]
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 1
+    assert errors(result) == ["error: model.state cannot be written: File too large"]
+    assert "Traceback" not in result.stderr
     assert (tmp_path / "model").read_bytes() == old
     assert sorted(os.listdir(tmp_path)) == ["model", "verse.txt"]
 
@@ -116,7 +116,7 @@ try:
 except CheckpointError as error:
     sys.exit(error.message)
 """
-RENAME = "?rename,renameat,renameat2"  # of which a machine may lack the first
+RENAME = "?rename,renameat,renameat2"  # some machines lack the first
 CHMOD = "?chmod,fchmodat"
 
 
@@ -130,9 +130,9 @@ def can_trace():
 
 @pytest.fixture
 def injected(random_checkpoint, tmp_path):
-    """Save over a model, with an injection into the system's calls; return what came of it."""
+    """Save over a model while strace makes calls fail; return the result and the calls struck."""
     if not can_trace():
-        pytest.skip("there is no strace")
+        pytest.skip("strace cannot be used here")
     folder = tmp_path / "models"
     folder.mkdir()
     path = folder / "model"
@@ -141,7 +141,7 @@ def injected(random_checkpoint, tmp_path):
 
     def run(injection):
         log = tmp_path / "strace.txt"
-        done = subprocess.run(
+        result = subprocess.run(
             [
                 *[
                     "strace",
@@ -161,7 +161,7 @@ def injected(random_checkpoint, tmp_path):
             text=True,
         )
         lines = log.read_text().splitlines()
-        return done, [line for line in lines if "(INJECTED)" in line or "+++ killed" in line]
+        return result, [line for line in lines if "(INJECTED)" in line or "+++ killed" in line]
 
     return run, path, path.read_bytes(), (tmp_path / "new").read_bytes()
 
@@ -179,31 +179,31 @@ def injected(random_checkpoint, tmp_path):
 )
 def test_a_call_that_the_system_refuses_leaves_a_whole_model(injected, injection, on, error):
     run, path, old, new = injected
-    done, struck = run(f"inject={injection}")
+    result, struck = run(f"inject={injection}")
 
     assert len(struck) == 1
     assert on in struck[0]
-    assert done.returncode == 1
-    assert done.stderr == f"{path} cannot be written: {os.strerror(error)}\n"
+    assert result.returncode == 1
+    assert result.stderr == f"{path} cannot be written: {os.strerror(error)}\n"
     assert path.read_bytes() == (new if on == "models" else old)
     assert os.listdir(path.parent) == ["model"]
 
 
-def test_a_write_that_a_signal_interrupts_is_made_again(injected):
+def test_an_interrupted_write_is_repeated(injected):
     run, path, _, new = injected
-    done, struck = run("inject=write:error=EINTR:when=1..3")
+    result, struck = run("inject=write:error=EINTR:when=1..3")
 
     assert len(struck) == 3
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     assert path.read_bytes() == new
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", RENAME])
-def test_a_process_that_is_killed_in_a_call_leaves_what_the_next_one_removes(injected, call):
+def test_the_next_save_removes_what_a_killed_process_left(injected, call):
     run, path, old, new = injected
-    done, struck = run(f"inject={call}:signal=SIGKILL:when=1")
+    result, struck = run(f"inject={call}:signal=SIGKILL:when=1")
 
-    assert done.returncode == -9
+    assert result.returncode == -9
     assert ["killed by SIGKILL" in line for line in struck] == [True]
     assert path.read_bytes() in (old, new)
     assert Checkpoint.load(path)

@@ -1,4 +1,4 @@
-"""Whatever fails while a model is saved, the power or a call: the old is there, or the new."""
+"""Any call or the power may fail while a model is saved: the old file or the new one is there."""
 
 import errno
 import itertools
@@ -36,7 +36,7 @@ def path(tmp_path):
 
 @pytest.fixture(params=["a new file", "over an old one"])
 def old(request, random_checkpoint, path):
-    """Put a model there, or none; return what is there."""
+    """Save an old model, or none; return its bytes."""
     if request.param == "a new file":
         return None
     random_checkpoint().save(path)
@@ -57,7 +57,7 @@ def new_bytes(new, tmp_path):
 
 
 def operations_of_a_save(old, length, bite):
-    """Return what a save does, one after another."""
+    """Return the operations of a save, in order."""
     writes = ["write temporary"] * -(-length // bite)
     return [*BEGINNING, *writes, *(["chmod temporary"] if old else []), *END, *FOLDER]
 
@@ -73,11 +73,11 @@ def put_back(path, old):
 
 
 def temporaries(path):
-    return [each for each in path.parent.iterdir() if each.suffix == ".tmp"]
+    return [file for file in path.parent.iterdir() if file.suffix == ".tmp"]
 
 
 def faulty_saves(new, path, old, error, *, for_ever, is_done):
-    """Save again and again, the first operation failing, the second …, until one is unharmed."""
+    """Save once for each operation that can fail, and once more without a failure."""
     for number in itertools.count(1):
         put_back(path, old)
         fault = Fault(number, error, for_ever=for_ever, is_done=is_done)
@@ -95,22 +95,22 @@ def faulty_saves(new, path, old, error, *, for_ever, is_done):
 @pytest.mark.parametrize("is_done", [False, True], ids=["undone", "done all the same"])
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("reason", REASONS)
-def test_whichever_operation_fails_the_old_or_the_new_is_there(
+def test_if_any_operation_fails_the_old_file_or_the_new_one_is_there(
     path, old, new, new_bytes, reason, for_ever, is_done
 ):
     error = REASONS[reason]
     struck = []
     for disk, caught in faulty_saves(new, path, old, error, for_ever=for_ever, is_done=is_done):
-        found = contents(path)
-        assert found in (old, new_bytes)
-        assert found is None or Checkpoint.load(path)
+        content = contents(path)
+        assert content in (old, new_bytes)
+        assert content is None or Checkpoint.load(path)
         assert disk.descriptors == {}
         if not disk.failed:
-            assert (caught, found, temporaries(path)) == (None, new_bytes, [])
+            assert (caught, content, temporaries(path)) == (None, new_bytes, [])
             break
         struck.append(disk.failed[0])
-        renamed = any(each.name == "replace" for each in disk.done)
-        assert found == (new_bytes if renamed else old)
+        renamed = any(operation.name == "replace" for operation in disk.done)
+        assert content == (new_bytes if renamed else old)
         if reason == "Ctrl-C":
             assert isinstance(caught, KeyboardInterrupt)
         else:
@@ -137,8 +137,14 @@ def test_a_temporary_that_cannot_be_removed_is_left_for_the_next_start(path, new
         assert temporaries(path) == []
 
 
-def test_what_would_fail_later_fails_when_it_is_checked(path):
-    wanted = ["stat model", "stat folder", "open temporary", "close temporary", "unlink temporary"]
+def test_check_writable_fails_wherever_a_save_would_fail(path):
+    operations = [
+        "stat model",
+        "stat folder",
+        "open temporary",
+        "close temporary",
+        "unlink temporary",
+    ]
     struck = []
     for number in itertools.count(1):
         with Disk(path.parent, fault=Fault(number, REASONS["no permission"])) as disk:
@@ -151,7 +157,7 @@ def test_what_would_fail_later_fails_when_it_is_checked(path):
             break
         struck.append(disk.failed[0])
 
-    assert struck == [*wanted, *FOLDER]
+    assert struck == [*operations, *FOLDER]
 
 
 @pytest.mark.parametrize("bite", [BITE, 1 << 30], ids=["short writes", "whole writes"])
@@ -169,7 +175,7 @@ def test_a_power_cut_at_any_time_leaves_the_old_or_the_new(path, old, new, new_b
 
 
 def save_by_hand(path, data, order, *, flags=os.O_CREAT | os.O_EXCL):
-    """Save by a protocol of one's own: its operations, in any order, some left out."""
+    """Save by the operations of `order`, which may be wrong."""
     temporary = path.with_suffix(".tmp")
     descriptor = os.open(path if "in place" in order else temporary, flags | os.O_WRONLY)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -180,8 +186,8 @@ def save_by_hand(path, data, order, *, flags=os.O_CREAT | os.O_EXCL):
         "rename": lambda: os.replace(temporary, path),
         "fsync folder": lambda: os.fsync(folder),
     }
-    for each in order:
-        operations[each]()
+    for name in order:
+        operations[name]()
     os.close(descriptor)
     os.close(folder)
 
@@ -200,12 +206,12 @@ def save_by_hand(path, data, order, *, flags=os.O_CREAT | os.O_EXCL):
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, list) else None,
 )
-def test_the_model_of_power_cuts_finds_what_is_wrong_with_other_orders(path, order, flags, wrong):
-    told = {"torn": "neither the old nor the new", "late": "the old after the save"}
+def test_simulated_power_cuts_find_what_is_wrong_with_other_orders(path, order, flags, wrong):
+    messages = {"torn": "neither the old nor the new", "late": "the old after the save"}
     old, new = b"old contents", b"the new one!"
     path.write_bytes(old)
     with Disk(path.parent) as disk:
         save_by_hand(path, new, order, flags=flags)
 
     assert path.read_bytes() == new
-    assert power_cuts(disk.done, old, new)[1] == {told[each] for each in wrong}
+    assert power_cuts(disk.done, old, new)[1] == {messages[name] for name in wrong}

@@ -1,9 +1,10 @@
-"""Long lines take no more memory than they must, and too little of it ends in a line of error."""
+"""Long lines need little memory, and too little memory ends in one line of error."""
 
 import subprocess
 import sys
 
 import pytest
+from processes import without_coverage
 
 from charlm.corpus.examples import LONGEST_LINE
 from charlm.errors import CorpusError
@@ -13,7 +14,7 @@ resource = pytest.importorskip("resource")
 
 WORDS = b"the cat sat on the mat and the dog sat on the log and "
 SMALL = ["--max-steps", 5, "--hidden-size", 8, "--embedding-size", 4, "--threads", 1, "-q"]
-# Runs a command with so many bytes of address space, or -1 for all there is, and tells its peak.
+# Runs a command with a limit of bytes of address space (-1: none); prints its peak.
 MEASURED = """
 import resource, subprocess, sys
 limit = int(sys.argv[1])
@@ -29,12 +30,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limit
 
 @pytest.fixture
 def measured(charlm_path, tmp_path):
-    """Run the command, and return its exit status, its peak memory and its stderr."""
+    """Run the command; return its exit status, its peak memory in bytes and its stderr."""
 
     def run(*arguments, limit=-1, timeout=120):
         result = subprocess.run(
             [sys.executable, "-c", MEASURED, str(limit), charlm_path, *map(str, arguments)],
-            cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=True,
+            cwd=tmp_path, env=without_coverage(), timeout=timeout,
+            capture_output=True, text=True, check=True,
         )  # fmt: skip
         status, peak = map(int, result.stdout.split())
         return status, peak, result.stderr
@@ -43,7 +45,7 @@ def measured(charlm_path, tmp_path):
 
 
 def write_line(path, size):
-    """Write one line of so many bytes, without an end."""
+    """Write one line of `size` bytes without a line end."""
     with path.open("wb") as file:
         block = WORDS * 20_000
         for place in range(0, size, len(block)):
@@ -51,7 +53,7 @@ def write_line(path, size):
     return path
 
 
-def test_a_long_line_of_a_running_text_is_learnt_in_little_memory(measured, tmp_path):
+def test_training_on_a_long_line_needs_little_memory(measured, tmp_path):
     short, long = (write_line(tmp_path / f"{size}", size << 20) for size in (2, 20))
     of_short = measured("train", short, *SMALL, "-o", "short")
     of_long = measured("train", long, *SMALL, "-o", "long")
@@ -60,29 +62,29 @@ def test_a_long_line_of_a_running_text_is_learnt_in_little_memory(measured, tmp_
     assert of_long[1] - of_short[1] < 70 << 20  # the sample's ids and chunks, not the text
 
 
-def test_a_long_line_is_no_item(measured, tmp_path):
+def test_a_line_that_is_too_long_for_an_example_is_refused(measured, tmp_path):
     line = write_line(tmp_path / "line", 60 << 20)
-    status, peak, told = measured("train", line, "--lines", *SMALL)
+    status, peak, output = measured("train", line, "--lines", *SMALL)
 
     assert status == 1
     assert peak < 300 << 20
-    assert told == (
+    assert output == (
         f"error: {line} has a line of more than {LONGEST_LINE:,} characters\n\n"
         "hint: train on it as running text, without --lines and --pairs\n"
     )
 
 
 @pytest.mark.parametrize("mode", [[], ["--per-line"]], ids=["whole", "lines"])
-def test_a_long_line_is_scored_in_little_memory(measured, tmp_path, verse_model_path, mode):
-    short, long = (write_line(tmp_path / f"{size}", size << 20) for size in (1, 4))
+def test_scoring_a_long_line_needs_little_memory(measured, tmp_path, verse_model_path, mode):
+    short, long = (write_line(tmp_path / f"{size}", size << 19) for size in (1, 4))
     of_short = measured("eval", "-m", verse_model_path, short, *mode)
     of_long = measured("eval", "-m", verse_model_path, long, *mode)
 
     assert (of_short[0], of_long[0]) == (0, 0), of_long
-    assert of_long[1] - of_short[1] < 3 * 25 << 20
+    assert of_long[1] - of_short[1] < 3 * 25 << 19
 
 
-def test_tokens_of_a_very_long_text_are_not_told(random_model, monkeypatch):
+def test_tokens_of_a_very_long_text_are_refused(random_model, monkeypatch):
     monkeypatch.setattr(token_scores, "LONGEST_TEXT", 10)
     model = random_model("char", "abc")
 
@@ -99,24 +101,24 @@ def test_tokens_of_a_very_long_text_are_not_told(random_model, monkeypatch):
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_too_little_memory_is_told_with_its_cure(measured, tmp_path, verse_model_path, arguments):
+def test_too_little_memory_is_an_error_with_a_hint(measured, tmp_path, verse_model_path, arguments):
     line = write_line(tmp_path / "line", 150_000_000)
     model = [] if arguments == ["train"] else ["-m", verse_model_path]
-    status, _, told = measured(*arguments, line, *model, limit=300 << 20)
+    status, _, output = measured(*arguments, line, *model, limit=300 << 20)
 
     assert status == 1
-    assert "Traceback" not in told
-    if arguments == ["train"]:  # for which PyTorch alone is too large
-        assert told.endswith(
+    assert "Traceback" not in output
+    if arguments == ["train"]:  # PyTorch alone needs more
+        assert output.endswith(
             "error: PyTorch needs 900 MB of addresses, but this shell allows 314 MB\n\n"
             "hint: ulimit -v 1757812, or more\n"
-        ), told
+        ), output
         return
-    assert told.endswith(
+    assert output.endswith(
         "error: there is not enough memory\n\n"
         "hint: raise ulimit -v, or give less at once: a shorter text, a smaller model, "
         "fewer texts\n"
-    ), told
+    ), output
 
 
 @pytest.mark.slow
@@ -124,11 +126,11 @@ def test_a_line_of_500_megabytes(measured, tmp_path, verse_model_path):
     line = write_line(tmp_path / "line", 500_000_000)
     trained = measured("train", line, *SMALL, timeout=1200)
     refused = measured("train", line, "--lines", *SMALL, "-o", "lines", timeout=1200)
-    told = measured("eval", "-m", verse_model_path, line, "--per-token", timeout=1200)
+    tokens = measured("eval", "-m", verse_model_path, line, "--per-token", timeout=1200)
     scored = measured("eval", "-m", verse_model_path, line, timeout=7200)
 
-    assert (trained[0], refused[0], told[0], scored[0]) == (0, 1, 1, 0)
+    assert (trained[0], refused[0], tokens[0], scored[0]) == (0, 1, 1, 0)
     assert trained[1] < 1 << 30
     assert refused[1] < 300 << 20
-    assert told[1] < 2 << 30
+    assert tokens[1] < 2 << 30
     assert scored[1] < 8 << 30
