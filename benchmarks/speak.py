@@ -26,10 +26,10 @@ import numpy as np
 
 import charlm
 from charlm.checkpoint import Checkpoint
-from charlm.config import Limits, ModelConfig, SamplingConfig
-from charlm.inference.generation import MOST_SIDE_BY_SIDE, speak
+from charlm.config import GenerationConfig, ModelConfig
+from charlm.inference.generation import MOST_SIDE_BY_SIDE, generate
 from charlm.inference.model import Model
-from charlm.inference.sequences import Continuation, Voice
+from charlm.inference.sequences import Continuation, GeneratorSettings
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
@@ -75,7 +75,6 @@ def _whole_processes(path: Path, peers: list[str]) -> None:
 
 def _streams(model: Model, checkpoint: Checkpoint) -> None:
     network, vocab_size = model.runtime(), model.tokenizer.vocab_size
-    sampling = SamplingConfig()
     peer = _torch_loop(checkpoint)
     recurrent = np.ascontiguousarray(checkpoint.arrays["recurrent.0.weight_hh"].T)
     hidden = np.ones((1, len(recurrent)), np.float32)
@@ -88,9 +87,10 @@ def _streams(model: Model, checkpoint: Checkpoint) -> None:
             pass
 
     def many() -> None:
-        voice = Voice(network, model.tokenizer, sampling, Limits(length=MANY_LENGTH))
-        rows = deque(Continuation(voice, "", (number,)) for number in range(MOST_SIDE_BY_SIDE))
-        for _ in speak(voice, lambda _: rows.popleft() if rows else None):
+        config = GenerationConfig(length=MANY_LENGTH)
+        settings = GeneratorSettings(network, model.tokenizer, config)
+        texts = deque(Continuation(settings, "", (number,)) for number in range(MOST_SIDE_BY_SIDE))
+        for _ in generate(settings, lambda _: texts.popleft() if texts else None):
             pass
 
     def product() -> None:

@@ -1,16 +1,12 @@
 """Settings are checked where they stand."""
 
 import math
-from dataclasses import fields
 
 import pytest
 
 from charlm.config import (
     CorpusConfig,
-    Limits,
     ModelConfig,
-    SamplingConfig,
-    Speech,
     TrainingConfig,
 )
 from charlm.errors import ConfigError
@@ -38,9 +34,6 @@ from charlm.errors import ConfigError
         ),
         (TrainingConfig, "optimizer", "adagrad", "optimizer must be one of adamw, adam"),
         (TrainingConfig, "max_steps", 0, "max-steps must be a whole number from 1"),
-        (SamplingConfig, "temperature", -1.0, "temperature must be at least 0, got -1"),
-        (SamplingConfig, "top_p", 0.0, "top-p must be above 0 and at most 1, got 0"),
-        (SamplingConfig, "top_k", -3, "top-k must be a whole number of at least 0"),
         (ModelConfig, "cell", "transformer", "cell must be one of lstm, gru, rnn"),
         (ModelConfig, "residual", True, "residual connections are between layers; there is one"),
         (TrainingConfig, "bptt_length", 0, "bptt-length must be a whole number from 1"),
@@ -108,9 +101,3 @@ def test_only_an_lstm_has_forget_gates():
     assert TrainingConfig.for_model(gru, "char").forget_bias == TrainingConfig.forget_bias
     with pytest.raises(ConfigError, match="forget-bias is for --cell lstm, not for gru"):
         TrainingConfig.for_model(gru, "char", forget_bias=2.0)
-
-
-def test_speech_has_every_setting_of_sampling_and_limits():
-    settings = {each.name: each.type for each in (*fields(SamplingConfig), *fields(Limits))}
-
-    assert Speech.__annotations__ == settings
