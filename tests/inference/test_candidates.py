@@ -1,4 +1,4 @@
-"""Which texts are kept of those that are made, and in which order they come."""
+"""Which candidates are kept, and in which order the texts come."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_a_text_does_not_depend_on_those_beside_it(random_checkpoint, monkeypatc
     assert together[0].text == alone
 
 
-def test_a_lot_is_asked_for_when_all_before_it_is_done(unigram_model):
+def test_a_batch_is_requested_when_the_texts_before_it_are_complete(unigram_model):
     model = unigram_model(LETTERS)
     asked, made = [], []
 
@@ -152,7 +152,7 @@ def test_of_pairs_the_answer_counts(unigram_model):
     assert {text.text for text in found} == {"a", "ab"}
 
 
-def test_what_is_new_to_one_of_two_models_is_not_known(unigram_model):
+def test_a_mixture_is_novel_only_with_fingerprints_of_both_models(unigram_model):
     known = Fingerprint.of_lines([["a"]], 1)
     knowing = unigram_model(LETTERS, task="lines", fingerprints=[known])
 
@@ -167,7 +167,7 @@ def test_no_line_is_empty(unigram_model):
     assert "" in {text.text for text in texts(model, ["x"], count=50)}
 
 
-def test_all_wishes_hold_at_once(unigram_model):
+def test_all_filters_hold_at_once(unigram_model):
     model = unigram_model(dict.fromkeys("abcdefghij", 0.1))
     found = texts(
         model, length=2, count=8, best_of=3, unique=True, match="^[a-c][a-c]$", attempts=500

@@ -1,4 +1,4 @@
-"""What may be said is held by construction: a text has nothing else in it, whatever the model."""
+"""Constraints hold for every text, whatever the model predicts."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ EVEN = dict.fromkeys("abcd \n", 1 / 8) | {0xC3: 1 / 8, 0xA9: 1 / 16, 0xFF: 1 / 1
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_only_allowed_characters_are_said(unigram_model, seed):
+def test_only_allowed_characters_are_generated(unigram_model, seed):
     model = unigram_model(EVEN)
     text = model.generate(length=300, allow_chars="abéx", temperature=1, rng_seed=seed)
 
@@ -47,7 +47,7 @@ def test_every_character_but_a_few_may_be_forbidden(unigram_model):
     assert set(text) == set("abcd \n")
 
 
-def test_forbidden_characters_are_not_said(unigram_model):
+def test_forbidden_characters_are_not_generated(unigram_model):
     text = unigram_model(EVEN).generate(length=300, forbid_chars="a\n", temperature=1, rng_seed=1)
 
     assert set(text) == set("bcd é")
@@ -89,7 +89,7 @@ def test_what_is_left_is_penalised_by_its_share_of_what_is_left(unigram_model):
     assert found.count("a") / 3000 == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_where_nothing_may_be_said_a_text_ends(unigram_model):
+def test_a_text_ends_where_no_token_is_allowed(unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.5})
     [text] = model.generate_many(allow_chars="ab", max_width=3, rng_seed=1)
 
@@ -123,7 +123,7 @@ def test_the_repetition_penalty_raises_probabilities_to_a_power():
 
 
 @pytest.mark.parametrize(("size", "length"), [(1, 5), (2, 30), (3, 60)])
-def test_no_ngram_is_said_twice(unigram_model, size, length):
+def test_no_ngram_is_generated_twice(unigram_model, size, length):
     model = unigram_model(dict.fromkeys("abcdef", 1 / 6))
     how = {"length": length, "temperature": 1, "rng_seed": 2}
     text = "c" + model.generate("c", no_repeat_ngram=size, **how)

@@ -1,4 +1,4 @@
-"""Two models that speak and judge as one."""
+"""Two models that generate and score as one."""
 
 import math
 
@@ -50,7 +50,7 @@ def test_models_that_do_not_fit_are_refused(unigram_model, random_checkpoint):
         first.mixed(first, 1.5)
 
 
-def test_choices_are_all_tokens_the_likeliest_first(unigram_model):
+def test_top_tokens_are_all_tokens_the_likeliest_first(unigram_model):
     choices = unigram_model({"a": 0.5, "b": 0.2, None: 0.3}, task="lines").top_tokens("ab")
 
     assert [token for token, _ in choices[:3]] == ["a", None, "b"]

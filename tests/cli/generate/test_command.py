@@ -190,7 +190,7 @@ def lines_of(result):
     return result.stdout.decode().splitlines()
 
 
-def test_a_text_stops_where_it_is_told_to(generate):
+def test_a_text_stops_at_the_criterion_of_its_option(generate):
     how = ("--seed", "where did the dog", "--temperature", 0)
     for option, wanted in (
         (("--words", 2), b" go? the"),
@@ -221,7 +221,7 @@ def test_a_text_without_end_goes_on_until_nobody_listens(charlm_path, verse_mode
     assert (result.stdout.strip(), result.stderr) == (b"2000", b"")
 
 
-def test_what_may_be_said_is_held(generate):
+def test_constraints_hold(generate):
     allowed = generate("-n", 200, "--allow-chars", r"a-e \n", "--temperature", 2, "--rng-seed", 1)
     narrow = generate("-n", 200, "--max-width", 12, "--rng-seed", 1)
     forbidden = generate("-n", 200, "--forbid-chars", "e", "--rng-seed", 1)
@@ -266,7 +266,7 @@ def test_a_seed_line_that_is_no_text_ends_it_after_those_before(generate):
     assert b"line 3, is not UTF-8: byte 0xff at offset 0" in result.stderr
 
 
-def test_json_tells_everything_about_a_text(generate):
+def test_json_has_every_field_of_a_text(generate):
     how = ("--seed", "the cat", "--count", 3, "--rng-seed", 7, "--words", 3)
     found = [json.loads(line) for line in lines_of(generate(*how, "--jsonl"))]
     plain = generate(*how).stdout.decode()
@@ -290,7 +290,7 @@ def test_json_tells_everything_about_a_text(generate):
         assert each["nats"] > 0
 
 
-def test_nats_are_what_eval_says(charlm, generate, verse_model_path):
+def test_nats_equal_those_of_eval(charlm, generate, verse_model_path):
     [line] = lines_of(generate("-n", 60, "--jsonl", "--rng-seed", 1, "--temperature", 1.2))
     text = json.loads(line)
     judged = charlm("eval", "-m", verse_model_path, "--json", stdin=text["text"].encode())
@@ -298,7 +298,7 @@ def test_nats_are_what_eval_says(charlm, generate, verse_model_path):
     assert json.loads(judged.stdout)["nats"] == pytest.approx(text["nats"], rel=1e-4)
 
 
-def test_texts_that_cannot_be_made_are_told(generate):
+def test_rejected_texts_are_counted_in_a_note(generate):
     how = ("-n", 5, "--match", "[0-9]", "--attempts", 4)
     result = generate("--seed", "the", "--count", 3, *how)
     lines = generate("--seed-file", "-", *how, stdin=b"the\n4\ncat")
@@ -325,7 +325,7 @@ def test_new_text_has_no_long_passage_of_the_training_text(generate, verse_path)
     assert not any(map(has_passage, new))
 
 
-def test_two_models_speak_as_one(charlm, verse_checkpoint, verse_model_path, tmp_path):
+def test_two_models_are_mixed(charlm, verse_checkpoint, verse_model_path, tmp_path):
     how = ("-n", 40, "--rng-seed", 1)
     silent = dict(verse_checkpoint.arrays) | {
         "output.bias": np.where(
