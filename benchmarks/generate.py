@@ -84,7 +84,7 @@ def _measure_in_process(model: charlm.Model, checkpoint: Checkpoint) -> None:
             pass
 
     def many_texts() -> None:
-        for _ in model.texts([""] * TEXTS, length=TEXT_LENGTH, rng_seed=0):
+        for _ in model.generate_many([""] * TEXTS, length=TEXT_LENGTH, rng_seed=0):
             pass
 
     def product() -> None:

@@ -20,10 +20,7 @@ from charlm.config.corpus import TokenizerKind as TokenizerKind
 from charlm.config.generation import DEFAULT_LENGTH as DEFAULT_LENGTH
 from charlm.config.generation import LENGTH_BESIDE_OTHERS as LENGTH_BESIDE_OTHERS
 from charlm.config.generation import CandidateFilter as CandidateFilter
-from charlm.config.generation import Limits as Limits
-from charlm.config.generation import SamplingConfig as SamplingConfig
-from charlm.config.generation import Speech as Speech
-from charlm.config.generation import configs_of as configs_of
+from charlm.config.generation import GenerationConfig as GenerationConfig
 from charlm.config.generation import require_pattern as require_pattern
 from charlm.config.model import LARGE_EMBEDDING_SIZE as LARGE_EMBEDDING_SIZE
 from charlm.config.model import SMALLEST_FITTED_SIZE as SMALLEST_FITTED_SIZE

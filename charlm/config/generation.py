@@ -1,28 +1,29 @@
-"""How a text is spoken: what is drawn, and where it stops."""
+"""How text is generated: how tokens are drawn, where a text stops, which texts are kept."""
 
 import re
-from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from charlm.config.checks import LARGEST_SIZE, require, require_whole
 from charlm.errors import ConfigError
 
 DEFAULT_LENGTH = 500  # characters
-MOST_CANDIDATES = 10_000  # of which one is kept
-LENGTH_BESIDE_OTHERS = 100_000  # characters, where something else is to stop a text
+LENGTH_BESIDE_OTHERS = 100_000  # characters, if another criterion stops the text
+MOST_CANDIDATES = 10_000  # for one text
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
-    """How the next token is drawn.
+class GenerationConfig:
+    """How tokens are drawn, and where a text stops: at the first criterion that holds.
 
-    What the text may not say falls away first, and what it has said lately is made less likely.
-    Then the logits are divided by the temperature, and top-k, top-p, min-p and typical-p, in this
-    order, each cut off a part of what the one before has left.
+    Forbidden tokens are excluded first, and repeated tokens are penalised. Then the logits are
+    divided by the temperature. Then top-k, top-p, min-p and typical-p each filter, in this order,
+    the tokens that the filter before it kept.
     """
 
-    temperature: float = 0.8  # 0 takes the likeliest token
-    top_k: int = 0  # 0 is off
+    temperature: float = 0.8  # 0 takes the most probable token
+    top_k: int = 0  # tokens; 0 is off
     top_p: float = 1.0  # 1 is off
     min_p: float = 0.0  # 0 is off
     typical_p: float = 1.0  # 1 is off
@@ -32,6 +33,14 @@ class SamplingConfig:
     allow_chars: str | None = None  # None allows all
     forbid_chars: str = ""
     max_width: int | None = None  # characters of a line; None is off
+
+    length: int | None = DEFAULT_LENGTH  # characters; None never stops
+    words: int | None = None
+    lines: int | None = None
+    sentences: int | None = None
+    stop: tuple[str, ...] = ()  # texts, not shown
+    keep_stop: bool = False  # shows the stop text
+    until: str | None = None  # regular expression; its match is shown
 
     def __post_init__(self) -> None:
         require("temperature", self.temperature, at_least=0)
@@ -46,31 +55,6 @@ class SamplingConfig:
             require_whole("max-width", self.max_width, 1)
         if self.allow_chars is not None and not set(self.allow_chars) - set(self.forbid_chars):
             raise ConfigError("no character is allowed")
-
-    @property
-    def restricts(self) -> bool:
-        """Whether there is anything that a text may not say."""
-        return self.allow_chars is not None or self.max_width is not None or bool(self.forbid_chars)
-
-    @property
-    def cuts_off(self) -> bool:
-        """Whether a part of the distribution is cut off."""
-        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Where a text stops: at whatever comes first."""
-
-    length: int | None = DEFAULT_LENGTH  # characters; None goes on for ever
-    words: int | None = None
-    lines: int | None = None
-    sentences: int | None = None
-    stop: tuple[str, ...] = ()  # texts that are not said any more
-    keep_stop: bool = False  # but are
-    until: str | None = None  # a regular expression, said to its end
-
-    def __post_init__(self) -> None:
         if self.length is not None:
             require_whole("length", self.length, 0)
         for name in ("words", "lines", "sentences"):
@@ -80,67 +64,47 @@ class Limits:
             raise ConfigError("stop must not be empty")
         require_pattern("until", self.until)
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "GenerationConfig":
+        """Return the config with these settings, and with a long length if another criterion stops.
+
+        Raises:
+            ConfigError: If a setting is out of its range.
+            TypeError: If a setting does not exist.
+        """
+        config = cls(**settings)
+        if "length" in settings or config.has_only_length:
+            return config
+        return replace(config, length=LENGTH_BESIDE_OTHERS)
+
     @property
-    def is_length_alone(self) -> bool:
-        """Whether nothing but the length stops a text."""
-        others = self.words, self.lines, self.sentences, self.until
-        return not self.stop and all(each is None for each in others)
+    def has_constraints(self) -> bool:
+        """Whether characters or the line width are constrained."""
+        return self.allow_chars is not None or self.max_width is not None or bool(self.forbid_chars)
+
+    @property
+    def has_only_length(self) -> bool:
+        """Whether the length is the only stopping criterion."""
+        counts = (self.words, self.lines, self.sentences)
+        return not self.stop and self.until is None and counts == (None, None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateFilter:
-    """Which texts are kept of those that are made."""
+    """How many texts are generated for a seed text, and which of the candidates are kept."""
 
-    count: int = 1  # for each seed text
-    best_of: int = 1  # of so many, the one that is likeliest a token
-    match: str | None = None  # a regular expression that is found in the text
+    count: int = 1  # texts for each seed text
+    best_of: int = 1  # candidates, of which the one with the highest probability per token is kept
+    match: str | None = None  # regular expression that must match somewhere in the text
     unique: bool = False  # no text twice
-    novel: bool = False  # none that stands in the training text
-    tries: int = 100  # for each text
+    novel: bool = False  # no text from the training text
+    attempts: int = 100  # for each text
 
     def __post_init__(self) -> None:
         require_whole("count", self.count, 1)
         require_whole("best-of", self.best_of, 1, MOST_CANDIDATES)
-        require_whole("tries", self.tries, 1)
+        require_whole("attempts", self.attempts, 1)
         require_pattern("match", self.match)
-
-
-class Speech(TypedDict, total=False):
-    """The settings of `SamplingConfig` and `Limits`, as arguments by name."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    repetition_penalty: float
-    repetition_window: int
-    no_repeat_ngram: int
-    allow_chars: str | None
-    forbid_chars: str
-    max_width: int | None
-    length: int | None
-    words: int | None
-    lines: int | None
-    sentences: int | None
-    stop: tuple[str, ...]
-    keep_stop: bool
-    until: str | None
-
-
-def configs_of(speech: Speech) -> tuple[SamplingConfig, Limits]:
-    """Return the configs of which these are settings; without a length other limits suffice.
-
-    Raises:
-        ConfigError: If a setting is out of its range.
-        TypeError: If there is no such setting.
-    """
-    settings: dict[str, Any] = dict(speech)
-    limits = {each.name: settings.pop(each.name) for each in fields(Limits) if each.name in speech}
-    found = Limits(**limits)
-    if "length" not in limits and not found.is_length_alone:
-        found = Limits(**limits, length=LENGTH_BESIDE_OTHERS)
-    return SamplingConfig(**settings), found
 
 
 def require_pattern(name: str, pattern: str | None) -> None:

@@ -1,28 +1,30 @@
-"""Seed texts → whole texts in their order: the ones that were asked for, tried until they are."""
+"""Several candidates for each text, of which the filter keeps one; the texts in their order."""
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from charlm.config import CandidateFilter
-from charlm.inference.generation import speak
-from charlm.inference.sequences import Continuation, RngSeed, Voice
-from charlm.inference.stopping import Reason
+from charlm.config import CandidateFilter, Task
+from charlm.errors import ConfigError
+from charlm.fingerprint import Fingerprint
+from charlm.inference.generation import generate
+from charlm.inference.sequences import Continuation, GeneratorSettings, RngSeed
+from charlm.inference.stopping import FinishReason
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
-    """A text that was made.
+class GeneratedText:
+    """A complete text.
 
     Attributes:
-        number: Which one of a run, from 0 on.
-        seed: What it continues.
-        text: The continuation, without the seed; None if no try made one that was to be kept.
-        tokens: Number of those drawn; the last may go beyond what the text shows.
-        nats: −ln p of these, summed, as the model itself has it; 0 if not scored.
-        reason: Why it stopped.
-        character_nats: −ln p of each character shown, if scored.
+        number: Its position among the texts of a run, from 0.
+        seed: The seed text.
+        text: The continuation without the seed text; None if no candidate was kept.
+        tokens: Number of tokens drawn; the last one may go beyond the text.
+        nats: −ln p of these, summed, without temperature and constraints; 0 if not scored.
+        finish_reason: Why the text stopped.
+        character_nats: −ln p of each character of the text, if scored.
     """
 
     number: int
@@ -30,145 +32,163 @@ class Text:
     text: str | None
     tokens: int
     nats: float
-    reason: Reason
+    finish_reason: FinishReason
     character_nats: tuple[float, ...] = ()
 
 
 @dataclass(eq=False)
-class _Item:
-    """A text that is wanted, while it is being made."""
+class _Request:
+    """A text to generate, and its candidates so far."""
 
     number: int
     seed: str
-    planned: int  # tries
-    begun: int = 0
-    over: int = 0
-    found: list[Text] = field(default_factory=list)
+    planned: int  # candidates
+    started: int = 0
+    finished: int = 0
+    kept: list[GeneratedText] = field(default_factory=list)
 
 
-class Texts:
-    """Makes texts side by side, and yields them in their order.
+class TextGenerator:
+    """Generates texts side by side, and iterates over them in their order.
 
-    What did not fit is made again, until there is one or the tries are used up.
+    A text whose candidates are all rejected gets another candidate, until its attempts are used up.
     """
 
     def __init__(
         self,
-        voice: Voice,
-        seeds: Iterable[Iterable[str]],
-        selection: CandidateFilter,
+        settings: GeneratorSettings,
+        seed_batches: Iterable[Iterable[str]],
+        candidate_filter: CandidateFilter,
         rng_seed: RngSeed,
-        *,
-        is_known: Callable[[str, str], bool] = lambda _seed, _text: False,
+        fingerprints: Sequence[Fingerprint] = (),
     ) -> None:
-        """Take what is wanted.
+        """Prepare the texts.
 
         Args:
-            voice: Who speaks.
-            seeds: Seed texts, in lots; the next lot is asked for when nothing else is to be done.
-            selection: Which texts are kept, and how many of each seed text.
-            rng_seed: Where the random numbers come from: each text has its own, which follow from
-                this, its number and that of the try.
-            is_known: Whether a seed text and its continuation stand in the training text.
+            settings: What all texts share.
+            seed_batches: Seed texts. The next batch is requested when no text is in progress, so
+                that a text never waits for a slow source.
+            candidate_filter: How many texts each seed text gets, and which candidates are kept.
+            rng_seed: Each candidate has its own random numbers, from this seed, the number of the
+                text and the number of the candidate.
+            fingerprints: Of the training text, for novel texts.
+
+        Raises:
+            ConfigError: If novel texts are requested without a fingerprint.
         """
-        self._voice, self._selection, self._rng_seed = voice, selection, rng_seed
-        self._is_known = is_known if selection.novel else lambda _seed, _text: False
-        self._match = re.compile(selection.match or "")
-        self._lots = iter(seeds)
-        self._wanted: Iterator[str] = iter(())  # of this lot, a seed text for each item
-        self._items = 0
-        self._to_try: deque[_Item] = deque()
-        self._making: dict[Continuation, tuple[_Item, list[str]]] = {}
-        self._kept: set[str] = set()
+        if candidate_filter.novel and not fingerprints:
+            raise ConfigError(
+                "the model has no fingerprint of its training text, so --novel cannot work",
+                hint="train the model again with this version of charlm",
+            )
+        self._settings, self._filter, self._rng_seed = settings, candidate_filter, rng_seed
+        self._fingerprints = fingerprints
+        self._task = settings.network.config.task
+        self._match = re.compile(candidate_filter.match or "")
+        self._seed_batches = iter(seed_batches)
+        self._seeds: Iterator[str] = iter(())  # of the current batch, one for each text
+        self._requests = 0
+        self._to_start: deque[_Request] = deque()  # once for each candidate
+        self._in_progress: dict[Continuation, tuple[_Request, list[str]]] = {}
+        self._shown: set[str] = set()  # if unique
 
-    def __iter__(self) -> Iterator[Text]:
-        over: dict[int, Text] = {}
-        shown = 0
-        for row, piece in speak(self._voice, self._next_row):
-            self._making[row][1].append(piece)
-            if row.reason is None:
+    def __iter__(self) -> Iterator[GeneratedText]:
+        finished: dict[int, GeneratedText] = {}
+        next_number = 0
+        for continuation, characters in generate(self._settings, self._next_continuation):
+            self._in_progress[continuation][1].append(characters)
+            if continuation.finish_reason is None:
                 continue
-            text = self._finished(row)
+            text = self._finish(continuation, continuation.finish_reason)
             if text is not None:
-                over[text.number] = text
-            while shown in over:
-                yield over.pop(shown)
-                shown += 1
+                finished[text.number] = text
+            while next_number in finished:
+                yield finished.pop(next_number)
+                next_number += 1
 
-    def _next_row(self, is_idle: bool) -> Continuation | None:
-        if not self._to_try:
-            item = self._next_item(is_idle)
-            if item is None:
+    def _next_continuation(self, is_idle: bool) -> Continuation | None:
+        if not self._to_start:
+            request = self._next_request(is_idle)
+            if request is None:
                 return None
-            self._to_try.extend([item] * item.planned)
-        item = self._to_try.popleft()
-        row = Continuation(self._voice, item.seed, (*self._rng_seed, item.number, item.begun))
-        item.begun += 1
-        self._making[row] = item, []
-        return row
+            self._to_start.extend([request] * request.planned)
+        request = self._to_start.popleft()
+        rng_seed = (*self._rng_seed, request.number, request.started)
+        continuation = Continuation(self._settings, request.seed, rng_seed)
+        request.started += 1
+        self._in_progress[continuation] = request, []
+        return continuation
 
-    def _next_item(self, is_idle: bool) -> _Item | None:
-        seed = next(self._wanted, None)
+    def _next_request(self, is_idle: bool) -> _Request | None:
+        seed = next(self._seeds, None)
         while seed is None and is_idle:
-            batch = next(self._lots, None)
+            batch = next(self._seed_batches, None)
             if batch is None:
                 return None
-            self._wanted = (seed for seed in batch for _ in range(self._selection.count))
-            seed = next(self._wanted, None)
+            self._seeds = (seed for seed in batch for _ in range(self._filter.count))
+            seed = next(self._seeds, None)
         if seed is None:
             return None
-        self._items += 1
-        return _Item(self._items - 1, seed, self._selection.best_of)
+        self._requests += 1
+        return _Request(self._requests - 1, seed, self._filter.best_of)
 
-    def _finished(self, row: Continuation) -> Text | None:
-        """Return the text of an item, if with this row all of its tries are over."""
-        item, pieces = self._making.pop(row)
-        text = _text_of(item, row, "".join(pieces))
-        item.over += 1
-        if self._fits(text):
-            item.found.append(text)
-        if item.over < item.planned:
+    def _finish(self, continuation: Continuation, reason: FinishReason) -> GeneratedText | None:
+        """Return the text of a request if this was its last candidate."""
+        request, pieces = self._in_progress.pop(continuation)
+        candidate = GeneratedText(
+            number=request.number,
+            seed=request.seed,
+            text="".join(pieces),
+            tokens=continuation.tokens,
+            nats=continuation.nats,
+            finish_reason=reason,
+            character_nats=tuple(continuation.shown_nats),
+        )
+        request.finished += 1
+        if self._keeps(candidate):
+            request.kept.append(candidate)
+        if request.finished < request.planned:
             return None
-        # What was kept meanwhile is no longer unique.
-        fitting = [each for each in item.found if not self._was_kept(each)]
-        if not fitting and item.planned < self._selection.tries * self._selection.best_of:
-            item.planned += 1
-            self._to_try.append(item)
+        # Another text may have become equal to a candidate since it was kept.
+        kept = [text for text in request.kept if not self._was_shown(text)]
+        if not kept and request.planned < self._filter.attempts * self._filter.best_of:
+            request.planned += 1
+            self._to_start.append(request)
             return None
-        if not fitting:
-            return Text(
-                number=item.number, seed=item.seed, text=None, tokens=0, nats=0.0, reason="tries"
+        if not kept:
+            return GeneratedText(
+                number=request.number,
+                seed=request.seed,
+                text=None,
+                tokens=0,
+                nats=0.0,
+                finish_reason="attempts",
             )
-        best = min(fitting, key=lambda each: each.nats / max(1, each.tokens))
-        if self._selection.unique:
-            self._kept.add(self._as_shown(best))
+        best = min(kept, key=lambda text: text.nats / max(1, text.tokens))
+        if self._filter.unique:
+            self._shown.add(self._filtered_text(best))
         return best
 
-    def _fits(self, text: Text) -> bool:
-        return (
-            self._match.search(self._as_shown(text)) is not None
-            and not self._was_kept(text)
-            and not self._is_known(text.seed, text.text or "")
+    def _keeps(self, candidate: GeneratedText) -> bool:
+        if not self._match.search(self._filtered_text(candidate)) or self._was_shown(candidate):
+            return False
+        return not self._filter.novel or not is_in_training_text(
+            self._fingerprints, self._task, candidate.seed, candidate.text or ""
         )
 
-    def _as_shown(self, text: Text) -> str:
-        """Return a text with its seed text; of pairs, the answer alone."""
-        said = text.text or ""
-        return said if self._voice.network.config.task == "pairs" else text.seed + said
+    def _filtered_text(self, candidate: GeneratedText) -> str:
+        """Return a text with its seed text; of pairs, the target alone."""
+        text = candidate.text or ""
+        return text if self._task == "pairs" else candidate.seed + text
 
-    def _was_kept(self, text: Text) -> bool:
-        return self._as_shown(text) in self._kept
+    def _was_shown(self, candidate: GeneratedText) -> bool:
+        return self._filtered_text(candidate) in self._shown
 
 
-def _text_of(item: _Item, row: Continuation, text: str) -> Text:
-    if row.reason is None:
-        raise RuntimeError("the text is not over")
-    return Text(
-        number=item.number,
-        seed=item.seed,
-        text=text,
-        tokens=row.tokens,
-        nats=row.nats,
-        reason=row.reason,
-        character_nats=tuple(row.shown_nats),
-    )
+def is_in_training_text(
+    fingerprints: Sequence[Fingerprint], task: Task, seed: str, text: str
+) -> bool:
+    """Return whether the example of a seed text and its continuation is in the training text."""
+    if task != "text":
+        text = f"{seed}\t{text}" if task == "pairs" else seed + text
+    return any(fingerprint.holds(text) for fingerprint in fingerprints)

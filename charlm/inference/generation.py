@@ -1,97 +1,141 @@
-"""Rows of text, side by side: what the network says next, drawn and given to each."""
+"""Sequences → text, token by token; many sequences are generated side by side.
+
+A text does not depend on those beside it, except for the rounding of their common matrix products.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from charlm.inference.runtime import Floats, State, log_softmax
-from charlm.inference.sampling import draw_next_tokens
-from charlm.inference.sequences import Row, Voice
+from charlm.inference.runtime import (
+    Floats,
+    concatenate_states,
+    log_softmax,
+    select_rows,
+)
+from charlm.inference.sampling import draw_next_tokens, next_token_probabilities
+from charlm.inference.sequences import Continuation, GeneratedSequence, GeneratorSettings
+from charlm.inference.stopping import FinishReason
 
 MOST_SIDE_BY_SIDE = 64
 
-AnyRow = TypeVar("AnyRow", bound=Row)
+AnySequence = TypeVar("AnySequence", bound=GeneratedSequence)
 
 
-def speak(voice: Voice, next_row: Callable[[bool], AnyRow | None]) -> Iterator[tuple[AnyRow, str]]:
-    """Make texts side by side, and yield what is to be shown of each as soon as it is there.
+class Piece(NamedTuple):
+    """A piece of a text.
 
-    The last of a text comes when its row has a reason. A row's text does not depend on the rows
-    beside it but for the rounding of their common products.
+    Attributes:
+        text: Its characters.
+        nats: −ln p of each character, without temperature and constraints; empty if not scored.
+            The characters of a token have equal shares.
+        finish_reason: Why the text stops after the piece; None if it goes on.
+    """
+
+    text: str
+    nats: Sequence[float]
+    finish_reason: FinishReason | None
+
+
+def generate(
+    settings: GeneratorSettings, next_sequence: Callable[[bool], AnySequence | None]
+) -> Iterator[tuple[AnySequence, str]]:
+    """Generate sequences side by side; yield each with the characters to show next.
+
+    The last characters of a sequence come when it has a finish reason.
 
     Args:
-        voice: Who speaks.
-        next_row: Called for each free place; it is told whether nothing else is being made, and
-            returns a new row, or None if there is none now.
+        settings: What the sequences share.
+        next_sequence: Called while there is room for more. The argument is whether no sequence is
+            in progress. Returns a new sequence, or None if there is none now.
     """
-    network = voice.network
-    rows: list[AnyRow] = []
+    network = settings.network
+    sequences: list[AnySequence] = []
     state = network.zero_state(0)
     while True:
-        begun: list[AnyRow] = []
-        while len(rows) + len(begun) < MOST_SIDE_BY_SIDE:
-            row = next_row(not rows and not begun)
-            if row is None:
+        new: list[AnySequence] = []
+        while len(sequences) + len(new) < MOST_SIDE_BY_SIDE:
+            sequence = next_sequence(not sequences and not new)
+            if sequence is None:
                 break
-            if row.reason is None:
-                begun.append(row)
+            if sequence.finish_reason is None:
+                new.append(sequence)
             else:
-                yield row, ""
-        if begun:
-            rows += begun
-            state = _joined(state, network.zero_state(len(begun)))
-        if not rows:
+                yield sequence, ""
+        if new:
+            sequences += new
+            state = concatenate_states(state, network.zero_state(len(new)))
+        if not sequences:
             return
-        logits, state = network.predict(np.array([row.unread.popleft() for row in rows]), state)
-        speaking = [place for place, row in enumerate(rows) if not row.unread]
-        if len(speaking) < len(rows):
-            logits = logits[speaking]
-        yield from _say(voice, [rows[place] for place in speaking], logits)
-        left = [place for place, row in enumerate(rows) if row.reason is None]
-        if len(left) < len(rows):
-            rows = [rows[place] for place in left]
-            state = [tuple(vector[left] for vector in layer) for layer in state]
+        ids = np.array([sequence.unread.popleft() for sequence in sequences])
+        logits, state = network.predict(ids, state)
+        ready = [row for row, sequence in enumerate(sequences) if not sequence.unread]
+        if len(ready) < len(sequences):
+            logits = logits[ready]
+        yield from _append_tokens(settings, [sequences[row] for row in ready], logits)
+        unfinished = [row for row, seq in enumerate(sequences) if seq.finish_reason is None]
+        if len(unfinished) < len(sequences):
+            sequences = [sequences[row] for row in unfinished]
+            state = select_rows(state, unfinished)
 
 
-def _say(voice: Voice, rows: list[AnyRow], logits: Floats) -> Iterator[tuple[AnyRow, str]]:
-    """Draw a token for each row, shape of logits (rows, outputs), and yield what it shows."""
-    if not rows:
+def _append_tokens(
+    settings: GeneratorSettings, sequences: list[AnySequence], logits: Floats
+) -> Iterator[tuple[AnySequence, str]]:
+    """Draw the next token of each sequence, shape of logits (sequences, outputs)."""
+    if not sequences:
         return
-    unchanged = logits.copy() if voice.is_scored else logits
-    if any(row.is_restricted for row in rows):
-        for row, its_logits in zip(rows, logits, strict=True):
-            row.restrict(its_logits)
-        can_go_on = np.isfinite(logits.max(axis=-1))
-        for row in (row for row, can in zip(rows, can_go_on, strict=True) if not can):
-            yield row, row.give_up()
-        rows = [row for row, can in zip(rows, can_go_on, strict=True) if can]
-        if not rows:
+    unprocessed = logits.copy() if settings.is_scored else logits
+    if any(sequence.needs_processing for sequence in sequences):
+        for sequence, row in zip(sequences, logits, strict=True):
+            sequence.process(row)
+        has_token = np.isfinite(logits.max(axis=-1))
+        for index in np.flatnonzero(~has_token):
+            yield sequences[index], sequences[index].finish_at_dead_end()
+        sequences = [sequences[index] for index in np.flatnonzero(has_token)]
+        if not sequences:
             return
-        logits, unchanged = logits[can_go_on], unchanged[can_go_on]
-    tokens = draw_next_tokens(logits, voice.sampling, np.array([row.uniform() for row in rows]))
-    nats = [0.0] * len(rows)
-    if voice.is_scored:
-        nats = (-log_softmax(unchanged)[np.arange(len(rows)), tokens]).tolist()
-    for row, token, its_nats in zip(rows, tokens.tolist(), nats, strict=True):
-        shown = row.take(token, its_nats)
-        if shown or row.reason is not None:
-            yield row, shown
+        logits, unprocessed = logits[has_token], unprocessed[has_token]
+    uniforms = np.array([sequence.uniform() for sequence in sequences])
+    tokens = draw_next_tokens(logits, settings.config, uniforms)
+    nats = [0.0] * len(sequences)
+    if settings.is_scored:
+        nats = (-log_softmax(unprocessed)[np.arange(len(sequences)), tokens]).tolist()
+    for sequence, token, token_nats in zip(sequences, tokens.tolist(), nats, strict=True):
+        shown = sequence.append(token, token_nats)
+        if shown or sequence.finish_reason is not None:
+            yield sequence, shown
 
 
-def _joined(state: State, more: State) -> State:
-    """Return the state of some rows and more rows after them."""
-    return [
-        tuple(np.concatenate(pair) for pair in zip(*layers, strict=True))
-        for layers in zip(state, more, strict=True)
-    ]
+def generate_all(settings: GeneratorSettings, sequences: Sequence[GeneratedSequence]) -> list[str]:
+    """Return the complete texts of sequences, in their order."""
+    waiting = deque(sequences)
+    texts: dict[GeneratedSequence, list[str]] = {sequence: [] for sequence in sequences}
+    for sequence, shown in generate(settings, lambda _: waiting.popleft() if waiting else None):
+        texts[sequence].append(shown)
+    return ["".join(texts[sequence]) for sequence in sequences]
 
 
-def whole(voice: Voice, rows: Sequence[Row]) -> list[str]:
-    """Return the texts of some rows, in their order."""
-    waiting = deque(rows)
-    texts: dict[Row, list[str]] = {row: [] for row in rows}
-    for row, shown in speak(voice, lambda _: waiting.popleft() if waiting else None):
-        texts[row].append(shown)
-    return ["".join(texts[row]) for row in rows]
+def generate_pieces(settings: GeneratorSettings, continuation: Continuation) -> Iterator[Piece]:
+    """Yield a text piece by piece, as soon as characters are certain."""
+    waiting = [continuation]
+    for _, text in generate(settings, lambda _: waiting.pop() if waiting else None):
+        nats, continuation.shown_nats = continuation.shown_nats, []
+        yield Piece(text, nats, continuation.finish_reason)
+
+
+def top_tokens(settings: GeneratorSettings, seed: str) -> list[tuple[str | int | None, float]]:
+    """Return all tokens after a seed text with their probabilities; see `Model.top_tokens`."""
+    continuation = Continuation(settings, seed, (0,))
+    network = settings.network
+    state = network.zero_state(1)
+    for token in continuation.unread:
+        features, state = network.step(np.array([token]), state)
+    logits = network.logits(features)[0]
+    continuation.process(logits)
+    probabilities = next_token_probabilities(logits, settings.config)
+    pieces = [*settings.tokenizer.pieces, None]
+    order = np.argsort(-probabilities, kind="stable").tolist()
+    return [(pieces[token], float(probabilities[token])) for token in order]

@@ -1,4 +1,4 @@
-"""Two networks that predict together."""
+"""Two networks that predict as one."""
 
 import math
 from dataclasses import replace
@@ -7,17 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.config import ModelConfig
+from charlm.errors import ConfigError
 from charlm.inference.runtime import Floats, Network, State, log_softmax
+from charlm.tokenizers import Tokenizer
 
 
 class Mixture:
     """A network whose probabilities are a weighted mean of those of two (Jelinek & Mercer 1980).
 
-    Its features are those of both, one after the other.
+    Its features and its state are those of the first network, followed by those of the second.
     """
 
     def __init__(self, first: Network, second: Network, share: float) -> None:
-        """Take the networks, of one tokenizer and form, and the weight of the first in [0, 1]."""
+        """Combine two networks of the same tokenizer and task.
+
+        Args:
+            first: A network that reads forward.
+            second: Another one.
+            share: The weight of the first one's probabilities, in [0, 1].
+        """
         self.config = replace(
             first.config,
             direction="forward",
@@ -25,34 +34,53 @@ class Mixture:
             hidden_size=first.config.hidden_size + second.config.hidden_size,
         )
         self._first, self._second = first, second
-        self._log_shares = [math.log(each) if each else -math.inf for each in (share, 1 - share)]
+        self._log_shares = [
+            math.log(weight) if weight else -math.inf for weight in (share, 1 - share)
+        ]
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state before anything is read, of both networks' layers."""
+        """Return the zero state of both networks."""
         return self._first.zero_state(batch_size) + self._second.zero_state(batch_size)
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream."""
+        """Read one token of each stream; return features and the new state."""
         layers = self._first.config.num_layers
-        features, after = self._first.step(ids, state[:layers])
-        second_features, second_after = self._second.step(ids, state[layers:])
-        return np.concatenate([features, second_features], axis=-1), after + second_after
+        features, new_state = self._first.step(ids, state[:layers])
+        second_features, second_state = self._second.step(ids, state[layers:])
+        return np.concatenate([features, second_features], axis=-1), new_state + second_state
 
     def predict(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream, and predict the next."""
+        """Read one token of each stream; return log-probabilities of the next and the new state."""
         layers = self._first.config.num_layers
-        logits, after = self._first.predict(ids, state[:layers])
-        second_logits, second_after = self._second.predict(ids, state[layers:])
-        return self._mixed(logits, second_logits), after + second_after
+        logits, new_state = self._first.predict(ids, state[:layers])
+        second_logits, second_state = self._second.predict(ids, state[layers:])
+        return self._mean(logits, second_logits), new_state + second_state
 
     def logits(self, features: Floats) -> Floats:
-        """Return the logarithm of the mean of both probabilities, shape (…, outputs)."""
+        """Return the logarithm of the mean probability, shape (…, outputs)."""
         size = self._first.config.hidden_size
-        return self._mixed(
+        return self._mean(
             self._first.logits(features[..., :size]), self._second.logits(features[..., size:])
         )
 
-    def _mixed(self, *logits: Floats) -> Floats:
-        parts = zip(map(log_softmax, logits), self._log_shares, strict=True)
-        result: Floats = np.logaddexp(*(each + share for each, share in parts))
+    def _mean(self, *logits: Floats) -> Floats:
+        first, second = map(log_softmax, logits)
+        first_share, second_share = self._log_shares
+        result: Floats = np.logaddexp(first + first_share, second + second_share)
         return result.astype(np.float32, copy=False)
+
+
+def check_mixable(
+    tokenizer: Tokenizer, config: ModelConfig, other_tokenizer: Tokenizer, other: ModelConfig
+) -> None:
+    """Raise ConfigError unless two models have the same tokenizer and task."""
+    if (tokenizer.to_json(), tokenizer.binary) != (
+        other_tokenizer.to_json(),
+        other_tokenizer.binary,
+    ):
+        raise ConfigError(
+            "only models with the same tokenizer can be mixed",
+            hint="train the second model with --from: it keeps the tokenizer of the first",
+        )
+    if config.task != other.task:
+        raise ConfigError(f"a model of {config.task} and one of {other.task} cannot be mixed")

@@ -1,11 +1,10 @@
-"""What the commands and other programs hold in their hands: a model that speaks and judges."""
+"""A trained model, which generates and scores text."""
 
 import copy
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,24 +12,19 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import (
     CandidateFilter,
     Direction,
-    Limits,
+    GenerationConfig,
     ModelConfig,
-    SamplingConfig,
     ScoreUnit,
     SingleDirection,
-    Speech,
-    configs_of,
 )
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 from charlm.fingerprint import union
-from charlm.inference.candidates import Text, Texts
-from charlm.inference.generation import speak, whole
-from charlm.inference.mixture import Mixture
+from charlm.inference.candidates import GeneratedText, TextGenerator, is_in_training_text
+from charlm.inference.generation import Piece, generate_pieces, top_tokens
+from charlm.inference.mixture import Mixture, check_mixable
 from charlm.inference.runtime import Network, Runtime
-from charlm.inference.sampling import next_token_probabilities
-from charlm.inference.sequences import Continuation, LeadUp, RngSeed, Voice
-from charlm.inference.stopping import Reason
+from charlm.inference.sequences import Continuation, GeneratorSettings, RandomSeed, rng_seed_of
 from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -38,23 +32,7 @@ if TYPE_CHECKING:
     from charlm.inference.scoring import Score
     from charlm.inference.token_scores import TokenScores
 
-RandomSeed = int | tuple[int, ...] | None
 EVERY_TEXT = CandidateFilter()
-
-
-class Piece(NamedTuple):
-    """A piece of a text, as it is made.
-
-    Attributes:
-        text: What is new.
-        nats: −ln p of each of its characters, as the model itself has it, whatever is drawn from;
-            the characters of a token have equal parts. Empty if it was not asked for.
-        reason: Why the text ends with it; None of all pieces but the last.
-    """
-
-    text: str
-    nats: Sequence[float]
-    reason: Reason | None
 
 
 class Model:
@@ -100,16 +78,9 @@ class Model:
             hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
         )
 
-    def generate(
-        self,
-        seed: str = "",
-        *,
-        ending: str | None = None,
-        rng_seed: RandomSeed = None,
-        **speech: Unpack[Speech],
-    ) -> str:
-        """Return text that continues `seed`, or an item; see `stream`."""
-        return "".join(self.stream(seed, ending=ending, rng_seed=rng_seed, **speech))
+    def generate(self, seed: str = "", **options: Any) -> str:
+        """Return text that continues `seed`, or an example; the options are those of `stream`."""
+        return "".join(self.stream(seed, **options))
 
     def stream(
         self,
@@ -117,42 +88,39 @@ class Model:
         *,
         ending: str | None = None,
         rng_seed: RandomSeed = None,
-        **speech: Unpack[Speech],
+        **settings: Any,
     ) -> Iterator[str]:
-        """Return an iterator over text that continues `seed`, piece by piece as it is made.
+        """Return an iterator over text that continues `seed`, piece by piece.
 
         Args:
-            seed: The text to continue; it is not repeated. To a model of pairs, the source.
-            ending: The text to lead up to; it is not repeated. This takes a model of the backward
-                direction, and with a seed one of both. The text comes in one piece.
-            rng_seed: A number or several; the same give the same text, None draws new ones.
-            **speech: How to speak: the settings of `SamplingConfig` and `Limits`, by name.
+            seed: The text to continue; not repeated. In a model of pairs, the source.
+            ending: The text to generate before; not repeated. It needs a model that reads
+                backward, and with a seed text one that reads both ways. The text is one piece.
+            rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
+            **settings: Fields of `GenerationConfig`. The default of `length` is 500, or 100,000
+                if another setting stops the text.
 
         Raises:
-            ConfigError: If a setting is out of its range, the seed or the ending holds what ends an
-                item, or the model lacks the direction.
+            ConfigError: If a setting is out of its range, the seed text or the ending contains a
+                terminator, or the model lacks the direction.
+            TypeError: If a setting does not exist.
         """
-        sampling, limits = configs_of(speech)
         if ending is None and not seed and self.config.direction == "backward":
             ending = ""
         if ending is None:
-            pieces = self.pieces(seed, rng_seed=rng_seed, **speech)
+            pieces = self.pieces(seed, rng_seed=rng_seed, **settings)
             return (piece.text for piece in pieces)
-        if sampling.restricts or not limits.is_length_alone or limits.length is None:
-            raise ConfigError(
-                "a text that leads up to an ending has a length and no other bounds",
-                hint="leave out the ending, or what bounds the text beside the length",
-            )
-        numbers = _rng_seed(rng_seed)
-        if not seed:
-            from_end = self._voice("backward", "an ending", sampling, limits)
-            return iter(whole(from_end, [LeadUp(from_end, ending, numbers)]))
-        from charlm.inference.infilling import fill
+        from charlm.inference.infilling import check_ending_config, fill, generate_before
 
+        config = GenerationConfig.from_settings(settings)
+        check_ending_config(config)
+        numbers = rng_seed_of(rng_seed)
+        if not seed:
+            backward = self._generator("backward", "an ending", config)
+            return iter([generate_before(backward, ending, numbers)])
         self._require("both", "a seed text with an ending")
-        voice = self._voice("forward", "a seed text", sampling, limits)
-        backward = self.runtime("backward")
-        return iter([fill(voice, backward, seed=seed, ending=ending, rng_seed=numbers)])
+        forward = self._generator("forward", "a seed text", config)
+        return iter([fill(forward, self.runtime("backward"), seed, ending, numbers)])
 
     def pieces(
         self,
@@ -160,111 +128,86 @@ class Model:
         *,
         rng_seed: RandomSeed = None,
         is_scored: bool = False,
-        **speech: Unpack[Speech],
+        **settings: Any,
     ) -> Iterator[Piece]:
-        """Return an iterator over the pieces that `stream` yields, and what is known of them.
+        """Return an iterator over the pieces of `stream` with their finish reason.
 
         Args:
             seed: As for `stream`.
             rng_seed: As for `stream`.
-            is_scored: Whether to tell how surprising the characters are.
-            **speech: As for `stream`.
+            is_scored: Whether −ln p of each character is computed.
+            **settings: As for `stream`.
         """
-        voice = self._voice("forward", "a seed text", *configs_of(speech), is_scored=is_scored)
-        row = Continuation(voice, seed, _rng_seed(rng_seed))
-        return _shown(voice, row)
+        config = GenerationConfig.from_settings(settings)
+        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
+        return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
 
-    def texts(
-        self,
-        seeds: Iterable[str] = ("",),
-        *,
-        selection: CandidateFilter = EVERY_TEXT,
-        rng_seed: RandomSeed = None,
-        is_scored: bool = False,
-        **speech: Unpack[Speech],
-    ) -> Iterator[Text]:
-        """Return an iterator over whole texts, which are made side by side, in their order.
+    def generate_many(
+        self, seeds: Iterable[str] = ("",), **options: Any
+    ) -> Iterator[GeneratedText]:
+        """Return an iterator over texts that continue each of `seeds`, in their order.
 
-        Args:
-            seeds: The texts to continue.
-            selection: How many of each, and which are kept.
-            rng_seed: As for `stream`; each text has random numbers of its own.
-            is_scored: Whether to tell how surprising they are.
-            **speech: As for `stream`.
-
-        Raises:
-            ConfigError: As `stream` does; or if new texts are wanted of a model without a
-                fingerprint of what it has learnt.
+        The options are those of `generate_from_batches`.
         """
-        batches = [seeds]
-        return self.generate_from_batches(
-            batches, selection=selection, rng_seed=rng_seed, is_scored=is_scored, **speech
-        )
+        return self.generate_from_batches([seeds], **options)
 
     def generate_from_batches(
         self,
-        batches: Iterable[Iterable[str]],
+        seed_batches: Iterable[Iterable[str]],
         *,
-        selection: CandidateFilter = EVERY_TEXT,
+        candidate_filter: CandidateFilter = EVERY_TEXT,
         rng_seed: RandomSeed = None,
         is_scored: bool = False,
-        **speech: Unpack[Speech],
-    ) -> Iterator[Text]:
-        """Return what `texts` does, of seed texts that come in lots.
+        **settings: Any,
+    ) -> Iterator[GeneratedText]:
+        """Return an iterator over texts that are generated side by side, in their order.
 
-        The next lot is asked for when nothing else is to be done, so it may wait for its source.
+        Args:
+            seed_batches: The texts to continue. A batch is requested when no text is in progress,
+                so it may wait for its source.
+            candidate_filter: How many texts each seed text gets, and which are kept.
+            rng_seed: As for `stream`; each text has its own random numbers.
+            is_scored: Whether −ln p of the texts is computed.
+            **settings: As for `stream`.
+
+        Raises:
+            ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
         """
-        if selection.novel and not self.fingerprints:
-            raise ConfigError(
-                "the model holds no fingerprint of what it learnt, so it cannot tell what is new",
-                hint="train it again: every model that this version trains holds one",
-            )
-        is_scored = is_scored or selection.best_of > 1
-        voice = self._voice("forward", "a seed text", *configs_of(speech), is_scored=is_scored)
+        config = GenerationConfig.from_settings(settings)
+        is_scored = is_scored or candidate_filter.best_of > 1
+        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
         return iter(
-            Texts(voice, batches, selection, _rng_seed(rng_seed), is_known=self.is_in_training_text)
+            TextGenerator(
+                forward, seed_batches, candidate_filter, rng_seed_of(rng_seed), self.fingerprints
+            )
         )
 
     def is_in_training_text(self, seed: str, text: str) -> bool:
-        """Return whether a continuation stands in the training text.
+        """Return whether `text`, which continues `seed`, is in the training text.
 
-        Of a running text, a long passage of it does; of lines and pairs, the whole line.
+        Of a running text, a long part that is in the training text suffices.
         """
-        if self.config.task == "lines":
-            text = seed + text
-        elif self.config.task == "pairs":
-            text = f"{seed}\t{text}"
-        return any(each.holds(text) for each in self.fingerprints)
+        return is_in_training_text(self.fingerprints, self.config.task, seed, text)
 
-    def choices(self, seed: str = "") -> list[tuple[str | int | None, float]]:
-        """Return all next tokens and their probabilities, the likeliest first.
+    def top_tokens(self, seed: str = "") -> list[tuple[str | int | None, float]]:
+        """Return all next tokens and their probabilities, the most probable first.
 
-        A token is a text, a byte that spells one, or None for the end of an item.
+        A token is a text, a byte, or None for the end of an example.
         """
-        voice = self._voice("forward", "a seed text", SamplingConfig(temperature=1.0), Limits())
-        row = Continuation(voice, seed, (0,))
-        state = voice.network.zero_state(1)
-        for token in row.unread:
-            features, state = voice.network.step(np.array([token]), state)
-        logits = voice.network.logits(features)[0]
-        row.restrict(logits)
-        probabilities = next_token_probabilities(logits, voice.sampling)
-        pieces = [*self.tokenizer.pieces, None]
-        order = np.argsort(-probabilities, kind="stable").tolist()
-        return [(pieces[token], float(probabilities[token])) for token in order]
+        config = GenerationConfig(temperature=1.0)
+        return top_tokens(self._generator("forward", "a seed text", config), seed)
 
-    def _voice(
+    def _generator(
         self,
         direction: SingleDirection,
-        what: str,
-        sampling: SamplingConfig,
-        limits: Limits,
+        purpose: str,
+        config: GenerationConfig,
         *,
         is_scored: bool = False,
-    ) -> Voice:
-        """Return what speaks in a direction, which `what` needs."""
-        self._require(direction, what)
-        return Voice(self.runtime(direction), self.tokenizer, sampling, limits, is_scored)
+    ) -> GeneratorSettings:
+        """Return what generates in a direction, which `purpose` needs."""
+        self._require(direction, purpose)
+        return GeneratorSettings(self.runtime(direction), self.tokenizer, config, is_scored)
 
     def score(
         self, text: str, *, direction: SingleDirection | None = None, name: str = "the text"
@@ -415,26 +358,17 @@ class Model:
         return pseudo_score(*networks, self.tokenizer, text)
 
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
-        """Return a model whose probabilities are the weighted mean of two models' own.
+        """Return a model that predicts the weighted mean of two models' probabilities.
 
         Args:
-            other: A model with the same tokenizer, of the same form.
-            share: The weight of this one, in [0, 1].
+            other: A model with the same tokenizer and task.
+            share: The weight of this model, in [0, 1].
 
         Raises:
-            ConfigError: If the models do not fit, or read backward.
+            ConfigError: If tokenizer or task differ, or a model does not read forward.
         """
         require("mix", share, at_least=0, at_most=1)
-        own, its = self.tokenizer, other.tokenizer
-        if (own.to_json(), own.binary) != (its.to_json(), its.binary):
-            raise ConfigError(
-                "only models with the same tokenizer can be mixed",
-                hint="train the second with --from, which keeps the first one's tokenizer",
-            )
-        if self.config.task != other.config.task:
-            raise ConfigError(
-                f"a model of {self.config.task} and one of {other.config.task} cannot be mixed"
-            )
+        check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)
         mixed = copy.copy(self)
         mixture = Mixture(self.runtime("forward"), other.runtime("forward"), share)
         mixed.config = mixture.config
@@ -442,23 +376,6 @@ class Model:
         mixed.fingerprints = union(self.fingerprints, other.fingerprints)
         mixed.line_scores = np.empty(0, np.float32)
         return mixed
-
-
-def _rng_seed(given: RandomSeed) -> RngSeed:
-    """Return the numbers that were given, or new ones."""
-    if given is None:
-        return (secrets.randbits(63),)
-    return given if isinstance(given, tuple) else (given,)
-
-
-def _shown(voice: Voice, row: Continuation) -> Iterator[Piece]:
-    waiting = [row]
-    for _, text in speak(voice, lambda _: waiting.pop() if waiting else None):
-        nats, row.shown_nats = row.shown_nats, []
-        yield Piece(text, nats, row.reason)
-
-
-# Imported by each method for itself: speaking does not wait for it.
 
 
 def load(path: str | PathLike[str]) -> Model:

@@ -39,6 +39,19 @@ Floats = NDArray[np.float32]
 State = list[tuple[Floats, ...]]
 
 
+def select_rows(state: State, rows: slice | Sequence[int] | NDArray[np.integer[Any]]) -> State:
+    """Return the state of some streams, in the order of `rows`."""
+    return [tuple(vectors[rows] for vectors in layer) for layer in state]
+
+
+def concatenate_states(state: State, other: State) -> State:
+    """Return the state of the streams of `state`, followed by those of `other`."""
+    return [
+        tuple(np.concatenate(vectors) for vectors in zip(layer, other_layer, strict=True))
+        for layer, other_layer in zip(state, other, strict=True)
+    ]
+
+
 class Network(Protocol):
     """What predicts: a network, or a mixture of two."""
 

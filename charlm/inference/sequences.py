@@ -1,5 +1,6 @@
-"""Texts as they are made, token by token: what they have read, what they show, why they end."""
+"""One text during generation: the tokens to read, the characters to show, the finish reason."""
 
+import secrets
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
@@ -9,270 +10,284 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import LARGE_VOCABULARIES, TERMINATORS, Limits, SamplingConfig, Task
+from charlm.config import LARGE_VOCABULARIES, TERMINATORS, GenerationConfig, Task
 from charlm.errors import ConfigError
 from charlm.formatting import visible
-from charlm.inference.constraints import Rules, Said
+from charlm.inference.constraints import LogitsProcessors, TokenHistory
 from charlm.inference.runtime import Floats, Network
-from charlm.inference.stopping import Reason, Stopper
+from charlm.inference.stopping import FinishReason, StoppingCriteria
 from charlm.tokenizers import StreamDecoder, Tokenizer
 
 UNIFORMS_AT_ONCE = 64
-MOST_CONTINUING = 3  # bytes 10xxxxxx that continue a character of UTF-8
+MOST_CONTINUING = 3  # bytes 10xxxxxx in a UTF-8 character
 
-# As many numbers as needed; zeros at the end make no difference to NumPy, so that a text by itself
-# is the first try of the first of many.
+RandomSeed = int | tuple[int, ...] | None
+# NumPy ignores zeros at the end. So the seed of a single text equals that of the first candidate of
+# the first of several texts: (rng seed, text number, attempt).
 RngSeed = tuple[int, ...]
 
 
+def rng_seed_of(random_seed: RandomSeed) -> RngSeed:
+    """Return the numbers of a random seed, or a new one for None."""
+    if random_seed is None:
+        return (secrets.randbits(63),)
+    return random_seed if isinstance(random_seed, tuple) else (random_seed,)
+
+
 @dataclass(frozen=True)
-class Voice:
-    """Who speaks, and how.
+class GeneratorSettings:
+    """What all texts of a call of `generate` share.
 
     Attributes:
-        network: What predicts.
-        tokenizer: The tokenizer that it was trained with.
-        sampling: What is drawn.
-        limits: Where a text stops.
-        is_scored: Whether to tell how surprising the texts are, which takes time.
+        network: Predicts the next token.
+        tokenizer: The tokenizer of the network.
+        config: How tokens are drawn, and where a text stops.
+        is_scored: Whether −ln p of the texts is computed, which takes time.
     """
 
     network: Network
     tokenizer: Tokenizer
-    sampling: SamplingConfig
-    limits: Limits
+    config: GenerationConfig
     is_scored: bool = False
 
-    @cached_property
-    def rules(self) -> Rules:
-        """What may be said."""
-        outputs = self.network.config.outputs(self.tokenizer.vocab_size)
-        return Rules(self.sampling, self.tokenizer, outputs)
+    @property
+    def outputs(self) -> int:
+        """Number of tokens that the network predicts."""
+        return self.network.config.outputs(self.tokenizer.vocab_size)
 
     @cached_property
-    def ends(self) -> frozenset[int]:
-        """The tokens that end an item.
+    def processors(self) -> LogitsProcessors:
+        """The constraints on the next token."""
+        return LogitsProcessors(self.config, self.tokenizer, self.outputs)
 
-        What was replaced by boundaries has hardly any probability, and would break a line in two.
+    @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """The tokens that end an example: the boundary and the terminators.
+
+        Boundaries replace terminators in training, so these are improbable; one in a text would
+        break the line in two.
         """
-        breaks = TERMINATORS[self.network.config.task].encode()
-        return frozenset({self.tokenizer.boundary_id, *breaks})
+        terminators = TERMINATORS[self.network.config.task].encode()
+        return frozenset({self.tokenizer.boundary_id, *terminators})
 
     @cached_property
     def begins_with_space(self) -> NDArray[np.bool_]:
         """Which outputs are a space or begin with one, shape (outputs,)."""
-        found = np.zeros(self.network.config.outputs(self.tokenizer.vocab_size), dtype=np.bool_)
+        mask = np.zeros(self.outputs, dtype=np.bool_)
         for token, piece in enumerate(self.tokenizer.pieces):
-            found[token] = piece == ord(" ") or str(piece).startswith(" ")
-        return found
+            mask[token] = piece == ord(" ") or str(piece).startswith(" ")
+        return mask
 
 
-class Row(ABC):
-    """A text as it is made, beside others.
+class GeneratedSequence(ABC):
+    """One text during generation.
 
     Attributes:
-        unread: What the network still has to read before more can be drawn.
-        tokens: Number of those drawn.
+        unread: Tokens that the network must read before the next token can be drawn.
+        tokens: Number of tokens drawn.
         nats: −ln p of these, summed, without temperature and constraints; 0 if not scored.
     """
 
-    def __init__(self, voice: Voice, rng_seed: RngSeed | None) -> None:
+    def __init__(self, settings: GeneratorSettings, rng_seed: RngSeed | None) -> None:
         self.unread: deque[int] = deque()
         self.tokens, self.nats = 0, 0.0
-        self._voice = voice
+        self._settings = settings
         self._uniforms = _uniforms(rng_seed)
-        self._said = Said(voice.sampling)
-        self._is_wary, self._ends = voice.rules.are_needed, voice.ends
+        self._history = TokenHistory(settings.config)
+        self._has_processors = settings.processors.are_needed
+        self._end_tokens = settings.end_tokens
 
     @property
     @abstractmethod
-    def reason(self) -> Reason | None:
-        """Why the text is over; None while it is not."""
+    def finish_reason(self) -> FinishReason | None:
+        """Why the text stopped; None while it goes on."""
 
     @abstractmethod
     def _show(self, token: int, nats: float) -> str:
-        """Return what is to be shown now that a token has come."""
+        """Append a token to the text, and return the characters to show now."""
 
     @abstractmethod
-    def _finish(self, reason: Reason) -> str:
-        """End, and return what is still to be shown."""
+    def _finish(self, reason: FinishReason) -> str:
+        """Stop, and return the characters that remain to be shown."""
 
-    def take(self, token: int, nats: float) -> str:
-        """Go on with a token of this −ln p, and return what is to be shown."""
+    def append(self, token: int, nats: float) -> str:
+        """Append a token with this −ln p, and return the characters to show now."""
         self.tokens += 1
         self.nats += nats
-        if token in self._ends:
+        if token in self._end_tokens:
             return self._finish("end")
         self.unread.append(token)
-        self._note(token)
+        self._push_history(token)
         return self._show(token, nats)
 
-    def give_up(self) -> str:
-        """End because nothing can be said any more, and return what is still to be shown."""
+    def finish_at_dead_end(self) -> str:
+        """Stop because no token is allowed, and return the characters that remain to be shown."""
         return self._finish("dead end")
 
     @property
-    def is_restricted(self) -> bool:
-        """Whether there is anything that may not or should not come next."""
-        return self._is_wary
+    def needs_processing(self) -> bool:
+        """Whether `process` can change logits."""
+        return self._has_processors
 
-    def restrict(self, logits: Floats) -> None:
-        """Lower the logits of what may not or should not come next, shape (outputs,)."""
-        if self._is_wary:
-            self._voice.rules.apply(logits, self._said)
+    def process(self, logits: Floats) -> None:
+        """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
+        if self._has_processors:
+            self._settings.processors.apply(logits, self._history)
 
     def uniform(self) -> float:
         """Return the next random number in [0, 1)."""
         return next(self._uniforms)
 
     def _read(self, *tokens: int) -> None:
-        """Let the network read what stands before the text; the first is the boundary."""
+        """Let the network read tokens before the text; the first is the boundary."""
         self.unread.extend(tokens)
         for token in tokens[1:]:
-            self._note(token)
+            self._push_history(token)
 
-    def _note(self, token: int) -> None:
-        """Remember what was said, if anything follows from it."""
-        if self._is_wary and token < self._voice.tokenizer.vocab_size:
-            self._said.push(token, self._voice.tokenizer.pieces[token])
+    def _push_history(self, token: int) -> None:
+        if self._has_processors and token < self._settings.tokenizer.vocab_size:
+            self._history.push(token, self._settings.tokenizer.pieces[token])
 
 
-class Continuation(Row):
-    """A text that continues a seed text, which is read first and not repeated.
+class Continuation(GeneratedSequence):
+    """A text after a seed text, which the network reads first.
 
-    "" starts a text from nothing. To a model of pairs it is the source, and what comes the target.
+    The seed text "" starts from nothing. In a model of pairs, the seed text is the source and the
+    text is the target.
 
     Attributes:
-        shown_nats: −ln p of each character that `take` has returned, not yet asked for; those of a
-            token have equal parts. Kept if the voice is scored.
+        shown_nats: −ln p of each character that `append` returned since the list was cleared, if
+            scored. The characters of a token have equal shares.
     """
 
-    def __init__(self, voice: Voice, seed: str, rng_seed: RngSeed | None) -> None:
-        super().__init__(voice, rng_seed)
-        task, tokenizer = voice.network.config.task, voice.tokenizer
+    def __init__(self, settings: GeneratorSettings, seed: str, rng_seed: RngSeed | None) -> None:
+        super().__init__(settings, rng_seed)
+        task, tokenizer = settings.network.config.task, settings.tokenizer
         check_example(seed, task, "seed text")
-        # A word has the space before it in its token, so a space at the end is left to the first.
-        self._is_open = (
+        # The token of a word begins with the space before it, so the network does not read a space
+        # at the end of the seed text: the first token drawn must begin with it.
+        self._awaits_space = (
             seed.endswith(" ")
             and task != "pairs"
             and tokenizer.kind in LARGE_VOCABULARIES
-            and voice.rules.allows(" ")
+            and settings.processors.allows(" ")
         )
-        self._is_empty = task == "lines" and not seed  # such a line is none: nothing learns from it
-        read = tokenizer.encode(seed.removesuffix(" ") if self._is_open else seed)
+        self._is_empty_line = task == "lines" and not seed  # no training text has empty lines
         boundary = tokenizer.boundary_id
-        self._read(boundary, *read.tolist())
+        ids = tokenizer.encode(seed.removesuffix(" ") if self._awaits_space else seed)
+        self._read(boundary, *ids.tolist())
         if task == "pairs":
-            self._said = Said(voice.sampling)
+            self._history = TokenHistory(settings.config)
             self._read(boundary)
-        self._decoder, self._stopper = StreamDecoder(tokenizer), Stopper(voice.limits)
-        self._unshown: deque[float] = deque()
-        self._unshared = 0.0  # nats of bytes that are no character yet
+        self._decoder = StreamDecoder(tokenizer)
+        self._stopping = StoppingCriteria(settings.config)
+        self._held_nats: deque[float] = deque()  # of each character not shown yet
+        self._partial_nats = 0.0  # of the bytes of an incomplete character
         self.shown_nats: list[float] = []
 
     @property
-    def reason(self) -> Reason | None:
-        """Why the text is over; None while it is not."""
-        return self._stopper.reason
+    def finish_reason(self) -> FinishReason | None:
+        """Why the text stopped; None while it goes on."""
+        return self._stopping.finish_reason
 
     @property
-    def is_restricted(self) -> bool:
-        """Whether there is anything that may not or should not come next."""
-        return self._is_wary or self._is_open or self._is_empty
+    def needs_processing(self) -> bool:
+        """Whether `process` can change logits."""
+        return self._has_processors or self._awaits_space or self._is_empty_line
 
-    def restrict(self, logits: Floats) -> None:
-        """Lower the logits of what may not or should not come next, shape (outputs,)."""
-        super().restrict(logits)
-        if self._is_empty:
-            logits[list(self._voice.ends)] = -np.inf
-        if self._is_open:
-            logits[~self._voice.begins_with_space] = -np.inf
+    def process(self, logits: Floats) -> None:
+        """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
+        super().process(logits)
+        if self._is_empty_line:
+            logits[list(self._end_tokens)] = -np.inf
+        if self._awaits_space:
+            logits[~self._settings.begins_with_space] = -np.inf
 
     def _show(self, token: int, nats: float) -> str:
-        self._is_empty = False
+        self._is_empty_line = False
         text = self._decoder.push(token)
-        if self._is_open:
-            text, self._is_open = text.removeprefix(" "), False
+        if self._awaits_space:
+            text, self._awaits_space = text.removeprefix(" "), False
         return self._push(text, nats)
 
-    def _finish(self, reason: Reason) -> str:
-        rest = self._decoder.finish()
-        if reason == "dead end" and self._voice.sampling.restricts:
-            rest = ""  # bytes that may not be spelled to an end
-        return self._push(rest, 0.0) + self._share_out(self._stopper.finish(reason))
+    def _finish(self, reason: FinishReason) -> str:
+        text = self._decoder.finish()
+        if reason == "dead end" and self._settings.config.has_constraints:
+            text = ""  # U+FFFD for an incomplete character, which may not be allowed
+        return self._push(text, 0.0) + self._record_nats(self._stopping.finish(reason))
 
     def _push(self, text: str, nats: float) -> str:
-        """Return what is to be shown now that `text` has come."""
-        if not self._voice.is_scored:
-            return self._stopper.push(text)
-        self._unshared += nats
+        """Append `text` with this −ln p, and return the characters to show now."""
+        if not self._settings.is_scored:
+            return self._stopping.push(text)
+        self._partial_nats += nats
         if text:
-            self._unshown.extend([self._unshared / len(text)] * len(text))
-            self._unshared = 0.0
-        return self._share_out(self._stopper.push(text))
+            self._held_nats.extend([self._partial_nats / len(text)] * len(text))
+            self._partial_nats = 0.0
+        return self._record_nats(self._stopping.push(text))
 
-    def _share_out(self, shown: str) -> str:
-        """Note what the characters that are shown now have cost, and return them."""
-        if self._voice.is_scored:
-            self.shown_nats += [self._unshown.popleft() for _ in shown]
+    def _record_nats(self, shown: str) -> str:
+        """Return the characters to show, after their −ln p was added to `shown_nats`."""
+        if self._settings.is_scored:
+            self.shown_nats += [self._held_nats.popleft() for _ in shown]
         return shown
 
 
-class LeadUp(Row):
-    """A text that leads up to an ending, read from its end; it is shown when it is whole.
+class BackwardContinuation(GeneratedSequence):
+    """A text before an ending, generated from its end; shown when it is complete.
 
-    Of the limits only the length counts, and of what may be said no character is excluded.
+    The length is the only stopping criterion, and no character is excluded.
     """
 
-    def __init__(self, voice: Voice, ending: str, rng_seed: RngSeed | None) -> None:
-        super().__init__(voice, rng_seed)
-        check_example(ending, voice.network.config.task, "ending")
-        tokenizer = voice.tokenizer
+    def __init__(self, settings: GeneratorSettings, ending: str, rng_seed: RngSeed | None) -> None:
+        super().__init__(settings, rng_seed)
+        check_example(ending, settings.network.config.task, "ending")
+        tokenizer = settings.tokenizer
         self._read(tokenizer.boundary_id, *tokenizer.encode(ending)[::-1].tolist())
         self._drawn: list[int] = []
-        # Bytes that continue a character which has not begun yet.
-        self._characters = self._continuing = 0
-        self._reason: Reason | None = "length" if voice.limits.length == 0 else None
+        self._characters = 0
+        self._continuing = 0  # continuing bytes whose character has not begun yet
+        self._finish_reason: FinishReason | None = "length" if settings.config.length == 0 else None
 
     @property
-    def reason(self) -> Reason | None:
-        """Why the text is over; None while it is not."""
-        return self._reason
+    def finish_reason(self) -> FinishReason | None:
+        """Why the text stopped; None while it goes on."""
+        return self._finish_reason
 
     def _show(self, token: int, nats: float) -> str:
         del nats
         self._drawn.append(token)
-        piece = self._voice.tokenizer.pieces[token]
+        piece = self._settings.tokenizer.pieces[token]
         if isinstance(piece, int) and piece >> 6 == 0b10:
             self._continuing += 1
-            # A byte too many is a character, U+FFFD.
+            # A superfluous byte decodes to a character of its own, U+FFFD.
             self._characters += self._continuing > MOST_CONTINUING
         else:
             self._characters += len(piece) if isinstance(piece, str) else 1
             self._continuing = 0
-        length = self._voice.limits.length
+        length = self._settings.config.length
         return self._finish("length") if length and self._characters >= length else ""
 
-    def _finish(self, reason: Reason) -> str:
-        self._reason = reason
-        decoder = StreamDecoder(self._voice.tokenizer)
+    def _finish(self, reason: FinishReason) -> str:
+        self._finish_reason = reason
+        decoder = StreamDecoder(self._settings.tokenizer)
         text = "".join([*map(decoder.push, reversed(self._drawn)), decoder.finish()])
-        return text[max(0, len(text) - (self._voice.limits.length or len(text))) :]
+        return text[max(0, len(text) - (self._settings.config.length or len(text))) :]
 
 
 def _uniforms(rng_seed: RngSeed | None) -> Iterator[float]:
-    """Yield random numbers in [0, 1), drawn some at a time, which is faster."""
+    """Yield random numbers in [0, 1), drawn several at a time, which is faster."""
     generator = np.random.default_rng(rng_seed)
     while True:
         yield from generator.random(UNIFORMS_AT_ONCE).tolist()
 
 
 def check_example(text: str, task: Task, name: str) -> None:
-    """Raise ConfigError if `text`, which messages call `name`, holds what ends an item."""
-    held = set(text) & set(TERMINATORS[task])
-    if held:
-        what = "a line end" if "\n" in held else "a tab"
+    """Raise ConfigError if `text`, called `name` in the message, contains a terminator."""
+    terminators = set(text) & set(TERMINATORS[task])
+    if terminators:
+        terminator = "a line end" if "\n" in terminators else "a tab"
         raise ConfigError(
-            f"the {name} {visible(text[:40])!r} holds {what}, "
-            f"which no item of a model of {task} can hold"
+            f"the {name} {visible(text[:40])!r} contains {terminator}, "
+            f"which no example of a model of {task} can contain"
         )

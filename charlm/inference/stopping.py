@@ -1,91 +1,90 @@
-"""Where a text stops: after so many characters, words, lines or sentences, or at what it says."""
+"""Where a text stops: after a number of characters, words, lines or sentences, or at a text."""
 
 import re
 from typing import Literal
 
-from charlm.config import Limits
+from charlm.config import GenerationConfig
 
-# What the limits are called; the end of a line or an answer; nothing that may be said; or that all
-# tries to make a text were in vain.
-Reason = Literal[
-    "length", "words", "lines", "sentences", "stop", "until", "end", "dead end", "tries"
+# A stopping criterion; "end" is the end of a line or an answer; at a "dead end" no token is
+# allowed; "attempts" means that no candidate was kept.
+FinishReason = Literal[
+    "length", "words", "lines", "sentences", "stop", "until", "end", "dead end", "attempts"
 ]
 
-MOST_SEARCHED = 1000  # characters in which `until` is looked for, back from the last
-LONGEST_SENTENCE_END = 8  # characters: a mark and what closes after it
+MOST_SEARCHED = 1000  # last characters in which `until` is searched
+LONGEST_SENTENCE_END = 8  # characters: a punctuation mark and closing quotes or brackets
 _CLOSERS = r"[\"'’”»›)\]}」』）】]"
-# White space follows; after marks of Chinese or Japanese it may be anything that does not close.
+# A space must follow. After Chinese and Japanese marks any character may, except a closing one.
 _SENTENCE_END = re.compile(rf"[.!?…]{_CLOSERS}*\Z")
 _IDEOGRAPHIC_SENTENCE_END = re.compile(rf"[。！？]{_CLOSERS}*\Z")
 _CLOSER = re.compile(rf"[。！？]|{_CLOSERS}")
 
 
-class Stopper:
-    """Takes a text as it comes, and tells how much of it is shown and where it stops.
+class StoppingCriteria:
+    """Reads a text piece by piece; returns what is shown of it and decides where it stops.
 
-    A word or a sentence is over when what follows shows it, which is not shown itself.
+    The next character shows that a word or sentence is complete; that character is not shown.
 
     Attributes:
-        reason: Why the text stopped; None while it goes on.
+        finish_reason: Why the text stopped; None while it goes on.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.reason: Reason | None = "length" if limits.length == 0 else None
-        self._limits, self._is_length_alone = limits, limits.is_length_alone
-        self._until = None if limits.until is None else re.compile(limits.until)
+    def __init__(self, config: GenerationConfig) -> None:
+        self.finish_reason: FinishReason | None = "length" if config.length == 0 else None
+        self._config, self._has_only_length = config, config.has_only_length
+        self._until = None if config.until is None else re.compile(config.until)
         self._characters = self._words = self._lines = self._sentences = 0
-        longest = max(map(len, limits.stop), default=0)
-        searched = 0 if limits.until is None else MOST_SEARCHED
-        self._remembered = max(longest, LONGEST_SENTENCE_END, searched)
+        longest_stop = max(map(len, config.stop), default=0)
+        searched = 0 if config.until is None else MOST_SEARCHED
+        self._recent_size = max(longest_stop, LONGEST_SENTENCE_END, searched)
         self._recent = ""  # the last characters of the text
-        self._held = 0  # how many of them may begin a text to stop at, and are not shown yet
+        self._held = 0  # how many of them may begin a stop text and are not shown yet
 
     def push(self, text: str) -> str:
-        """Return what is to be shown now that `text` has come."""
-        if self.reason is not None:
+        """Append `text`, and return the characters to show now."""
+        if self.finish_reason is not None:
             return ""
-        if not self._is_length_alone:
-            return "".join(map(self._take, text))
-        if self._limits.length is None:
+        if not self._has_only_length:
+            return "".join(map(self._push_character, text))
+        if self._config.length is None:
             return text
-        text = text[: self._limits.length - self._characters]
+        text = text[: self._config.length - self._characters]
         self._characters += len(text)
-        if self._characters == self._limits.length:
-            self.reason = "length"
+        if self._characters == self._config.length:
+            self.finish_reason = "length"
         return text
 
-    def finish(self, reason: Reason = "end") -> str:
-        """Return what was held back, now that no more will come."""
-        return "" if self.reason is not None else self._stop(reason)
+    def finish(self, reason: FinishReason = "end") -> str:
+        """Return the characters held back, at the end of the text."""
+        return "" if self.finish_reason is not None else self._stop(reason)
 
-    def _take(self, character: str) -> str:
-        """Return what is to be shown now that one more character has come."""
-        if self.reason is not None:
+    def _push_character(self, character: str) -> str:
+        if self.finish_reason is not None:
             return ""
-        limits = self._limits
-        if limits.words is not None and self._ends_word(character):
+        config = self._config
+        if config.words is not None and self._ends_word(character):
             self._words += 1
-            if self._words == limits.words:
+            if self._words == config.words:
                 return self._stop("words")
-        if limits.sentences is not None and self._ends_sentence(character):
+        if config.sentences is not None and self._ends_sentence(character):
             self._sentences += 1
-            if self._sentences == limits.sentences:
+            if self._sentences == config.sentences:
                 return self._stop("sentences")
-        self._recent = (self._recent + character)[-self._remembered :]
+        self._recent = (self._recent + character)[-self._recent_size :]
         self._held += 1
         self._characters += 1
-        for stop in limits.stop:
+        for stop in config.stop:
             if self._recent.endswith(stop):
-                return self._stop("stop", unsaid=0 if limits.keep_stop else len(stop))
+                return self._stop("stop", excluded=0 if config.keep_stop else len(stop))
         if self._until is not None and self._until.search(self._recent):
             return self._stop("until")
-        if limits.lines is not None and character == "\n":
+        if config.lines is not None and character == "\n":
             self._lines += 1
-            if self._lines == limits.lines:
+            if self._lines == config.lines:
                 return self._stop("lines")
-        if self._characters == limits.length:
+        if self._characters == config.length:
             return self._stop("length")
-        return self._release(kept=self._may_stop())
+        return self._release(held=self._stop_prefix_length())
 
     def _ends_word(self, character: str) -> bool:
         return character.isspace() and not self._recent[-1:].isspace() and self._recent != ""
@@ -95,24 +94,24 @@ class Stopper:
             return not _CLOSER.match(character)
         return character.isspace() and _SENTENCE_END.search(self._recent) is not None
 
-    def _may_stop(self) -> int:
-        """Return how many of the last characters may begin a text to stop at."""
-        if self._limits.keep_stop:
+    def _stop_prefix_length(self) -> int:
+        """Return how many of the last characters may begin a stop text."""
+        if self._config.keep_stop:
             return 0
-        sizes = (
-            size
-            for stop in self._limits.stop
-            for size in range(1, min(len(stop), self._held + 1))
-            if self._recent.endswith(stop[:size])
+        lengths = (
+            length
+            for stop in self._config.stop
+            for length in range(1, min(len(stop), self._held + 1))
+            if self._recent.endswith(stop[:length])
         )
-        return max(sizes, default=0)
+        return max(lengths, default=0)
 
-    def _stop(self, reason: Reason, *, unsaid: int = 0) -> str:
-        self.reason = reason
-        return self._release(kept=unsaid)
+    def _stop(self, reason: FinishReason, *, excluded: int = 0) -> str:
+        self.finish_reason = reason
+        return self._release(held=excluded)
 
-    def _release(self, *, kept: int) -> str:
-        """Return what is held back, but for the last `kept` characters."""
-        held = self._recent[len(self._recent) - self._held :]
-        self._held = kept
-        return held[: len(held) - kept]
+    def _release(self, *, held: int) -> str:
+        """Return the characters held back, except the last `held`."""
+        characters = self._recent[len(self._recent) - self._held :]
+        self._held = held
+        return characters[: len(characters) - held]

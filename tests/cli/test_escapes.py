@@ -121,7 +121,7 @@ def test_training_prints_names_without_escapes(charlm, tmp_path):
         ["eval", "corpus", "--per-token", "--json"],
         ["eval", "corpus", "--json"],
         ["generate", "--seed", ESCAPE, "--jsonl", "-n", "5"],
-        ["generate", "--seed", ESCAPE, "--top-choices", "5"],
+        ["generate", "--seed", ESCAPE, "--top-tokens", "5"],
     ],
     ids=" ".join,
 )

@@ -110,7 +110,7 @@ def test_a_seed_on_stdin_loses_its_line_end_of_any_system(charlm, trained):
 def test_control_characters_are_named_and_not_shown(charlm, verse_model_path):
     result = charlm("generate", "-m", verse_model_path, "--seed", "a\rt\x07", "-n", 1)
 
-    assert result.stderr.decode().endswith("spelled out in bytes: U+0007 U+000D\n")
+    assert result.stderr.decode().endswith("encoded as bytes: U+0007 U+000D\n")
 
 
 def test_empty_lines_cost_nothing(charlm, trained):
@@ -169,7 +169,7 @@ def test_a_seed_that_would_end_an_example_is_refused(charlm, trained):
         result = charlm("generate", "-m", model, "--seed", seed, cwd=trained)
 
         assert result.returncode == 2
-        assert b"holds " + held in result.stderr
+        assert b"contains " + held in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
@@ -181,9 +181,7 @@ def test_every_tokenizer_trains_generates_and_scores(charlm, verse_path, tmp_pat
 
     assert len(generated.stdout.decode()) == 9 + 50
     assert generated.stderr.decode() == (
-        ""
-        if kind == "byte"
-        else "note: not in the model's vocabulary, so spelled out in bytes: 客\n"
+        "" if kind == "byte" else "note: out of the model's vocabulary, encoded as bytes: 客\n"
     )
     assert 0 < unseen["bits_per_character"] < 200
     assert info["tokenizer"]["kind"] == kind

@@ -1,4 +1,4 @@
-"""Which texts are kept of those that are made, and in which order they come."""
+"""Which candidates are kept, and in which order the texts come."""
 
 import math
 
@@ -21,9 +21,9 @@ def texts(model, seeds=("",), *, rng_seed=0, batches=None, **more):
     selection = CandidateFilter(
         **{key: more.pop(key) for key in CandidateFilter.__dataclass_fields__ if key in more}
     )
-    how = {"selection": selection, "rng_seed": rng_seed, "temperature": 1.0, **more}
+    how = {"candidate_filter": selection, "rng_seed": rng_seed, "temperature": 1.0, **more}
     return list(
-        model.texts(seeds, **how)
+        model.generate_many(seeds, **how)
         if batches is None
         else model.generate_from_batches(batches, **how)
     )
@@ -52,7 +52,7 @@ def test_a_text_does_not_depend_on_those_beside_it(random_checkpoint, monkeypatc
     assert together[0].text == alone
 
 
-def test_a_lot_is_asked_for_when_all_before_it_is_done(unigram_model):
+def test_a_batch_is_requested_when_the_texts_before_it_are_complete(unigram_model):
     model = unigram_model(LETTERS)
     asked, made = [], []
 
@@ -107,10 +107,10 @@ def test_the_best_of_some_is_not_one_that_was_kept_meanwhile(unigram_model, rng_
 
 
 def test_unique_texts_differ_until_there_are_no_more(unigram_model):
-    found = texts(unigram_model(LETTERS), length=1, count=5, unique=True, tries=60)
+    found = texts(unigram_model(LETTERS), length=1, count=5, unique=True, attempts=60)
 
     assert sorted(text.text for text in found[:3]) == ["a", "b", "c"]
-    assert [(text.text, text.reason) for text in found[3:]] == [(None, "tries")] * 2
+    assert [(text.text, text.finish_reason) for text in found[3:]] == [(None, "attempts")] * 2
 
 
 def test_texts_match(unigram_model):
@@ -141,7 +141,7 @@ def test_new_lines_do_not_stand_in_the_training_text(unigram_model):
 
 
 def test_new_lines_of_a_model_without_a_fingerprint_are_refused(unigram_model):
-    with pytest.raises(ConfigError, match="holds no fingerprint"):
+    with pytest.raises(ConfigError, match="has no fingerprint"):
         texts(unigram_model(LETTERS), novel=True)
 
 
@@ -152,7 +152,7 @@ def test_of_pairs_the_answer_counts(unigram_model):
     assert {text.text for text in found} == {"a", "ab"}
 
 
-def test_what_is_new_to_one_of_two_models_is_not_known(unigram_model):
+def test_a_mixture_is_novel_only_with_fingerprints_of_both_models(unigram_model):
     known = Fingerprint.of_lines([["a"]], 1)
     knowing = unigram_model(LETTERS, task="lines", fingerprints=[known])
 
@@ -167,9 +167,11 @@ def test_no_line_is_empty(unigram_model):
     assert "" in {text.text for text in texts(model, ["x"], count=50)}
 
 
-def test_all_wishes_hold_at_once(unigram_model):
+def test_all_filters_hold_at_once(unigram_model):
     model = unigram_model(dict.fromkeys("abcdefghij", 0.1))
-    found = texts(model, length=2, count=8, best_of=3, unique=True, match="^[a-c][a-c]$", tries=500)
+    found = texts(
+        model, length=2, count=8, best_of=3, unique=True, match="^[a-c][a-c]$", attempts=500
+    )
 
     assert len({text.text for text in found}) == 8
     assert all(set(text.text) <= set("abc") for text in found)

@@ -1,18 +1,17 @@
-"""What may be said is held by construction: a text has nothing else in it, whatever the model."""
+"""Constraints hold for every text, whatever the model predicts."""
 
 import numpy as np
 import pytest
 
-from charlm.config import SamplingConfig
-from charlm.errors import ConfigError
-from charlm.inference.constraints import NGRAM_MEMORY, Rules, Said
+from charlm.config import GenerationConfig
+from charlm.inference.constraints import MOST_NGRAMS, LogitsProcessors, TokenHistory
 from charlm.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
 
 EVEN = dict.fromkeys("abcd \n", 1 / 8) | {0xC3: 1 / 8, 0xA9: 1 / 16, 0xFF: 1 / 16}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_only_allowed_characters_are_said(unigram_model, seed):
+def test_only_allowed_characters_are_generated(unigram_model, seed):
     model = unigram_model(EVEN)
     text = model.generate(length=300, allow_chars="abéx", temperature=1, rng_seed=seed)
 
@@ -48,7 +47,7 @@ def test_every_character_but_a_few_may_be_forbidden(unigram_model):
     assert set(text) == set("abcd \n")
 
 
-def test_forbidden_characters_are_not_said(unigram_model):
+def test_forbidden_characters_are_not_generated(unigram_model):
     text = unigram_model(EVEN).generate(length=300, forbid_chars="a\n", temperature=1, rng_seed=1)
 
     assert set(text) == set("bcd é")
@@ -84,51 +83,47 @@ def test_a_seed_may_be_wider(unigram_model):
 def test_what_is_left_is_penalised_by_its_share_of_what_is_left(unigram_model):
     model = unigram_model({"a": 0.01, "b": 0.01, "c": 0.98})
     how = {"allow_chars": "ab", "repetition_penalty": 2, "temperature": 1, "length": 1}
-    found = [text.text for text in model.texts(["a"] * 3000, rng_seed=0, **how)]
+    found = [text.text for text in model.generate_many(["a"] * 3000, rng_seed=0, **how)]
 
     # Of 1/2 and 1/2 the first is squared: 1/4 to 1/2.
     assert found.count("a") / 3000 == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_where_nothing_may_be_said_a_text_ends(unigram_model):
+def test_a_text_ends_where_no_token_is_allowed(unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.5})
-    [text] = model.texts(allow_chars="ab", max_width=3, rng_seed=1)
+    [text] = model.generate_many(allow_chars="ab", max_width=3, rng_seed=1)
 
-    assert (len(text.text), text.reason) == (3, "dead end")
+    assert (len(text.text), text.finish_reason) == (3, "dead end")
 
 
 def test_words_keep_the_rules_as_wholes():
     tokenizer = WordTokenizer([" the", " cat", "\n", "x"])
-    rules = Rules(SamplingConfig(forbid_chars="h", max_width=3), tokenizer, tokenizer.vocab_size)
+    rules = LogitsProcessors(
+        GenerationConfig(forbid_chars="h", max_width=3), tokenizer, tokenizer.vocab_size
+    )
     logits = np.zeros(tokenizer.vocab_size)
-    rules.apply(logits, Said(SamplingConfig()))
+    rules.apply(logits, TokenHistory(GenerationConfig()))
     allowed = {tokenizer.pieces[token] for token in np.flatnonzero(np.isfinite(logits))}
 
     assert {"\n", "x", ord("y"), ord(" ")} <= allowed
     assert not {" the", " cat", ord("h"), 0x80, 0xC0, 0xFF} & allowed  # " cat" has four
 
 
-@pytest.mark.parametrize("given", [{"allow_chars": ""}, {"allow_chars": "a", "forbid_chars": "a"}])
-def test_an_empty_alphabet_is_refused(given):
-    with pytest.raises(ConfigError, match="no character is allowed"):
-        SamplingConfig(**given)
-
-
 def test_the_repetition_penalty_raises_probabilities_to_a_power():
     tokenizer = CharacterTokenizer("abc")
-    config = SamplingConfig(repetition_penalty=2, repetition_window=2)
-    said = Said(config)
+    config = GenerationConfig(repetition_penalty=2, repetition_window=2)
+    said = TokenHistory(config)
     for token in (258, 257, 256, 256):  # c and b are too long ago
         said.push(token, tokenizer.pieces[token])
     logits = np.full(259, -np.inf)
     logits[256:] = np.log([0.5, 0.25, 0.25]) + 7
-    Rules(config, tokenizer, 259).apply(logits, said)
+    LogitsProcessors(config, tokenizer, 259).apply(logits, said)
 
     assert np.exp(logits[256:]) == pytest.approx([0.25, 0.25, 0.25])
 
 
 @pytest.mark.parametrize(("size", "length"), [(1, 5), (2, 30), (3, 60)])
-def test_no_ngram_is_said_twice(unigram_model, size, length):
+def test_no_ngram_is_generated_twice(unigram_model, size, length):
     model = unigram_model(dict.fromkeys("abcdef", 1 / 6))
     how = {"length": length, "temperature": 1, "rng_seed": 2}
     text = "c" + model.generate("c", no_repeat_ngram=size, **how)
@@ -140,9 +135,9 @@ def test_no_ngram_is_said_twice(unigram_model, size, length):
 
 
 def test_ngrams_of_long_ago_are_forgotten():
-    config = SamplingConfig(no_repeat_ngram=2)
-    said, pieces = Said(config), ByteTokenizer().pieces
-    for token in [1, 2] + [3] * (NGRAM_MEMORY - 2):
+    config = GenerationConfig(no_repeat_ngram=2)
+    said, pieces = TokenHistory(config), ByteTokenizer().pieces
+    for token in [1, 2] + [3] * (MOST_NGRAMS - 2):
         said.push(token, pieces[token])
     said.push(1, pieces[1])
 

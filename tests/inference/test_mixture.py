@@ -1,4 +1,4 @@
-"""Two models that speak and judge as one."""
+"""Two models that generate and score as one."""
 
 import math
 
@@ -16,7 +16,7 @@ SECOND = {"a": 0.1, "b": 0.1, "c": 0.8}
 def test_probabilities_are_the_weighted_mean(unigram_model, share, of_a):
     mixed = unigram_model(FIRST).mixed(unigram_model(SECOND), share)
 
-    assert dict(mixed.choices())["a"] == pytest.approx(of_a, rel=1e-5)
+    assert dict(mixed.top_tokens())["a"] == pytest.approx(of_a, rel=1e-5)
     assert mixed.score("aa").nats == pytest.approx(-2 * math.log(of_a), rel=1e-5)
 
 
@@ -33,11 +33,11 @@ def test_networks_of_different_size_mix(random_checkpoint):
     assert mixed.score(text).nats == pytest.approx(-wanted, rel=1e-5)
     assert len(mixed.generate("ab", length=30, rng_seed=1)) == 30
     thrice = mixed.mixed(small, 0.5)
-    assert sum(share for _, share in thrice.choices("ab")) == pytest.approx(1)
+    assert sum(share for _, share in thrice.top_tokens("ab")) == pytest.approx(1)
 
 
 def _next(model, seed, character):
-    return dict(model.choices(seed))[character]
+    return dict(model.top_tokens(seed))[character]
 
 
 def test_models_that_do_not_fit_are_refused(unigram_model, random_checkpoint):
@@ -50,8 +50,8 @@ def test_models_that_do_not_fit_are_refused(unigram_model, random_checkpoint):
         first.mixed(first, 1.5)
 
 
-def test_choices_are_all_tokens_the_likeliest_first(unigram_model):
-    choices = unigram_model({"a": 0.5, "b": 0.2, None: 0.3}, task="lines").choices("ab")
+def test_top_tokens_are_all_tokens_the_likeliest_first(unigram_model):
+    choices = unigram_model({"a": 0.5, "b": 0.2, None: 0.3}, task="lines").top_tokens("ab")
 
     assert [token for token, _ in choices[:3]] == ["a", None, "b"]
     assert np.array([share for _, share in choices[:3]]) == pytest.approx([0.5, 0.3, 0.2])

@@ -1,20 +1,28 @@
-"""What is drawn follows the distribution that was asked for."""
+"""Tokens are drawn from the distribution that the settings describe."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.config import SamplingConfig
-from charlm.inference.sampling import draw, next_token_probabilities
+from charlm.config import GenerationConfig
+from charlm.inference.sampling import FILTERS, draw, next_token_probabilities
 
 HALF = np.log([0.5, 0.25, 0.125, 0.125])
 
 
 def probabilities(logits=HALF, **settings):
     return next_token_probabilities(
-        np.asarray(logits, np.float32), SamplingConfig(**{"temperature": 1.0, **settings})
+        np.asarray(logits, np.float32), GenerationConfig(**{"temperature": 1.0, **settings})
     )
+
+
+def test_every_filter_is_off_by_default():
+    defaults = GenerationConfig()
+
+    assert {name: getattr(defaults, name) for name in FILTERS} == {
+        name: off for name, (_, off) in FILTERS.items()
+    }
 
 
 def test_temperature_one_is_the_model_itself():
@@ -44,7 +52,7 @@ def test_top_k_one_is_temperature_zero():
 @pytest.mark.parametrize(("top_p", "kept"), [(0.4, 1), (0.5, 1), (0.6, 2), (0.8, 3), (1.0, 4)])
 def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p, kept):
     exact = next_token_probabilities(
-        np.array([3.0, 2.0, 1.0, 1.0]) * np.log(2), SamplingConfig(temperature=1.0, top_p=top_p)
+        np.array([3.0, 2.0, 1.0, 1.0]) * np.log(2), GenerationConfig(temperature=1.0, top_p=top_p)
     )
 
     assert np.count_nonzero(exact) == kept
@@ -126,16 +134,16 @@ def test_typical_p_begins_with_what_is_as_surprising_as_expected(typical_p, kept
     assert np.flatnonzero(probabilities(typical_p=typical_p)).tolist() == kept
 
 
-def test_what_may_not_be_said_has_no_probability():
+def test_an_excluded_token_has_no_probability():
     logits = [0.0, -np.inf, 0.0]
 
     for settings in ({}, {"top_k": 3}, {"typical_p": 0.9}, {"min_p": 0.1}, {"temperature": 1e30}):
         assert probabilities(logits, **settings) == pytest.approx([0.5, 0, 0.5])
 
 
-def test_rows_do_not_know_of_one_another():
+def test_rows_do_not_depend_on_one_another():
     logits = np.random.default_rng(0).normal(size=(5, 9)).astype(np.float32)
-    config = SamplingConfig(temperature=0.9, top_k=7, top_p=0.95, min_p=0.02, typical_p=0.9)
+    config = GenerationConfig(temperature=0.9, top_k=7, top_p=0.95, min_p=0.02, typical_p=0.9)
     together = next_token_probabilities(logits, config)
 
     assert together == pytest.approx(

@@ -1,10 +1,15 @@
-"""`charlm generate`: let a model speak."""
+"""The command `charlm generate`: parse its options, load the model, print texts."""
 
 import secrets
 import sys
+from dataclasses import fields
+from typing import Any
+
+import typer
 
 from charlm.cli.generate.options import (
     AllowCharsOption,
+    AttemptsOption,
     BestOfOption,
     CountOption,
     EndingOption,
@@ -31,23 +36,40 @@ from charlm.cli.generate.options import (
     ShowProbabilitiesOption,
     StopOption,
     TemperatureOption,
-    TopChoicesOption,
     TopKOption,
     TopPOption,
-    TriesOption,
+    TopTokensOption,
     TypicalPOption,
     UniqueOption,
     UntilOption,
     WordsOption,
 )
-from charlm.cli.generate.seeds import check_unicode, noting_unlisted, seed_batches, seed_text
-from charlm.cli.options import character_set, refuse, unescaped
+from charlm.cli.generate.seeds import (
+    check_unicode,
+    note_out_of_vocabulary,
+    read_seed_batches,
+    read_seed_text,
+)
+from charlm.cli.options import character_set, unescaped
 from charlm.cli.output import is_terminal
-from charlm.config import DEFAULT_LENGTH, CandidateFilter, SamplingConfig, Speech, configs_of
+from charlm.config import DEFAULT_LENGTH, CandidateFilter, GenerationConfig
 from charlm.errors import ConfigError
+
+# Options that print several texts, or one that is complete.
+SEVERAL = ("--seed-file", "--count", "--best-of", "--match", "--unique", "--novel", "--jsonl")
+FILTERS = ("--best-of", "--match", "--unique", "--novel")
+# Each option, and those that exclude it. A backward model has an ending without --ending.
+EXCLUDED_BY = {
+    "--seed": ("--seed-file",),
+    "-n -1": SEVERAL,
+    "--top-tokens": ("--ending", "--count", *FILTERS),
+    "--interactive": ("--seed", "--ending", "--top-tokens", *SEVERAL),
+    "an ending": (*FILTERS, "--jsonl", "--show-probabilities"),
+}
 
 
 def generate_command(
+    context: typer.Context,
     model: ModelsOption = None,
     mix: MixOption = None,
     seed: SeedOption = "",
@@ -62,137 +84,139 @@ def generate_command(
     keep_stop: KeepStopOption = False,
     until: UntilOption = None,
     allow_chars: AllowCharsOption = None,
-    forbid_chars: ForbidCharsOption = SamplingConfig.forbid_chars,
+    forbid_chars: ForbidCharsOption = GenerationConfig.forbid_chars,
     max_width: MaxWidthOption = None,
-    no_repeat_ngram: NoRepeatNgramOption = SamplingConfig.no_repeat_ngram,
-    repetition_penalty: RepetitionPenaltyOption = SamplingConfig.repetition_penalty,
-    repetition_window: RepetitionWindowOption = SamplingConfig.repetition_window,
-    temperature: TemperatureOption = SamplingConfig.temperature,
-    top_k: TopKOption = SamplingConfig.top_k,
-    top_p: TopPOption = SamplingConfig.top_p,
-    min_p: MinPOption = SamplingConfig.min_p,
-    typical_p: TypicalPOption = SamplingConfig.typical_p,
+    no_repeat_ngram: NoRepeatNgramOption = GenerationConfig.no_repeat_ngram,
+    repetition_penalty: RepetitionPenaltyOption = GenerationConfig.repetition_penalty,
+    repetition_window: RepetitionWindowOption = GenerationConfig.repetition_window,
+    temperature: TemperatureOption = GenerationConfig.temperature,
+    top_k: TopKOption = GenerationConfig.top_k,
+    top_p: TopPOption = GenerationConfig.top_p,
+    min_p: MinPOption = GenerationConfig.min_p,
+    typical_p: TypicalPOption = GenerationConfig.typical_p,
     count: CountOption = CandidateFilter.count,
     best_of: BestOfOption = CandidateFilter.best_of,
     match: MatchOption = None,
     unique: UniqueOption = False,
     novel: NovelOption = False,
-    tries: TriesOption = CandidateFilter.tries,
+    attempts: AttemptsOption = CandidateFilter.attempts,
     jsonl: JsonlOption = False,
     no_echo: NoEchoOption = False,
     show_probabilities: ShowProbabilitiesOption = False,
-    top_choices: TopChoicesOption = None,
+    top_tokens: TopTokensOption = None,
     interactive: InteractiveOption = False,
 ) -> None:
-    """Write text that continues a seed text, as it is made.
+    """Generate text that continues a seed text, and print it as it is generated.
 
-    A model of lines writes lines; a model of pairs answers the seed text.
+    A model of lines generates lines; a model of pairs answers the seed text.
 
     Example: charlm generate --seed "This is" -n 300 --temperature 0.7
     """
-    if length is not None and length < -1:
-        raise ConfigError(f"length must be at least 0, or -1 to go on for ever, got {length}")
-    if rng_seed is not None and rng_seed < 0:
-        raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
-    if top_choices is not None and top_choices < 1:
-        raise ConfigError(f"top-choices must be at least 1, got {top_choices}")
+    settings = _options_of(GenerationConfig, context) | {
+        "allow_chars": None if allow_chars is None else character_set(allow_chars),
+        "forbid_chars": character_set(forbid_chars),
+        "stop": tuple(map(unescaped, stop or ())),
+        "length": None if length == -1 else length,
+    }
+    if length is None:
+        del settings["length"]
+    _check_values(length, rng_seed, top_tokens, ending, allow_chars, forbid_chars)
+    config = GenerationConfig.from_settings(settings)
+    candidate_filter = CandidateFilter(**_options_of(CandidateFilter, context))
+    used = _used_options(context) | ({"-n -1"} if length == -1 else set())
+    _check_combinations(used)
     if keep_stop and not stop:
         raise ConfigError("--keep-stop needs a --stop")
-    for name, text in (
-        ("the ending", ending),
-        ("the set of --allow-chars", allow_chars),
-        ("the set of --forbid-chars", forbid_chars),
-    ):
-        check_unicode(text or "", name)
-    speech = Speech(
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        typical_p=typical_p,
-        repetition_penalty=repetition_penalty,
-        repetition_window=repetition_window,
-        no_repeat_ngram=no_repeat_ngram,
-        allow_chars=None if allow_chars is None else character_set(allow_chars),
-        forbid_chars=character_set(forbid_chars),
-        max_width=max_width,
-        words=words,
-        lines=lines,
-        sentences=sentences,
-        stop=tuple(map(unescaped, stop or ())),
-        keep_stop=keep_stop,
-        until=until,
-    )
-    if length is not None:
-        speech["length"] = None if length == -1 else length
-    limits = configs_of(speech)[1]  # before the model loads
-    selection = CandidateFilter(
-        count=count, best_of=best_of, match=match, unique=unique, novel=novel, tries=tries
-    )
-    choosing = {
-        "--best-of": best_of > 1,
-        "--match": match is not None,
-        "--unique": unique,
-        "--novel": novel,
-        "--jsonl": jsonl,
-    }
-    many = {"--seed-file": seed_file is not None, "--count": count > 1, **choosing}
-    refuse("--seed", {"--seed-file": bool(seed) and seed_file is not None})
-    if length == -1:
-        refuse("-n -1", many)
-    if top_choices is not None:
-        others = {"--ending": ending is not None, **many}
-        refuse("--top-choices", {**others, "--seed-file": False, "--jsonl": False})
-    if interactive:
-        others = {"--seed": bool(seed), "--ending": ending is not None}
-        refuse("--interactive", {**others, "--top-choices": top_choices is not None, **many})
     if interactive and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise ConfigError("--interactive needs a terminal", hint="in a pipe use --seed-file -")
-    only_seed = seed_text(seed) if seed_file is None else ""
+    seed_text = read_seed_text(seed) if seed_file is None else ""
 
-    from charlm.cli.generate import show  # NumPy, which --help does not need
-    from charlm.inference.sequences import check_example
+    from charlm.cli.generate import printing  # NumPy, which --help does not need
 
-    speaker = show.load(model or [], mix)
-    task = speaker.config.task
-    if lines is not None and task != "text":
-        raise ConfigError(
-            f"--lines counts line ends, which a model of {task} never writes",
-            hint=f"--count {lines} writes so many texts, one a line",
-        )
-    check_example(only_seed, task, "seed text")
-    leads_up = ending is not None or speaker.config.direction == "backward"
-    if leads_up:
-        refuse("an ending", {**choosing, "--show-probabilities": show_probabilities})
-    if seed_file is not None and task == "text" and not leads_up:
-        # One line each, so a text ends where its line does.
-        if lines is not None and lines > 1 and not jsonl:
-            raise ConfigError(
-                "--seed-file completes lines, so --lines can only be 1",
-                hint="--jsonl holds texts of several lines",
-            )
-        if limits.is_length_alone and length is None:
-            speech["length"] = DEFAULT_LENGTH
-        speech["lines"] = lines or 1
-    batches = [[only_seed]] if seed_file is None else seed_batches(seed_file, task)
-    batches = noting_unlisted(batches, speaker.tokenizer, ending or "")
-    out = show.Output(
+    loaded = printing.load(model or [], mix)
+    has_ending = ending is not None or loaded.config.direction == "backward"
+    if has_ending:
+        _check_combinations(used | {"an ending"})
+    task = loaded.config.task
+    printing.check_for_task(task, seed_text, lines)
+    if seed_file is not None and task == "text" and not has_ending:
+        settings |= _seed_line_settings(config, length, lines, jsonl=jsonl)
+    batches = [[seed_text]] if seed_file is None else read_seed_batches(seed_file, task)
+    batches = note_out_of_vocabulary(batches, loaded.tokenizer, ending or "")
+    printer = printing.Printer(
         task=task,
         rng_seed=secrets.randbits(63) if rng_seed is None else rng_seed,
-        is_echoed=not no_echo,
-        is_coloured=show_probabilities,
+        has_echo=not no_echo,
+        has_colours=show_probabilities,
         is_jsonl=jsonl,
-        is_of_lines=task != "text" or speech["lines"] == 1,
-        is_of_seed_lines=seed_file is not None,
-        is_length_a_surprise=length is None and not limits.is_length_alone,
+        is_one_line_each=task != "text" or settings["lines"] == 1,
+        has_seed_lines=seed_file is not None,
+        has_default_length=length is None and not config.has_only_length,
     )
     if interactive:
-        show.converse(speaker, out, speech)
-    elif top_choices is not None:
-        show.choices(speaker, out, batches, top_choices)
-    elif leads_up:
-        show.endings(speaker, out, batches, ending, count, speech)
-    elif not any(many.values()):
-        show.one(speaker, out, batches, speech)
+        printing.print_interactively(loaded, printer, settings)
+    elif top_tokens is not None:
+        printing.print_top_tokens(loaded, printer, batches, top_tokens)
+    elif has_ending:
+        printing.print_endings(loaded, printer, batches, ending, count, settings)
+    elif used.isdisjoint(SEVERAL):
+        printing.print_stream(loaded, printer, batches, settings)
     else:
-        show.texts(speaker, out, batches, selection, speech)
+        printing.print_texts(loaded, printer, batches, candidate_filter, settings)
+
+
+def _options_of(config: type[Any], context: typer.Context) -> dict[str, Any]:
+    """Return the values of the options that are fields of a config, by name."""
+    return {field.name: context.params[field.name] for field in fields(config)}
+
+
+def _used_options(context: typer.Context) -> set[str]:
+    """Return the names of the options whose values are not the defaults."""
+    return {
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name and context.params.get(parameter.name) != parameter.default
+    }
+
+
+def _check_values(
+    length: int | None,
+    rng_seed: int | None,
+    top_tokens: int | None,
+    ending: str | None,
+    allow_chars: str | None,
+    forbid_chars: str,
+) -> None:
+    """Raise CharlmError for values that no config checks."""
+    if length is not None and length < -1:
+        raise ConfigError(f"length must be at least 0, or -1 for a text without end, got {length}")
+    if rng_seed is not None and rng_seed < 0:
+        raise ConfigError(f"rng-seed must be at least 0, got {rng_seed}")
+    if top_tokens is not None and top_tokens < 1:
+        raise ConfigError(f"top-tokens must be at least 1, got {top_tokens}")
+    check_unicode(ending or "", "the ending")
+    check_unicode(allow_chars or "", "the set of --allow-chars")
+    check_unicode(forbid_chars, "the set of --forbid-chars")
+
+
+def _check_combinations(used: set[str]) -> None:
+    """Raise ConfigError if two of the used options exclude one another."""
+    for option, others in EXCLUDED_BY.items():
+        for other in others:
+            if {option, other} <= used:
+                raise ConfigError(f"{option} and {other} exclude one another")
+
+
+def _seed_line_settings(
+    config: GenerationConfig, length: int | None, lines: int | None, *, jsonl: bool
+) -> dict[str, Any]:
+    """Return the settings that complete seed lines of a running text: one line each."""
+    if lines is not None and lines > 1 and not jsonl:
+        raise ConfigError(
+            "--seed-file completes lines, so --lines can only be 1",
+            hint="use --jsonl for texts of several lines",
+        )
+    settings: dict[str, Any] = {"lines": lines or 1}
+    if config.has_only_length and length is None:
+        settings["length"] = DEFAULT_LENGTH
+    return settings

@@ -1,4 +1,4 @@
-"""The options of `charlm generate`, in the groups that its help shows."""
+"""The options of `charlm generate`, in the panels of its help."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,11 +8,11 @@ import typer
 from charlm.cli.options import MODEL_VARIABLE
 from charlm.config import DEFAULT_LENGTH, DEFAULT_MODEL_PATH, LENGTH_BESIDE_OTHERS
 
-STOPPING = "Where a text stops: at whatever comes first"
-DRAWING = "What is drawn, in this order"
-SAYING = "What may be said"
-CHOOSING = "Which texts are kept"
-SHOWING = "What is shown"
+STOPPING = "Stopping: at the first of these"
+CONSTRAINTS = "Constraints"
+SAMPLING = "Sampling, in this order"
+FILTERS = "Several texts, and which are kept"
+OUTPUT = "Output"
 
 ModelsOption = Annotated[
     list[Path] | None,
@@ -20,14 +20,14 @@ ModelsOption = Annotated[
         "--model",
         "-m",
         metavar="FILE",
-        help="The model; two are mixed.",
+        help="Model file; used twice, the two models are mixed.",
         show_default=f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}",
     ),
 ]
 MixOption = Annotated[
     float | None,
     typer.Option(
-        help="Of two models with the same tokenizer, the share of the first in every probability.",
+        help="Weight of the first of two models with the same tokenizer, from 0 to 1.",
         show_default="0.5",
     ),
 ]
@@ -37,15 +37,15 @@ SeedOption = Annotated[
         "--seed",
         "--prompt",
         metavar="TEXT",
-        help="The text to continue, echoed first; - reads it from stdin, less one final newline.",
+        help="Text to continue, printed first. - reads it from stdin, without a final line end.",
     ),
 ]
 SeedFileOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Complete every line of this file, or of stdin for -, many side by side, in their "
-        "order and one line each; an empty line starts from nothing.",
+        help="Complete each line of this file, or of stdin for -. The output has one line for "
+        "each, in the same order; an empty line starts from nothing.",
         show_default=False,
     ),
 ]
@@ -53,9 +53,8 @@ EndingOption = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="The text to lead up to, echoed last, an empty one being the end of a text; together "
-        "with a seed text, write what goes between. Needs a model trained with --direction "
-        "backward or both, and comes in one piece.",
+        help='Text to generate before, printed last; "" is the end of a text. With a seed text, '
+        "fill the gap between. Needs a model of --direction backward or both.",
         show_default=False,
     ),
 ]
@@ -63,177 +62,207 @@ RngSeedOption = Annotated[
     int | None,
     typer.Option(
         "--rng-seed",
-        help="Seed of the random generator: the same one gives the same text.",
+        help="Seed of the random generator, from 0; the same seed gives the same text.",
         show_default="a new one each time",
     ),
 ]
+
+
+def _option(panel: str, help: str, **settings: Any) -> Any:
+    return typer.Option(help=help, rich_help_panel=panel, **settings)
+
+
+def _stopping(help: str, metavar: str | None = None) -> Any:
+    return _option(STOPPING, help, metavar=metavar, show_default=False)
+
+
+def _constraint(help: str, metavar: str | None = None) -> Any:
+    return _option(CONSTRAINTS, help, metavar=metavar, show_default=False)
+
+
+def _flag(name: str, panel: str, help: str) -> Any:
+    return typer.Option(name, help=help, rich_help_panel=panel)
+
 
 LengthOption = Annotated[
     int | None,
     typer.Option(
         "--length",
         "-n",
-        help="After so many characters, seed and ending not counted: exactly, but lines and "
-        "answers may end before. -1 never stops.",
-        show_default=f"{DEFAULT_LENGTH}; {LENGTH_BESIDE_OTHERS:,} where another option stops it",
+        help="Characters to generate; lines and answers may be shorter. -1 never stops.",
+        show_default=f"{DEFAULT_LENGTH}; {LENGTH_BESIDE_OTHERS:,} with another stopping option",
         rich_help_panel=STOPPING,
     ),
 ]
-
-
-def _stopping(help: str) -> Any:
-    return typer.Option(help=help, show_default=False, rich_help_panel=STOPPING)
-
-
-def _drawing(help: str) -> Any:
-    return typer.Option(help=help, rich_help_panel=DRAWING)
-
-
-def _saying(help: str, metavar: str | None = None) -> Any:
-    return typer.Option(help=help, metavar=metavar, show_default=False, rich_help_panel=SAYING)
-
-
-def _choosing(help: str, metavar: str | None = None) -> Any:
-    return typer.Option(help=help, metavar=metavar, rich_help_panel=CHOOSING)
-
-
-WordsOption = Annotated[int | None, _stopping("After so many words.")]
+WordsOption = Annotated[int | None, _stopping("Stop after this number of words.")]
 LinesOption = Annotated[
-    int | None, _stopping("After so many line ends; of a model of lines use --count.")
+    int | None,
+    _stopping("Stop after this number of lines. For a model of lines, use --count."),
 ]
 SentencesOption = Annotated[
-    int | None, _stopping("After so many sentences: . ! ? and white space, or 。！？.")
+    int | None,
+    _stopping(
+        "Stop after this number of sentences. A sentence ends at . ! ? … before white space, or at "
+        "。！？."
+    ),
 ]
 StopOption = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="TEXT",
-        help="At this text, which is not shown, \\n being a line end; may be given more than once.",
-        show_default=False,
-        rich_help_panel=STOPPING,
+    _stopping(
+        "Stop before this text; \\n is a line end. Can be used several times.", metavar="TEXT"
     ),
 ]
-KeepStopOption = Annotated[
-    bool, typer.Option("--keep-stop", help="Show that text, too.", rich_help_panel=STOPPING)
-]
+KeepStopOption = Annotated[bool, _flag("--keep-stop", STOPPING, "Print the text of --stop, too.")]
 UntilOption = Annotated[
     str | None,
-    typer.Option(
+    _stopping(
+        "Stop after a match of this regular expression in the last 1,000 characters.",
         metavar="REGEX",
-        help="As soon as this is found in the last 1,000 characters.",
-        show_default=False,
-        rich_help_panel=STOPPING,
     ),
 ]
 
+AllowCharsOption = Annotated[
+    str | None,
+    _constraint(
+        "Generate only these characters. a-z is a range, \\n a line end, \\- a hyphen.",
+        metavar="SET",
+    ),
+]
+ForbidCharsOption = Annotated[str, _constraint("Generate none of these characters.", metavar="SET")]
+MaxWidthOption = Annotated[
+    int | None,
+    _constraint(
+        "Most characters of a line, with those of the seed text. Lines are cut, not wrapped; for "
+        "complete lines use --match '^.{1,40}$'."
+    ),
+]
+
+NoRepeatNgramOption = Annotated[
+    int,
+    _option(
+        SAMPLING,
+        "Never repeat this number of tokens in a row, among the last 10,000. 0 is off.",
+    ),
+]
 RepetitionPenaltyOption = Annotated[
     float,
-    _drawing("Raise the probability of what was said lately to this power; 1 is off."),
+    _option(
+        SAMPLING,
+        "Raise the probability of recent tokens to this power, above 0: higher repeats less. "
+        "1 is off.",
+    ),
 ]
-RepetitionWindowOption = Annotated[int, _drawing("Lately: in so many tokens.")]
-NoRepeatNgramOption = Annotated[
-    int, _drawing("Never repeat so many tokens in a row, of the last 10,000; 0 is off.")
+RepetitionWindowOption = Annotated[
+    int,
+    _option(SAMPLING, "Number of recent tokens that --repetition-penalty looks back over."),
 ]
 TemperatureOption = Annotated[
     float,
     typer.Option(
         "--temperature",
         "--temp",
-        help="Divide logits by this: lower is safer, higher is bolder; 1 is off, 0 always takes "
-        "the likeliest token.",
-        rich_help_panel=DRAWING,
+        help="Divide the logits by this, from 0: lower is more predictable, higher more varied. "
+        "0 always takes the most probable token; 1 is off.",
+        rich_help_panel=SAMPLING,
     ),
 ]
-TopKOption = Annotated[int, _drawing("Keep so many of the likeliest tokens; 0 is off.")]
+TopKOption = Annotated[
+    int, _option(SAMPLING, "Keep this number of the most probable tokens. 0 is off.")
+]
 TopPOption = Annotated[
-    float, _drawing("Keep the fewest likeliest tokens that reach this probability; 1 is off.")
+    float,
+    _option(
+        SAMPLING,
+        "Keep the fewest most probable tokens whose probabilities reach this sum. 1 is off.",
+    ),
 ]
 MinPOption = Annotated[
-    float, _drawing("Keep tokens with this share of the likeliest one's probability; 0 is off.")
+    float,
+    _option(
+        SAMPLING,
+        "Keep tokens with at least this fraction of the highest probability, from 0 to 1. "
+        "0 is off.",
+    ),
 ]
 TypicalPOption = Annotated[
     float,
-    _drawing(
-        "Keep the fewest tokens that reach this probability, those first whose surprisal is "
-        "nearest to the expected one; 1 is off."
-    ),
-]
-
-AllowCharsOption = Annotated[
-    str | None, _saying("No character but these: a-z is a range, \\n a line end.", "SET")
-]
-ForbidCharsOption = Annotated[str, _saying("None of these characters.", "SET")]
-MaxWidthOption = Annotated[
-    int | None,
-    _saying(
-        "No line of more characters, the seed's included: it breaks off there. (--match '^.{1,9}$' "
-        "makes whole ones.)"
+    _option(
+        SAMPLING,
+        "Keep the fewest tokens whose probabilities reach this sum, those with a surprisal nearest "
+        "to the entropy first. 1 is off.",
     ),
 ]
 
 CountOption = Annotated[
     int,
-    _choosing(
-        "Texts for each seed text: lines one a line, others set apart by an empty line.",
+    _option(
+        FILTERS,
+        "Texts for each seed text. An empty line separates texts of several lines.",
     ),
 ]
 BestOfOption = Annotated[
-    int, _choosing("Make so many, keep the one with the highest probability a token; 1 is off.")
+    int,
+    _option(
+        FILTERS,
+        "Generate this number of candidates for each text, up to 10,000; keep the one with the "
+        "highest probability per token.",
+    ),
 ]
 MatchOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        FILTERS,
+        "Keep texts that contain a match of this regular expression. The seed text counts, "
+        "except for a model of pairs.",
         metavar="REGEX",
-        help="Only texts, seed included, or answers in which this is found.",
         show_default=False,
-        rich_help_panel=CHOOSING,
     ),
 ]
-UniqueOption = Annotated[
-    bool, typer.Option("--unique", help="No text twice.", rich_help_panel=CHOOSING)
-]
+UniqueOption = Annotated[bool, _flag("--unique", FILTERS, "Print no text twice.")]
 NovelOption = Annotated[
     bool,
-    typer.Option(
+    _flag(
         "--novel",
-        help="No line that stands in the training text; of running text, nothing that has a long "
-        "passage from it (charlm info tells how long).",
-        rich_help_panel=CHOOSING,
+        FILTERS,
+        "Print no line of the training text. Of running text, print nothing that contains a long "
+        "part of it; `charlm info` shows how long.",
     ),
 ]
-TriesOption = Annotated[
-    int, _choosing("Tries for each text, before it is given up; then the exit status is 1.")
+AttemptsOption = Annotated[
+    int,
+    _option(
+        FILTERS,
+        "Attempts for each text. If all fail, the text is left out and the exit status is 1.",
+    ),
 ]
 
 JsonlOption = Annotated[
     bool,
-    typer.Option(
+    _flag(
         "--jsonl",
-        help="Write one JSON object a text: seed, text, tokens, nats, stop, number, rng_seed.",
-        rich_help_panel=SHOWING,
+        OUTPUT,
+        "Print one JSON object per text: seed, text, tokens, nats, finish_reason, number, "
+        "rng_seed.",
     ),
 ]
 NoEchoOption = Annotated[
-    bool,
-    typer.Option(
-        "--no-echo", help="Leave out the seed text and the ending.", rich_help_panel=SHOWING
-    ),
+    bool, _flag("--no-echo", OUTPUT, "Do not print the seed text and the ending.")
 ]
 ShowProbabilitiesOption = Annotated[
     bool,
-    typer.Option(
+    _flag(
         "--show-probabilities",
-        help="On a terminal with colours, colour each new character by its surprisal.",
-        rich_help_panel=SHOWING,
+        OUTPUT,
+        "Colour each generated character by its surprisal, on a terminal with colours.",
     ),
 ]
-TopChoicesOption = Annotated[
+TopTokensOption = Annotated[
     int | None,
-    typer.Option(
-        help="Write no text but a table of the so many likeliest next tokens, as the model has "
-        "them, whatever the temperature.",
+    _option(
+        OUTPUT,
+        "Generate nothing; print a table of this number of most probable next tokens, at "
+        "temperature 1.",
         show_default=False,
-        rich_help_panel=SHOWING,
     ),
 ]
 InteractiveOption = Annotated[
@@ -241,7 +270,7 @@ InteractiveOption = Annotated[
     typer.Option(
         "--interactive",
         "-i",
-        help="Ask for one seed text after another, until Ctrl-D.",
-        rich_help_panel=SHOWING,
+        help="Read seed texts from the terminal and continue each; Ctrl-D ends.",
+        rich_help_panel=OUTPUT,
     ),
 ]

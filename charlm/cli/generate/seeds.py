@@ -1,10 +1,8 @@
-"""Seed texts from the command line, from files and from pipes."""
+"""Seed texts from the command line, files and pipes."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
-
-import typer
 
 from charlm.config import Task
 from charlm.errors import CharlmError, ConfigError
@@ -16,25 +14,30 @@ MOST_SHOWN = 20  # characters
 STDIN = "-"
 
 
-def seed_text(given: str) -> str:
-    """Return the seed text, which must be valid Unicode to be echoed as it is; - is stdin."""
-    if given == STDIN:
-        data = _standard_input("--seed -").read()
-        return _without_line_end(_decoded(data, "the seed text on stdin"))
-    check_unicode(given, "the seed text")
-    if given.isdecimal():
-        typer.echo(
-            "note: --seed is the text to continue; the random generator's is --rng-seed", err=True
-        )
-    return given
-
-
-def seed_batches(name: str, task: Task) -> Iterator[list[str]]:
-    """Yield the lines of a file, or of stdin for -, without their ends: as many as are there.
+def read_seed_text(option: str) -> str:
+    """Return the seed text of --seed; "-" reads it from stdin.
 
     Raises:
-        CharlmError: If the file cannot be read, or a line is not UTF-8 or no seed text of a model
-            of this form; the lines before it are yielded first.
+        CharlmError: If it is not UTF-8, so that it could not be echoed unchanged.
+    """
+    if option == STDIN:
+        data = _standard_input("--seed -").read()
+        return _without_line_end(_decoded(data, "the seed text on stdin"))
+    check_unicode(option, "the seed text")
+    if option.isdecimal():
+        _note("--seed is the text to continue; for the random generator use --rng-seed")
+    return option
+
+
+def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
+    """Yield the lines of a file, or of stdin for "-", without line ends.
+
+    A batch has as many lines as can be read without waiting, so that the texts of a slow pipe are
+    printed as its lines come.
+
+    Raises:
+        CharlmError: If the file cannot be read, or a line is not UTF-8 or no seed text for the
+            task; the lines before it are yielded first.
     """
     from charlm.corpus.line_batches import read_line_batches  # NumPy, which --help does not need
     from charlm.inference.sequences import check_example
@@ -42,45 +45,48 @@ def seed_batches(name: str, task: Task) -> Iterator[list[str]]:
     if name == STDIN:
         _standard_input("--seed-file -")
     for batch in read_line_batches(name):
-        texts: list[str] = []
+        seeds: list[str] = []
         for number, line in enumerate(batch.lines, start=batch.number):
-            text = _without_line_end(line)
+            seed = _without_line_end(line)
             try:
-                check_example(text, task, f"seed text in line {number:,} of {batch.name},")
+                check_example(seed, task, f"seed text in line {number:,} of {batch.name},")
             except CharlmError:
-                yield texts
+                yield seeds
                 raise
-            texts.append(text)
-        yield texts
+            seeds.append(seed)
+        yield seeds
 
 
-def noting_unlisted(
+def note_out_of_vocabulary(
     batches: Iterable[list[str]], tokenizer: "Tokenizer", ending: str
 ) -> Iterator[list[str]]:
-    """Yield the lots, and say in one line, and once, which characters the vocabulary lacks."""
-    is_said = False
+    """Yield the batches, and print one note on the first characters out of vocabulary."""
+    is_noted = False
     for batch in batches:
-        unlisted = "" if is_said else tokenizer.out_of_vocabulary("".join([*batch, ending]))
-        if unlisted:
-            is_said = True
-            shown = " ".join(
-                each if each.isprintable() else f"U+{ord(each):04X}"
-                for each in unlisted[:MOST_SHOWN]
+        unknown = "" if is_noted else tokenizer.out_of_vocabulary("".join([*batch, ending]))
+        if unknown:
+            is_noted = True
+            names = " ".join(
+                character if character.isprintable() else f"U+{ord(character):04X}"
+                for character in unknown[:MOST_SHOWN]
             )
-            more = " and more" if len(unlisted) > MOST_SHOWN else ""
-            typer.echo(
-                f"note: not in the model's vocabulary, so spelled out in bytes: {shown}{more}",
-                err=True,
-            )
+            others = " and others" if len(unknown) > MOST_SHOWN else ""
+            _note(f"out of the model's vocabulary, encoded as bytes: {names}{others}")
         yield batch
 
 
-def check_unicode(given: str, name: str) -> None:
-    """Raise CharlmError for a text that cannot be echoed as it is."""
+def check_unicode(text: str, name: str) -> None:
+    """Raise CharlmError for a text of the command line that is not UTF-8."""
     try:
-        given.encode()
+        text.encode()
     except UnicodeEncodeError:
         raise CharlmError(f"{name} is not UTF-8") from None
+
+
+def _note(text: str) -> None:
+    from charlm.display import show_note  # rich, which a text without notes does not need
+
+    show_note(text)
 
 
 def _standard_input(option: str) -> IO[bytes]:

@@ -89,7 +89,7 @@ def test_the_model_is_found_by_flag_then_environment_then_here(
         (("--top-p", "0"), "top-p must be above 0 and at most 1, got 0"),
         (("--top-p", "1.5"), "top-p must be above 0 and at most 1, got 1.5"),
         (("--top-k", "-3"), "top-k must be a whole number"),
-        (("-n", "-5"), "length must be at least 0, or -1 to go on for ever, got -5"),
+        (("-n", "-5"), "length must be at least 0, or -1 for a text without end, got -5"),
         (("--count", "0"), "count must be a whole number of at least 1, got 0"),
         (("--min-p", "2"), "min-p must be at least 0 and at most 1, got 2"),
         (("--typical-p", "nan"), "typical-p must be finite and above 0 and at most 1, got nan"),
@@ -105,7 +105,7 @@ def test_the_model_is_found_by_flag_then_environment_then_here(
         (("--seed", "a", "--seed-file", "-"), "--seed and --seed-file exclude one another"),
         (("-i", "--jsonl"), "--interactive and --jsonl exclude one another"),
         (("--interactive",), "--interactive needs a terminal"),
-        (("--top-choices", "0"), "top-choices must be at least 1, got 0"),
+        (("--top-tokens", "0"), "top-tokens must be at least 1, got 0"),
         (("--mix", "0.5"), "--mix needs two models"),
         (("--rng-seed", "-1"), "rng-seed must be at least 0, got -1"),
         (("--tempp", "1"), "no such option"),
@@ -192,7 +192,7 @@ def lines_of(result):
     return result.stdout.decode().splitlines()
 
 
-def test_a_text_stops_where_it_is_told_to(generate):
+def test_a_text_stops_at_the_criterion_of_its_option(generate):
     how = ("--seed", "where did the dog", "--temperature", 0)
     for option, wanted in (
         (("--words", 2), b" go? the"),
@@ -223,7 +223,7 @@ def test_a_text_without_end_goes_on_until_nobody_listens(charlm_path, verse_mode
     assert (result.stdout.strip(), result.stderr) == (b"2000", b"")
 
 
-def test_what_may_be_said_is_held(generate):
+def test_constraints_hold(generate):
     allowed = generate("-n", 200, "--allow-chars", r"a-e \n", "--temperature", 2, "--rng-seed", 1)
     narrow = generate("-n", 200, "--max-width", 12, "--rng-seed", 1)
     forbidden = generate("-n", 200, "--forbid-chars", "e", "--rng-seed", 1)
@@ -268,7 +268,7 @@ def test_a_seed_line_that_is_no_text_ends_it_after_those_before(generate):
     assert b"line 3, is not UTF-8: byte 0xff at offset 0" in result.stderr
 
 
-def test_json_tells_everything_about_a_text(generate):
+def test_json_has_every_field_of_a_text(generate):
     how = ("--seed", "the cat", "--count", 3, "--rng-seed", 7, "--words", 3)
     found = [json.loads(line) for line in lines_of(generate(*how, "--jsonl"))]
     plain = generate(*how).stdout.decode()
@@ -277,14 +277,22 @@ def test_json_tells_everything_about_a_text(generate):
     assert {each["rng_seed"] for each in found} == {7}
     assert plain == "\n\n".join("the cat" + each["text"] for each in found) + "\n"
     for each in found:
-        assert set(each) == {"seed", "text", "tokens", "nats", "stop", "number", "rng_seed"}
+        assert set(each) == {
+            "seed",
+            "text",
+            "tokens",
+            "nats",
+            "finish_reason",
+            "number",
+            "rng_seed",
+        }
         assert each["seed"] == "the cat"
-        assert each["stop"] == "words"
+        assert each["finish_reason"] == "words"
         assert each["tokens"] == len(each["text"]) + 1  # the space after the third word
         assert each["nats"] > 0
 
 
-def test_nats_are_what_eval_says(charlm, generate, verse_model_path):
+def test_nats_equal_those_of_eval(charlm, generate, verse_model_path):
     [line] = lines_of(generate("-n", 60, "--jsonl", "--rng-seed", 1, "--temperature", 1.2))
     text = json.loads(line)
     judged = charlm("eval", "-m", verse_model_path, "--json", stdin=text["text"].encode())
@@ -292,19 +300,19 @@ def test_nats_are_what_eval_says(charlm, generate, verse_model_path):
     assert json.loads(judged.stdout)["nats"] == pytest.approx(text["nats"], rel=1e-4)
 
 
-def test_texts_that_cannot_be_made_are_told(generate):
-    how = ("-n", 5, "--match", "[0-9]", "--tries", 4)
+def test_rejected_texts_are_counted_in_a_note(generate):
+    how = ("-n", 5, "--match", "[0-9]", "--attempts", 4)
     result = generate("--seed", "the", "--count", 3, *how)
     lines = generate("--seed-file", "-", *how, stdin=b"the\n4\ncat")
 
     assert (result.returncode, result.stdout) == (1, b"")
-    assert result.stderr == b"note: 3 texts could not be made in 4 tries\n"
+    assert result.stderr == b"note: 3 texts could not be generated in 4 attempts\n"
     assert [line[:1] for line in lines.stdout.split(b"\n")] == [b"", b"4", b"", b""]
-    assert lines.stderr.endswith(b"note: 2 texts could not be made in 4 tries\n")
+    assert lines.stderr.endswith(b"note: 2 texts could not be generated in 4 attempts\n")
 
 
 def test_new_text_has_no_long_passage_of_the_training_text(generate, verse_path):
-    how = ("-n", 120, "--rng-seed", 1, "--jsonl", "--count", 4, "--tries", 300)
+    how = ("-n", 120, "--rng-seed", 1, "--jsonl", "--count", 4, "--attempts", 300)
     known = verse_path.read_text(encoding="utf-8")
     learnt = [json.loads(line)["text"] for line in lines_of(generate(*how, "--temperature", 0.3))]
     new = [
@@ -319,7 +327,7 @@ def test_new_text_has_no_long_passage_of_the_training_text(generate, verse_path)
     assert not any(map(has_passage, new))
 
 
-def test_two_models_speak_as_one(charlm, verse_checkpoint, verse_model_path, tmp_path):
+def test_two_models_are_mixed(charlm, verse_checkpoint, verse_model_path, tmp_path):
     how = ("-n", 40, "--rng-seed", 1)
     silent = dict(verse_checkpoint.arrays) | {
         "output.bias": np.where(
@@ -338,17 +346,17 @@ def test_two_models_speak_as_one(charlm, verse_checkpoint, verse_model_path, tmp
 
 
 def test_the_likeliest_next_tokens_are_a_table_or_json(generate):
-    table = lines_of(generate("--seed", "where did the do", "--top-choices", 3))
-    told = json.loads(generate("--seed", "where did the do", "--top-choices", 3, "--jsonl").stdout)
+    table = lines_of(generate("--seed", "where did the do", "--top-tokens", 3))
+    told = json.loads(generate("--seed", "where did the do", "--top-tokens", 3, "--jsonl").stdout)
 
-    two = lines_of(generate("--seed-file", "-", "--top-choices", 1, stdin=b"the\ncat\n"))
+    two = lines_of(generate("--seed-file", "-", "--top-tokens", 1, stdin=b"the\ncat\n"))
 
     assert len(two) == 5
     assert table[0] == "token\tprobability\tbits"
     assert table[1].startswith('"g"\t0.9')
     assert len(table) == 4
-    assert told["choices"][0]["token"] == "g"
-    assert [f"{each['probability']:.6f}" for each in told["choices"]] == [
+    assert told["top_tokens"][0]["token"] == "g"
+    assert [f"{each['probability']:.6f}" for each in told["top_tokens"]] == [
         line.split("\t")[1] for line in table[1:]
     ]
 
@@ -374,8 +382,8 @@ def test_a_text_that_cannot_go_on_says_so(generate):
     [told] = map(json.loads, lines_of(generate(*how, "--jsonl")))
 
     assert len(result.stdout) == 6
-    assert result.stderr == b"note: a text ends where nothing that comes next may be said\n"
-    assert told["stop"] == "dead end"
+    assert result.stderr == b"note: a text stops early: no character that is allowed can follow\n"
+    assert told["finish_reason"] == "dead end"
 
 
 def test_a_text_that_nothing_stops_but_its_length_says_so(generate):
@@ -383,7 +391,10 @@ def test_a_text_that_nothing_stops_but_its_length_says_so(generate):
     short = generate("--seed", "the", "--stop", "zebra", "-n", 9)
 
     assert len(endless.stdout.decode()) == 100_003
-    assert endless.stderr == b"note: a text ends by its length: nothing came that was to stop it\n"
+    assert (
+        endless.stderr
+        == b"note: a text stops by its default length: no other criterion stopped it\n"
+    )
     assert short.stderr == b""
 
 
@@ -399,7 +410,7 @@ def test_a_seed_that_is_none_is_told_before_anything_is_shown(charlm, unigram_ch
 
     assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr.startswith(b"error: the seed text")
-    assert b"holds a line end" in result.stderr
+    assert b"contains a line end" in result.stderr
 
 
 def test_input_that_is_closed_is_one_line(charlm_path, verse_model_path):
@@ -415,11 +426,11 @@ def test_input_that_is_closed_is_one_line(charlm_path, verse_model_path):
 
 def test_options_that_a_mode_has_no_use_for_are_refused(generate):
     for arguments, message in (
-        (("--top-choices", 3, "--count", 2), b"--top-choices and --count exclude one another"),
+        (("--top-tokens", 3, "--count", 2), b"--top-tokens and --count exclude one another"),
         (("--seed-file", "-", "--lines", 2), b"--lines can only be 1"),
-        (("-m", "b", "-m", "c"), b"one model speaks, or two are mixed; these are 3"),
+        (("-m", "b", "-m", "c"), b"--model can be used once, or twice for a mixture, got 3"),
         (("--ending", "x", "--jsonl"), b"an ending and --jsonl exclude one another"),
-        (("--ending", "x", "--words", 3), b"has a length and no other bounds"),
+        (("--ending", "x", "--words", 3), b"a text before an ending has a length, but no other"),
     ):
         result = generate(*arguments, stdin=b"a\n")
 
@@ -435,4 +446,4 @@ def test_seed_lines_of_several_lines_are_told_as_json(generate):
 
     assert [each["text"].count("\n") for each in one] == [1, 1]
     assert [each["text"].count("\n") for each in two] == [2, 2]
-    assert [each["stop"] for each in one + two] == ["lines"] * 4
+    assert [each["finish_reason"] for each in one + two] == ["lines"] * 4
