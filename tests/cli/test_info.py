@@ -55,7 +55,7 @@ def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path, pr
     result = charlm("info", "odd")
 
     assert result.returncode == 1
-    assert result.stderr == b"error: odd has a provenance of an unknown form\n"
+    assert result.stderr == b"error: odd has an unknown kind of provenance\n"
 
 
 @pytest.mark.parametrize("arguments", [("info",), ("eval", "-"), ("generate",)])

@@ -1,4 +1,4 @@
-"""`charlm eval` in pipes."""
+"""`charlm eval`: its figures, and which options it refuses."""
 
 import bz2
 import gzip
@@ -49,8 +49,8 @@ def test_json_has_the_sums_and_what_follows_from_them(judge, text):
     assert found["bits_per_byte"] == pytest.approx(found["nats"] / math.log(2) / 53)
 
 
-def test_json_holds_no_number_that_is_none(charlm, unigram_checkpoint, tmp_path):
-    """A token whose probability is exp(-1000) makes a perplexity that no number can hold."""
+def test_a_perplexity_that_is_too_large_is_null_in_json(charlm, unigram_checkpoint, tmp_path):
+    """A token of probability exp(-1000) has a perplexity that no float can hold."""
     unigram_checkpoint({"a": 1.0}).save(tmp_path / "model")
     found = json.loads(charlm("eval", "-m", "model", "--json", stdin=b"b").stdout)
 
@@ -92,7 +92,7 @@ def test_a_text_that_is_not_utf8_is_an_error(judge):
     assert b"error: stdin is not UTF-8: byte 0xff at offset 3" in result.stderr
 
 
-def test_dynamic_figures_stand_beside_the_static_ones(judge, text):
+def test_dynamic_figures_follow_the_static_ones(judge, text):
     static = json.loads(judge(text, text, "--json").stdout)
     found = json.loads(judge(text, text, "--dynamic", "--json").stdout)
 
@@ -108,15 +108,15 @@ def test_dynamic_figures_stand_beside_the_static_ones(judge, text):
     assert found["dynamic_nats"] == pytest.approx(2 * alone["dynamic_nats"])  # each from the start
 
 
-def test_a_model_that_learning_makes_worse_is_told(charlm, verse_checkpoint, text, tmp_path):
+def test_a_note_tells_when_dynamic_evaluation_is_worse(charlm, verse_checkpoint, text, tmp_path):
     rates = {name: 50 * rate for name, rate in verse_checkpoint.dynamic_rates.items()}
     replace(verse_checkpoint, dynamic_rates=rates).save(tmp_path / "hasty")
     result = charlm("eval", "-m", "hasty", text, text, "--dynamic")
 
-    assert b"note: the model gets worse by learning from this text" in result.stderr
+    assert b"note: dynamic evaluation makes the score worse" in result.stderr
 
 
-def test_a_model_from_before_has_no_rates(charlm, text):
+def test_an_old_model_without_rates_is_refused(charlm, text):
     old = Path(__file__).parents[2] / "data" / "ferry-format-1.safetensors"
     result = charlm("eval", text, "-m", old, "--dynamic")
 
@@ -153,7 +153,7 @@ def test_several_models_compare_on_a_device_as_in_numpy(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("more", [(), ("--dynamic",)])
-def test_a_device_that_is_not_there_is_an_error_with_the_cure(judge, text, more):
+def test_a_missing_device_is_an_error_with_a_hint(judge, text, more):
     result = judge(text, "--device", "cuda", *more)
     error, hint = filter(None, result.stderr.decode().splitlines())
 
@@ -162,7 +162,7 @@ def test_a_device_that_is_not_there_is_an_error_with_the_cure(judge, text, more)
     assert hint == "hint: use --device auto"
 
 
-def test_some_device_is_always_there(judge, text):
+def test_device_auto_always_works(judge, text):
     assert judge(text, "--device", "auto").returncode == 0
 
 
@@ -198,19 +198,19 @@ def test_compressors_are_asked_for_the_same_text(judge, tmp_path):
         )
 
 
-def test_a_text_that_was_learnt_from_is_told(judge, verse_path, tmp_path):
+def test_a_note_is_printed_for_training_text(judge, verse_path, tmp_path):
     (tmp_path / "new").write_text("where did the mat go? the log went to the café at home.\n" * 9)
     part = "".join(verse_path.read_text(encoding="utf-8")[200:900])
     (tmp_path / "half").write_text(part + "quite another text, of 50 characters and more. " * 15)
 
     assert judge("new").stderr == b""
     assert judge(verse_path).stderr.decode().startswith("note: about 100 % of ")
-    share = re.match(r"note: about (\d+) % of half stands in", judge("half").stderr.decode())
+    share = re.match(r"note: about (\d+) % of half is in", judge("half").stderr.decode())
     assert 35 <= int(share[1]) <= 65
     assert json.loads(judge(verse_path, "--json").stdout)["tokens"] > 0
 
 
-def test_a_page_is_written_beside_the_figures(judge, text, tmp_path):
+def test_a_page_is_written_in_addition_to_the_figures(judge, text, tmp_path):
     result = judge(text, "--html", "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
 
@@ -222,19 +222,17 @@ def test_a_page_is_written_beside_the_figures(judge, text, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("text.txt", "--html", "text.txt"), "text.txt is read, too"),
+        (("text.txt", "--html", "text.txt"), "text.txt is also an input"),
         (
             ("text.txt", "--baselines", "--training-text", "old", "--html", "old"),
-            "old is read, too",
+            "old is also an input",
         ),
         (("text.txt", "text.txt", "--html", "page"), "a page shows one text; these are 2"),
         (("text.txt", "--html", "no/where"), "no does not exist"),
         (("empty", "--html", "page"), "there is no text to score"),
     ],
 )
-def test_what_no_page_can_show_is_told_and_nothing_is_written(
-    judge, text, tmp_path, arguments, message
-):
+def test_a_refused_page_changes_no_file(judge, text, tmp_path, arguments, message):
     (tmp_path / "empty").touch()
     (tmp_path / "old").write_text("old")
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -174,7 +174,10 @@ def test_models_of_one_name_are_told_by_their_paths(charlm, unigram_checkpoint, 
 
     assert b"\tone/m.safetensors\ta\n" in charlm("eval", *models, "--per-line", stdin=b"a").stdout
     twice = charlm("eval", "-m", "one/m.safetensors", *models[:2], stdin=b"a")
-    assert (twice.returncode, twice.stderr) == (2, b"error: a model is there twice\n")
+    assert (twice.returncode, twice.stderr) == (
+        2,
+        b"error: a model is given twice\n\nhint: name each model once with --model\n",
+    )
 
 
 def test_of_lines_beyond_all_held_out_ones_the_strangest_comes_first(
@@ -220,7 +223,7 @@ def test_what_scores_other_parts_of_a_text_is_not_compared(charlm, unigram_check
     result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
 
     assert result.returncode == 2
-    assert b"compare with their like only" in result.stderr
+    assert b"compare with models of pairs only" in result.stderr
     assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
 
 
@@ -241,17 +244,23 @@ def test_what_scores_other_parts_of_a_text_is_not_compared(charlm, unigram_check
         (("--device", "cpu", "--heatmap"), "--heatmap and --device exclude one another"),
         (("--device", "cpu", "--html", "page"), "--device and --html exclude one another"),
         (("--device", "cpu", "--direction", "both"), "--direction both and --device exclude"),
-        (("--carry",), "--carry is for --per-line"),
-        (("--score", "nats"), "--score is for lines and for --fail-above"),
-        (("--score", "percentile", "--fail-above", 1), "a percentile is that of a line"),
+        (("--carry",), "--carry needs --per-line"),
+        (("--score", "nats"), "--score needs --per-line"),
+        (
+            ("--score", "percentile", "--fail-above", 1),
+            "a percentile is for lines that are read alone",
+        ),
         (("--heatmap", "--json"), "--heatmap and --json exclude one another"),
         (("-m", "x", "--baselines"), "several models and --baselines exclude one another"),
-        (("--per-line", "--carry", "--score", "percentile"), "a percentile is that of a line"),
+        (
+            ("--per-line", "--carry", "--score", "percentile"),
+            "a percentile is for lines that are read alone",
+        ),
         (("--top", 0), "top must be a whole number of at least 1"),
         (("--min-score", "nan"), "min-score must be finite and at least 0"),
         (("--min-score", 3, "--max-score", 1), "no line scores at least 3 and at most 1"),
         (("--fail-above", -1), "fail-above must be at least 0"),
-        (("--training-text", "x"), "--training-text is for --baselines"),
+        (("--training-text", "x"), "--training-text needs --baselines"),
         (("-m", "x", "--top", 1), "several models and --top exclude one another"),
         (("-m", "x", "--per-token"), "several models and --per-token exclude one another"),
         (("-m", "x", "--fail-above", 1), "several models and --fail-above exclude one another"),
