@@ -1,9 +1,6 @@
 """`charlm eval`: its figures, and which options it refuses."""
 
-import bz2
-import gzip
 import json
-import lzma
 import math
 import re
 from dataclasses import replace
@@ -176,26 +173,6 @@ def test_a_text_that_scores_too_high_fails(judge, text):
         assert (above.returncode, below.returncode) == (1, 0)
         assert f"note: {unit} {limit:.4f} is above " in above.stderr.decode()
         assert above.stdout == below.stdout == judge(text).stdout
-
-
-def test_compressors_are_asked_for_the_same_text(judge, tmp_path):
-    data = "the cat sat on the mat, café.\n".encode() * 40
-    (tmp_path / "text").write_bytes(data)
-    found = json.loads(judge("text", "--baselines", "--json").stdout)
-
-    for name, compressed in (
-        ("gzip", gzip.compress(data, 9)),
-        ("bzip2", bz2.compress(data, 9)),
-        ("xz", lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)),
-    ):
-        bits = 8 * len(compressed) / len(data.decode())
-        assert found[f"{name}_bits_per_character"] == pytest.approx(bits, abs=0.1), name
-    again = json.loads(judge("text", "--baselines", "--training-text", "text", "--json").stdout)
-    for name in ("gzip", "xz"):  # which find again what stands far before
-        assert (
-            again[f"{name}_after_training_bits_per_character"]
-            < 0.5 * again[f"{name}_bits_per_character"]
-        )
 
 
 def test_a_note_is_printed_for_training_text(judge, verse_path, tmp_path):

@@ -103,23 +103,3 @@ def test_a_text_of_nothing_is_a_table_of_nothing(judge):
     result = judge("--per-word", stdin=b"")
 
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 1)
-
-
-def test_without_colours_a_heatmap_has_bars(judge):
-    result = judge("--heatmap", stdin=b"ab a\n\nb\tb")
-
-    assert result.stdout.decode().splitlines() == ["ab a", "▂▂▄▂", "", "b b", "▂▄▂"]
-    assert result.stderr.decode() == "bits a character, from:    0  ▂ 1  ▄ 3  ▆ 6  █ 10 \n"
-
-
-def test_with_colours_a_heatmap_is_the_text_itself(charlm, verse_model_path):
-    text = "the cat sat on the mat, zq!! 客"
-    result = charlm(
-        "eval", "-m", verse_model_path, "--heatmap", stdin=text.encode(),
-        env={"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"},
-    )  # fmt: skip
-    shown = result.stdout.decode()
-
-    assert "48;2;193;18;31m" in shown  # of 10 bits and more
-    parts = [part.partition("m")[2] for part in f"m{shown}".split("\x1b[")]
-    assert "".join(parts).rstrip("\n") == text
