@@ -35,8 +35,8 @@ ModelsOption = Annotated[
 DirectionOption = Annotated[
     Direction | None,
     typer.Option(
-        help="Read texts forward, backward, or both: each token is then predicted from "
-        "both sides, and the result is a pseudo-likelihood.",
+        help="Read texts forward or backward. `both` predicts each token from both sides; the "
+        "result is a pseudo-likelihood.",
         show_default="the model's; forward if it has both",
     ),
 ]
@@ -47,8 +47,8 @@ ScoreOption = Annotated[
     ScoreUnit | None,
     typer.Option(
         "--score",
-        help="Unit of the scores of lines and of --fail-above. percentile is the "
-        "percentage of held-out lines with a lower score.",
+        help="Unit of the scores of lines and of --fail-above. `percentile` is the percentage of "
+        "held-out lines with a lower score.",
         show_default=DEFAULT_SCORE_UNIT,
     ),
 ]

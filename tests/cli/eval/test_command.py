@@ -11,7 +11,7 @@ import torch
 
 
 @pytest.fixture
-def judge(charlm, verse_model_path):
+def score(charlm, verse_model_path):
     def run(*arguments, **more):
         return charlm("eval", "-m", verse_model_path, *arguments, **more)
 
@@ -25,8 +25,8 @@ def text(tmp_path):
     return path
 
 
-def test_json_has_the_sums_and_what_follows_from_them(judge, text):
-    found = json.loads(judge(text, "--json").stdout)
+def test_json_has_the_sums_and_what_follows_from_them(score, text):
+    found = json.loads(score(text, "--json").stdout)
 
     assert list(found) == [
         "nats",
@@ -55,43 +55,43 @@ def test_a_perplexity_that_is_too_large_is_null_in_json(charlm, unigram_checkpoi
     assert found["perplexity"] is None
 
 
-def test_without_json_there_is_a_figure_a_line(judge, text):
-    lines = [line.split() for line in judge(text).stdout.decode().splitlines()]
+def test_without_json_there_is_a_figure_a_line(score, text):
+    lines = [line.split() for line in score(text).stdout.decode().splitlines()]
 
     assert lines[1:4] == [["tokens", "52"], ["characters", "50"], ["bytes", "53"]]
 
 
-def test_stdin_is_a_text_too(judge, text):
-    by_name = judge(text, "--json").stdout
+def test_stdin_is_a_text_too(score, text):
+    by_name = score(text, "--json").stdout
 
-    assert judge("-", "--json", stdin=text.read_bytes()).stdout == by_name
-    assert judge("--json", stdin=text.read_bytes()).stdout == by_name
+    assert score("-", "--json", stdin=text.read_bytes()).stdout == by_name
+    assert score("--json", stdin=text.read_bytes()).stdout == by_name
 
 
-def test_the_scores_of_several_texts_are_added(judge, text):
-    one, two = (json.loads(judge(*names, "--json").stdout) for names in ([text], [text, text]))
+def test_the_scores_of_several_texts_are_added(score, text):
+    one, two = (json.loads(score(*names, "--json").stdout) for names in ([text], [text, text]))
 
     assert two["nats"] == pytest.approx(2 * one["nats"])
     assert two["tokens"] == 2 * one["tokens"]
 
 
-def test_nothing_to_score_is_an_error(judge):
-    result = judge(stdin=b"")
+def test_nothing_to_score_is_an_error(score):
+    result = score(stdin=b"")
 
     assert result.returncode == 1
     assert b"there is no text to score" in result.stderr
 
 
-def test_a_text_that_is_not_utf8_is_an_error(judge):
-    result = judge(stdin=b"abc\xff")
+def test_a_text_that_is_not_utf8_is_an_error(score):
+    result = score(stdin=b"abc\xff")
 
     assert result.returncode == 1
     assert b"error: stdin is not UTF-8: byte 0xff at offset 3" in result.stderr
 
 
-def test_dynamic_figures_follow_the_static_ones(judge, text):
-    static = json.loads(judge(text, text, "--json").stdout)
-    found = json.loads(judge(text, text, "--dynamic", "--json").stdout)
+def test_dynamic_figures_follow_the_static_ones(score, text):
+    static = json.loads(score(text, text, "--json").stdout)
+    found = json.loads(score(text, text, "--dynamic", "--json").stdout)
 
     assert list(found)[-3:] == [
         "dynamic_nats",
@@ -101,7 +101,7 @@ def test_dynamic_figures_follow_the_static_ones(judge, text):
     assert {name: found[name] for name in static} == static
     assert 0 < found["dynamic_nats"] < static["nats"] * 1.1
     assert found["dynamic_nats_per_token"] == found["dynamic_nats"] / found["tokens"]
-    alone = json.loads(judge(text, "--dynamic", "--json").stdout)
+    alone = json.loads(score(text, "--dynamic", "--json").stdout)
     assert found["dynamic_nats"] == pytest.approx(2 * alone["dynamic_nats"])  # each from the start
 
 
@@ -121,10 +121,10 @@ def test_an_old_model_without_rates_is_refused(charlm, text):
     assert result.stderr.decode().startswith("error: this model has no learning rates for dynamic")
 
 
-def test_on_a_device_the_figures_are_those_of_numpy(judge, text, verse_path):
+def test_on_a_device_the_figures_are_those_of_numpy(score, text, verse_path):
     arguments = (verse_path, text, "--baselines", "--dynamic", "--json")
     plain, found = (
-        json.loads(judge(*arguments, *more).stdout) for more in ([], ["--device", "cpu"])
+        json.loads(score(*arguments, *more).stdout) for more in ([], ["--device", "cpu"])
     )
 
     assert list(found) == list(plain)
@@ -150,8 +150,8 @@ def test_several_models_compare_on_a_device_as_in_numpy(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("more", [(), ("--dynamic",)])
-def test_a_missing_device_is_an_error_with_a_hint(judge, text, more):
-    result = judge(text, "--device", "cuda", *more)
+def test_a_missing_device_is_an_error_with_a_hint(score, text, more):
+    result = score(text, "--device", "cuda", *more)
     error, hint = filter(None, result.stderr.decode().splitlines())
 
     assert (result.returncode, result.stdout) == (1, b"")
@@ -159,39 +159,39 @@ def test_a_missing_device_is_an_error_with_a_hint(judge, text, more):
     assert hint == "hint: use --device auto"
 
 
-def test_device_auto_always_works(judge, text):
-    assert judge(text, "--device", "auto").returncode == 0
+def test_device_auto_always_works(score, text):
+    assert score(text, "--device", "auto").returncode == 0
 
 
-def test_a_text_that_scores_too_high_fails(judge, text):
-    found = json.loads(judge(text, "--json").stdout)
+def test_a_text_that_scores_too_high_fails(score, text):
+    found = json.loads(score(text, "--json").stdout)
     for unit in ("bits_per_character", "perplexity", "nats"):
         limit = found[unit]
-        above = judge(text, "--score", unit, "--fail-above", limit * 0.99)
-        below = judge(text, "--score", unit, "--fail-above", limit * 1.01)
+        above = score(text, "--score", unit, "--fail-above", limit * 0.99)
+        below = score(text, "--score", unit, "--fail-above", limit * 1.01)
 
         assert (above.returncode, below.returncode) == (1, 0)
         assert f"note: {unit} {limit:.4f} is above " in above.stderr.decode()
-        assert above.stdout == below.stdout == judge(text).stdout
+        assert above.stdout == below.stdout == score(text).stdout
 
 
-def test_a_note_is_printed_for_training_text(judge, verse_path, tmp_path):
+def test_a_note_is_printed_for_training_text(score, verse_path, tmp_path):
     (tmp_path / "new").write_text("where did the mat go? the log went to the café at home.\n" * 9)
     part = "".join(verse_path.read_text(encoding="utf-8")[200:900])
     (tmp_path / "half").write_text(part + "quite another text, of 50 characters and more. " * 15)
 
-    assert judge("new").stderr == b""
-    assert judge(verse_path).stderr.decode().startswith("note: about 100 % of ")
-    share = re.match(r"note: about (\d+) % of half is in", judge("half").stderr.decode())
+    assert score("new").stderr == b""
+    assert score(verse_path).stderr.decode().startswith("note: about 100 % of ")
+    share = re.match(r"note: about (\d+) % of half is in", score("half").stderr.decode())
     assert 35 <= int(share[1]) <= 65
-    assert json.loads(judge(verse_path, "--json").stdout)["tokens"] > 0
+    assert json.loads(score(verse_path, "--json").stdout)["tokens"] > 0
 
 
-def test_a_page_is_written_in_addition_to_the_figures(judge, text, tmp_path):
-    result = judge(text, "--html", "page.html")
+def test_a_page_is_written_in_addition_to_the_figures(score, text, tmp_path):
+    result = score(text, "--html", "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
 
-    assert (result.returncode, result.stdout) == (0, judge(text).stdout)
+    assert (result.returncode, result.stdout) == (0, score(text).stdout)
     assert "where did the cat go?" in page
     assert "<title>" in page and "text.txt" in page
 
@@ -209,11 +209,11 @@ def test_a_page_is_written_in_addition_to_the_figures(judge, text, tmp_path):
         (("empty", "--html", "page"), "there is no text to score"),
     ],
 )
-def test_a_refused_page_changes_no_file(judge, text, tmp_path, arguments, message):
+def test_a_refused_page_changes_no_file(score, text, tmp_path, arguments, message):
     (tmp_path / "empty").touch()
     (tmp_path / "old").write_text("old")
     before = sorted(path.name for path in tmp_path.iterdir())
-    result = judge(*arguments)
+    result = score(*arguments)
 
     assert result.returncode in (1, 2)
     assert message in result.stderr.decode()
@@ -230,9 +230,9 @@ def test_a_page_never_replaces_the_model(charlm, verse_checkpoint, text, tmp_pat
     assert (tmp_path / "model.safetensors").read_bytes() == before
 
 
-def test_the_score_does_not_depend_on_threads(judge, text):
+def test_the_score_does_not_depend_on_threads(score, text):
     one, two = (
-        json.loads(judge(text, "--json", env={"OPENBLAS_NUM_THREADS": threads}).stdout)
+        json.loads(score(text, "--json", env={"OPENBLAS_NUM_THREADS": threads}).stdout)
         for threads in ("1", "2")
     )
 
