@@ -166,20 +166,6 @@ def test_several_models_have_a_column_each_and_one_for_the_best(
     assert table[-1].split() == ["best", "bbb"]
 
 
-def test_models_of_one_name_are_labelled_by_their_paths(charlm, unigram_checkpoint, tmp_path):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        unigram_checkpoint({"a": 0.5, "\n": 0.5}).save(tmp_path / folder / "m.safetensors")
-    models = ("-m", "one/m.safetensors", "-m", "two/m.safetensors")
-
-    assert b"\tone/m.safetensors\ta\n" in charlm("eval", *models, "--per-line", stdin=b"a").stdout
-    twice = charlm("eval", "-m", "one/m.safetensors", *models[:2], stdin=b"a")
-    assert (twice.returncode, twice.stderr) == (
-        2,
-        b"error: a model is given twice\n\nhint: name each model once with --model\n",
-    )
-
-
 def test_lines_of_equal_percentile_are_ordered_by_bits(charlm, unigram_checkpoint, tmp_path):
     checkpoint = unigram_checkpoint(PROBABILITIES)
     scores = np.array([0.5, 1.0], np.float32)
@@ -213,13 +199,3 @@ def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
     result = charlm(*how, "backward", stdin=b"abc")
     assert result.returncode == 2
     assert b"for lines read forward" in result.stderr
-
-
-def test_models_of_pairs_are_not_compared_with_others(charlm, unigram_checkpoint, tmp_path):
-    for task in ("lines", "pairs"):
-        unigram_checkpoint({"a": 0.5, None: 0.5}, task=task).save(tmp_path / task)
-    result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
-
-    assert result.returncode == 2
-    assert b"compare with models of pairs only" in result.stderr
-    assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
