@@ -82,12 +82,14 @@ def test_a_long_line_is_scored_in_little_memory(measured, tmp_path, verse_model_
     assert of_long[1] - of_short[1] < 3 * 25 << 20
 
 
-def test_tokens_of_a_very_long_text_are_not_told(random_model, monkeypatch):
+def test_tokens_of_a_very_long_text_are_refused(random_model, monkeypatch):
     monkeypatch.setattr(token_scores, "LONGEST_TEXT", 10)
     model = random_model("char", "abc")
 
     assert len(model.score_tokens("abcabcabca").ids) == 10
-    with pytest.raises(CorpusError, match="book has 11 characters, but tokens are told of 10"):
+    with pytest.raises(
+        CorpusError, match="book has 11 characters; the scores of tokens are for texts"
+    ):
         model.score_tokens("abcabcabcab", name="book")
 
 
