@@ -11,9 +11,7 @@ from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
 from charlm.corpus.encoding import encode_corpus
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError
-from charlm.inference import bidirectional
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score
 
 TEXT = "abcahgfedcabbbaceeg" * 3
 EXACT = TrainingConfig(
@@ -148,64 +146,6 @@ def test_a_line_end_far_off_in_a_seed_or_ending_is_refused(models):
     for seed, ending in (("a\n" + "b" * 2000, "c"), ("c", "b" * 2000 + "\na")):
         with pytest.raises(ConfigError, match="holds a line end"):
             both.generate(seed, ending=ending, length=3)
-
-
-@pytest.mark.parametrize("task", ["text", "lines"])
-def test_each_token_is_scored_from_both_sides(models, task):
-    """The product of what both networks say of it, over the sum of that product."""
-    _, _, both = models(task=task)
-    text = "abcahg"
-    tokens = both.tokenizer.encode(text)
-    boundary = both.tokenizer.boundary_id
-
-    def logits(direction, read):
-        runtime = both.runtime(direction)
-        state = runtime.zero_state(1)
-        for token in [boundary, *read]:
-            features, state = runtime.step(np.array([token]), state)
-        return runtime.logits(features)[0][:boundary].astype(np.float64)
-
-    nats = 0.0
-    for place, token in enumerate(tokens):
-        product = np.exp(logits("forward", tokens[:place]) + logits("backward", tokens[:place:-1]))
-        nats -= np.log(product[token] / product.sum())
-    found = both.pseudo_score(f"{text}\n{text}" if task == "lines" else text)
-
-    assert found.tokens == len(tokens) * (2 if task == "lines" else 1)
-    assert found.nats == pytest.approx(nats * found.tokens / len(tokens), rel=1e-5)
-
-
-def test_the_pseudo_likelihood_does_not_depend_on_segments(models, monkeypatch):
-    """Also where a segment does not read all of the text, but only what is near."""
-    _, _, both = models()
-    for text, length in ((TEXT, 5), (TEXT * 20, 100)):
-        monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", len(text))
-        whole = both.pseudo_score(text)
-        monkeypatch.setattr(bidirectional, "LONGEST_SEGMENT", length)
-        monkeypatch.setattr(bidirectional, "SEGMENTS_HELD", 3)
-        cut = both.pseudo_score(text)
-
-        assert cut.tokens == whole.tokens == len(text)
-        assert cut.nats == pytest.approx(whole.nats, rel=1e-6)
-
-
-def test_an_empty_text_has_no_pseudo_likelihood(models):
-    assert models()[2].pseudo_score("") == bidirectional.PseudoScore()
-
-
-def test_pseudo_likelihoods_add_up_with_their_like_alone():
-    one = bidirectional.PseudoScore(nats=2.0, tokens=3)
-
-    assert one + one == bidirectional.PseudoScore(nats=4.0, tokens=6)
-    for mixed in (lambda: one + Score(), lambda: Score() + one):
-        with pytest.raises(TypeError):
-            mixed()
-
-
-def test_a_uniform_model_is_uniform_from_both_sides(random_checkpoint):
-    model = Model(random_checkpoint(scale=0.0, direction="both"))
-
-    assert model.pseudo_score(TEXT).perplexity == pytest.approx(264, rel=1e-6)
 
 
 def items(tmp_path, name, lines):

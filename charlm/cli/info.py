@@ -1,4 +1,4 @@
-"""`charlm info`: what a model is and where it comes from."""
+"""`charlm info`: the size, tokenizer, origin and score of a model, and its use of context."""
 
 import math
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ MemoryOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Show how far back a model of running text remembers in this one, or in stdin for -: "
-        "the score by the length of the context, the gradient by its distance. Loads PyTorch.",
+        help="Show how far back a model of running text uses this text, or stdin for -: its score "
+        "by the length of the context, and its gradient by distance. Needs PyTorch.",
         show_default=False,
     ),
 ]
@@ -44,7 +44,7 @@ def info_command(
     memory: MemoryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show a model's size, tokenizer, origin and score.
+    """Show the size, tokenizer, origin and score of a model.
 
     Example: charlm info model.safetensors
     """
@@ -54,15 +54,16 @@ def info_command(
 
     path = model_path(path or model)
     checkpoint = Checkpoint.load(path)
-    facts = _facts(checkpoint, path) if memory is None else memory_facts(checkpoint, memory)
+    info = _model_info(checkpoint, path) if memory is None else _memory_info(checkpoint, memory)
     if json:
-        write_json(facts)
+        write_json(info)
     else:
-        lines = _lines(facts) if memory is None else memory_lines(facts)
+        lines = _model_lines(info) if memory is None else _memory_lines(info)
         write("".join(f"{line}\n" for line in lines))
 
 
-def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
+def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
+    """Return the description of a model as a JSON object."""
     tokenizer = checkpoint.tokenizer
     listed = parameters(checkpoint.config, tokenizer.vocab_size)
     return {
@@ -79,12 +80,12 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
         "weights_sha256": checkpoint.weights_sha256,
         "fingerprints": [
             {
-                **each.to_json(),
-                "bytes": len(each.bits),
-                "always_found": each.always_found,
-                "false_positives": each.false_positives,
+                **fingerprint.to_json(),
+                "bytes": len(fingerprint.bits),
+                "always_found": fingerprint.always_found,
+                "false_positives": fingerprint.false_positives,
             }
-            for each in checkpoint.fingerprints
+            for fingerprint in checkpoint.fingerprints
         ],
         "line_scores": _line_scores(checkpoint),
         "provenance": dict(checkpoint.provenance),
@@ -92,80 +93,83 @@ def _facts(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
 
 
 def _line_scores(checkpoint: "Checkpoint") -> dict[str, float] | None:
-    """Return how held-out lines score, if the model knows it."""
-    found = checkpoint.line_scores.tolist()
-    if not found:
+    """Return the range and median of the scores of held-out lines, if the model holds them."""
+    scores = checkpoint.line_scores.tolist()
+    if not scores:
         return None
-    return {"least": found[0], "median": found[len(found) // 2], "most": found[-1]}
+    return {"least": scores[0], "median": scores[len(scores) // 2], "most": scores[-1]}
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    yield f"model       {visible(facts['model'])}, {facts['bytes']:,} bytes"
+def _model_lines(info: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines that describe a model, and the table of its parameters."""
+    yield f"model       {visible(info['model'])}, {info['bytes']:,} bytes"
     yield (
-        f"network     {_cell(facts)}, {count(facts['num_layers'], 'layer')} "
-        f"of {count(facts['hidden_size'], 'unit')}, embedding of {facts['embedding_size']:,}"
-        f"{', which is the output matrix, too' if facts['tie_weights'] else ''}"
+        f"network     {_cell_name(info)}, {count(info['num_layers'], 'layer')} "
+        f"of {count(info['hidden_size'], 'unit')}, embedding of {info['embedding_size']:,}"
+        f"{', which is also the output matrix' if info['tie_weights'] else ''}"
     )
-    if facts["task"] != "text":
-        yield f"form        {facts['task']}"
-    if facts["document_separator"] is not None:
-        yield f"documents   set apart by {visible(facts['document_separator'])!r}"
-    yield f"tokenizer   {facts['tokenizer']['kind']}: {facts['vocabulary']}"
+    if info["task"] != "text":
+        yield f"task        {info['task']}"
+    if info["document_separator"] is not None:
+        yield f"documents   separated by {visible(info['document_separator'])!r}"
+    yield f"tokenizer   {info['tokenizer']['kind']}: {info['vocabulary']}"
     try:
-        origin = list(_origin(facts["provenance"], facts["direction"]))
+        origin = list(_origin(info["provenance"], info["direction"]))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        raise CheckpointError(f"{facts['model']} has a provenance of an unknown form") from None
+        raise CheckpointError(f"{info['model']} has an unknown kind of provenance") from None
     for name, value in origin:
         yield f"{name:11} {visible(value)}"
-    yield from map(_fingerprint, facts["fingerprints"])
-    if facts["line_scores"] is not None:
-        least, median, most = facts["line_scores"].values()
+    yield from map(_fingerprint_line, info["fingerprints"])
+    if info["line_scores"] is not None:
+        least, median, most = info["line_scores"].values()
         yield (
-            f"lines       held-out ones score {least:.3f} to {most:.3f} bits per character, "
-            f"{median:.3f} in the median"
+            f"lines       held-out lines score {least:.3f} to {most:.3f} bits per character, "
+            f"median {median:.3f}"
         )
-    yield f"weights     sha256 {facts['weights_sha256']}"
+    yield f"weights     sha256 {info['weights_sha256']}"
     yield ""
     sizes = (
-        f"V = {facts['tokenizer']['vocab_size']}, "
-        f"E = {facts['embedding_size']}, H = {facts['hidden_size']}"
+        f"V = {info['tokenizer']['vocab_size']}, "
+        f"E = {info['embedding_size']}, H = {info['hidden_size']}"
     )
     rows = [("parameter", "shape", "size", f"formula, {sizes}")]
-    for parameter in facts["parameters"]:
+    for parameter in info["parameters"]:
         shape = " × ".join(map(str, parameter["shape"]))
         rows.append((parameter["name"], shape, f"{parameter['size']:,}", parameter["formula"]))
-    rows.append(("total", "", f"{facts['parameter_count']:,}", ""))
+    rows.append(("total", "", f"{info['parameter_count']:,}", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, shape, size, formula in rows:
         yield f"{name:{widths[0]}}  {shape:{widths[1]}}  {size:>{widths[2]}}  {formula}".rstrip()
 
 
-def _fingerprint(facts: dict[str, Any]) -> str:
-    """Return what a model knows of its training text, and how surely."""
-    known = f"{facts['entries']:,} {facts['kind']}"
-    if facts["kind"] == "passages":
-        known += f", so that {facts['always_found']} characters in a row are always known"
-    others = f", and {facts['false_positives']:.1g} of all others"
-    return f"fingerprint {known}{others}; {facts['bytes']:,} bytes"
+def _fingerprint_line(info: dict[str, Any]) -> str:
+    """Return what a fingerprint recognises, and its rate of errors."""
+    entries = f"{info['entries']:,} {info['kind']}"
+    if info["kind"] == "passages":
+        entries += f", so it recognises any {info['always_found']} characters in a row"
+    return (
+        f"fingerprint {entries}; false positives {info['false_positives']:.1g}; "
+        f"{info['bytes']:,} bytes"
+    )
 
 
-def _cell(facts: dict[str, Any]) -> str:
-    """Return the network's kind as textbooks name it."""
-    name = "simple RNN" if facts["cell"] == "rnn" else facts["cell"].upper()
-    nonlinearity = f" with {facts['nonlinearity']}" if facts["cell"] == "rnn" else ""
+def _cell_name(info: dict[str, Any]) -> str:
+    """Return the name of the network in textbooks."""
+    name = "simple RNN" if info["cell"] == "rnn" else info["cell"].upper()
+    nonlinearity = f" with {info['nonlinearity']}" if info["cell"] == "rnn" else ""
     directions = {
         "forward": "",
         "backward": " that reads backward",
         "both": " for each direction",
     }
     return (
-        f"{'residual ' if facts['residual'] else ''}{name}{nonlinearity}"
-        f"{directions[facts['direction']]}"
+        f"{'residual ' if info['residual'] else ''}{name}{nonlinearity}"
+        f"{directions[info['direction']]}"
     )
 
 
 def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[str, str]]:
-    """Yield what provenance tells; it may tell less."""
+    """Yield the names and values of what provenance holds; any part of it may be missing."""
     for document in provenance.get("corpus", []):
         yield (
             "corpus",
@@ -185,20 +189,16 @@ def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[
         )
     if "validation" in provenance:
         validation = provenance["validation"]
-        of_both = ", in the mean of both directions" * (direction == "both")
+        is_mean = ", mean of both directions" * (direction == "both")
         yield (
             "validation",
             f"{validation['bits_per_character']:.4f} bits per character "
-            f"over {validation['characters']:,} characters{of_both}",
+            f"over {validation['characters']:,} characters{is_mean}",
         )
 
 
-if TYPE_CHECKING:
-    from charlm.checkpoint import Checkpoint
-
-
-def memory_facts(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
-    """Return what --memory shows: a number for each length of context and each distance."""
+def _memory_info(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
+    """Return the figures of --memory: by length of context, and by distance of the gradient."""
     from charlm.corpus.reading import open_documents
     from charlm.inference.context_length import nats_by_context
     from charlm.inference.runtime import Runtime
@@ -219,6 +219,11 @@ def memory_facts(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
 
     gradients = [gradient_by_distance(network, text) for network in networks]
     directions = checkpoint.config.directions
+    layers = [
+        (direction, layer, norms)
+        for direction, norms_by_layer in zip(directions, gradients, strict=True)
+        for layer, norms in enumerate(norms_by_layer)
+    ]
     return {
         "context": [
             {"direction": direction, "tokens": tokens, "nats_per_token": value}
@@ -227,37 +232,37 @@ def memory_facts(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:
         ],
         "gradient": [
             {"direction": direction, "layer": layer, "distance": distance, "norm": norm}
-            for direction, layers in zip(directions, gradients, strict=True)
-            for layer, norms in enumerate(layers)
+            for direction, layer, norms in layers
             for distance, norm in norms.items()
         ],
         "memory_length": [
             {"direction": direction, "layer": layer, "tokens": memory_length(norms)}
-            for direction, layers in zip(directions, gradients, strict=True)
-            for layer, norms in enumerate(layers)
+            for direction, layer, norms in layers
         ],
     }
 
 
-def memory_lines(facts: dict[str, Any]) -> Iterator[str]:
+def _memory_lines(info: dict[str, Any]) -> Iterator[str]:
     """Yield figures and bars of each network: the score, and the gradient of each layer."""
-    directions = list(dict.fromkeys(each["direction"] for each in facts["context"]))
+    directions = list(dict.fromkeys(entry["direction"] for entry in info["context"]))
     for direction in directions:
-        context = [each for each in facts["context"] if each["direction"] == direction]
-        gradient = [each for each in facts["gradient"] if each["direction"] == direction]
+        context = [entry for entry in info["context"] if entry["direction"] == direction]
+        gradient = [entry for entry in info["gradient"] if entry["direction"] == direction]
         if len(directions) > 1:
             yield f"{direction}:"
-        bits = [each["nats_per_token"] / math.log(2) for each in context]
-        yield "tokens             " + "".join(f"{each['tokens']:>8}" for each in context)
+        bits = [entry["nats_per_token"] / math.log(2) for entry in context]
+        yield "tokens             " + "".join(f"{entry['tokens']:>8}" for entry in context)
         yield "context, bits/token" + "".join(f"{value:8.3f}" for value in bits)
         yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(bits))
-        for layer in sorted({each["layer"] for each in gradient}):
-            norms = [each["norm"] for each in gradient if each["layer"] == layer]
+        for layer in sorted({entry["layer"] for entry in gradient}):
+            norms = [entry["norm"] for entry in gradient if entry["layer"] == layer]
             yield f"gradient, layer {layer:<3}" + "".join(f"{norm:8.1e}" for norm in norms)
-            # Bars of the logarithm, for a gradient falls by powers.
+            # Bars show the logarithm, because a gradient falls exponentially.
             logs = [math.log(max(norm, 1e-12)) for norm in norms]
             yield "                   " + "".join(f"{bar:>8}" for bar in sparkline(logs))
-    for each in facts["memory_length"]:
-        where = f"layer {each['layer']}" + f", {each['direction']}" * (len(directions) > 1)
-        when = "at no distance" if each["tokens"] is None else f"after {each['tokens']:.0f} tokens"
-        yield f"{where}: {when} the gradient is a hundredth of what it is after one"
+    for entry in info["memory_length"]:
+        where = f"layer {entry['layer']}" + f", {entry['direction']}" * (len(directions) > 1)
+        if entry["tokens"] is None:
+            yield f"{where}: at no distance the gradient falls to 1 % of its start"
+        else:
+            yield f"{where}: after {entry['tokens']:.0f} tokens the gradient is 1 % of its start"

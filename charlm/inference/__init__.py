@@ -1,15 +1,18 @@
-"""Speaks and judges, in NumPy and nothing heavier.
+"""Generation and scoring of text in NumPy, without PyTorch.
 
-runtime     one step of the network, one stream or many
-sampling    logits → the next token
-generation  seed text → a stream of text; an ending → what leads up to it
-infilling   a seed text and an ending → what goes between
-scoring     text → sums that add up
-lines       the same, line by line as they come
-tokens      the same, token by token, with what was expected instead
-bidirectional  a text, each token scored from both sides
-memory      how the score depends on the length of the context
-speaker     the half of a model that speaks
-judge       the half of it that judges
-model       what the commands and other programs hold in their hands
+model           a trained model: what commands and other programs use
+runtime         one step of the network, for one stream or many
+mixture         two networks that predict as one
+sampling        logits → the next token
+constraints     tokens that may not come next
+stopping        where a text ends
+sequences       the texts that are being generated
+generation      sequences → text, token by token
+candidates      several texts for each seed, of which some are kept
+infilling       text between a seed and an ending
+scoring         the score of a text
+line_scores     the scores of lines
+token_scores    the scores of tokens
+bidirectional   the pseudo-likelihood of a text
+context_length  the score by the length of the context
 """

@@ -1,4 +1,4 @@
-"""A text, each token scored from both sides."""
+"""The pseudo-likelihood of a text: each token is predicted from both sides."""
 
 import math
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from charlm.inference.scoring import (
 from charlm.tokenizers import Tokenizer
 
 LONGEST_SEGMENT = 512  # tokens
-SEGMENTS_HELD = 32  # whose features are held at once, of both networks
+SEGMENTS_HELD = 32  # at once in memory, with the features of both networks
 
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoScore(Surprisal):
     """The pseudo-likelihood of a text (Besag 1975, https://doi.org/10.2307/2987782).
 
-    Each token is predicted from all others, so these are no probabilities of texts: they compare
-    with one another, with bits per character they do not.
+    Each token is predicted from all others, so this is no probability of the text. Compare it
+    with other pseudo-likelihoods, never with bits per character.
 
     Attributes:
         nats: −ln p(token | all others), summed over all tokens.
-        tokens: How many there are; ends of lines are none.
+        tokens: Their number, without the ends of lines.
     """
 
     def __add__(self, other: "PseudoScore") -> "PseudoScore":
@@ -44,32 +44,32 @@ class PseudoScore(Surprisal):
 def pseudo_score(
     forward: Network, backward: Network, tokenizer: Tokenizer, text: str
 ) -> PseudoScore:
-    """Return the pseudo-likelihood of `text`, of each document or line for itself.
+    """Return the pseudo-likelihood of `text`, in which documents and lines are read alone.
 
-    A token's probability is the product of what both networks give it, over the sum of that
-    product for all tokens (a product of experts, Hinton 2002).
+    The probability of a token is the normalised product of its probabilities under both networks
+    (a product of experts, Hinton 2002, https://doi.org/10.1162/089976602760128018).
     """
     config, boundary_id = forward.config, tokenizer.boundary_id
-    items = [item for _, item in examples_of(text, config, "the text")]
-    ids = ids_of_examples(items, tokenizer, config)
-    cut = [
+    examples = [example for _, example in examples_of(text, config, "the text")]
+    ids = ids_of_examples(examples, tokenizer, config)
+    segment_bounds = [
         _segments(before + 1, after)
         for before, after in pairwise(np.flatnonzero(ids == boundary_id).tolist())
         if before + 1 < after
     ]
-    if not cut:
+    if not segment_bounds:
         return PseudoScore()
-    begin, first, stop, end = np.concatenate(cut, axis=1)
+    begin, first, stop, end = np.concatenate(segment_bounds, axis=1)
     mirror, count = ids[::-1], len(ids)
     nats: list[float] = []
-    for place in range(0, len(first), SEGMENTS_HELD):
-        some = slice(place, place + SEGMENTS_HELD)
-        rightward = Windows(ids, boundary_id, begin[some], first[some], stop[some])
+    for start in range(0, len(first), SEGMENTS_HELD):
+        part = slice(start, start + SEGMENTS_HELD)
+        rightward = Windows(ids, boundary_id, begin[part], first[part], stop[part])
         leftward = Windows(
-            mirror, boundary_id, count - end[some], count - stop[some], count - first[some]
+            mirror, boundary_id, count - end[part], count - stop[part], count - first[part]
         )
-        of_left, of_right = _features(forward, rightward), _features(backward, leftward)
-        for (before, targets), (after, _) in zip(of_left, of_right, strict=True):
+        left_features, right_features = _features(forward, rightward), _features(backward, leftward)
+        for (before, targets), (after, _) in zip(left_features, right_features, strict=True):
             for rows in batched_rows(len(targets), boundary_id):
                 logits = forward.logits(before[rows]) + backward.logits(after[::-1][rows])
                 surprisal = negative_log_softmax(logits[:, :boundary_id], targets[rows])
@@ -78,24 +78,27 @@ def pseudo_score(
 
 
 def _segments(start: int, stop: int) -> NDArray[np.int64]:
-    """Cut ids [start, stop) into segments, which overlap in what is read but not scored.
+    """Cut ids [start, stop) into segments with context on both sides.
 
     Returns:
-        Where each is read from, scored from, scored to and read to, shape (4, segments).
+        Where reading begins, scoring begins, scoring ends and reading ends, shape (4, segments).
     """
     cut = cut_evenly(start, stop, -(-(stop - start) // LONGEST_SEGMENT))
     return np.concatenate([cut, np.minimum(cut[-1:] + CONTEXT_LENGTH, stop)])
 
 
 def _features(runtime: Network, windows: Windows) -> list[tuple[Floats, NDArray[np.int64]]]:
-    """Return of each passage the features before its targets, shape (N, H), and these, (N,)."""
+    """Return the features before the targets of each window, (N, H), and the targets, (N,)."""
     parts: list[list[tuple[Floats, NDArray[np.int64]]]] = [[] for _ in windows.begin]
-    for chosen in windows.groups():
-        for rows, features, places in predict_windows(runtime, windows.select(chosen)):
-            targets = windows.ids[places]
-            for row in np.unique(rows):
-                parts[chosen[row]].append((features[rows == row], targets[rows == row]))
+    for numbers, features, positions in predict_windows(runtime, windows):
+        targets = windows.ids[positions]
+        for number in np.unique(numbers):
+            is_own = numbers == number
+            parts[number].append((features[is_own], targets[is_own]))
     return [
-        (np.concatenate([f for f, _ in part]), np.concatenate([t for _, t in part]))
+        (
+            np.concatenate([features for features, _ in part]),
+            np.concatenate([targets for _, targets in part]),
+        )
         for part in parts
     ]

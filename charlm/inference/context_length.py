@@ -1,4 +1,4 @@
-"""How far back a model remembers: its score by the length of the context."""
+"""The score of a model by the length of the context before each token."""
 
 import numpy as np
 
@@ -9,33 +9,33 @@ from charlm.inference.runtime import Runtime
 from charlm.inference.scoring import score_windows
 from charlm.tokenizers import Ids, Tokenizer
 
-MOST_CONTEXT = 512  # tokens
-SCORED = 256  # tokens, spread evenly
+LONGEST_CONTEXT = 512  # tokens
+SCORED_TOKENS = 256  # spread evenly
 
 
 def context_lengths(tokens: int) -> list[int]:
-    """Return 1, 2, 4 … up to MOST_CONTEXT, or half of a shorter text.
+    """Return 1, 2, 4 … up to LONGEST_CONTEXT, or to half of a shorter text.
 
     Raises:
-        CorpusError: If there is too little text to tell anything.
+        CorpusError: If the text has fewer than 4 tokens.
     """
-    longest = min(MOST_CONTEXT, tokens // 2)
+    longest = min(LONGEST_CONTEXT, tokens // 2)
     if longest < 2:
-        raise CorpusError(f"memory needs a text of at least 4 tokens, and there are {tokens}")
+        raise CorpusError(f"--memory needs a text of at least 4 tokens; this one has {tokens}")
     return [1 << power for power in range(longest.bit_length())]
 
 
 def nats_by_context(runtime: Runtime, tokenizer: Tokenizer, text: str) -> dict[int, float]:
-    """Return −ln p of a token by the number of tokens that were read before it, in nats a token.
+    """Return the mean −ln p of a token by the number of tokens read before it, in nats.
 
-    The same tokens are predicted each time, each after a start from nothing.
+    The same tokens are scored for each length, each time from the zero state.
 
     Raises:
-        CorpusError: If there is too little text to tell anything.
+        CorpusError: If the text has fewer than 4 tokens.
     """
     ids = ids_as_read(text, tokenizer, runtime.config)
     lengths = context_lengths(len(ids))
-    scored = np.unique(np.linspace(lengths[-1], len(ids) - 1, SCORED).astype(np.int64))
+    scored = np.unique(np.linspace(lengths[-1], len(ids) - 1, SCORED_TOKENS).astype(np.int64))
     return {
         length: score_windows(
             runtime,
@@ -46,6 +46,6 @@ def nats_by_context(runtime: Runtime, tokenizer: Tokenizer, text: str) -> dict[i
 
 
 def ids_as_read(text: str, tokenizer: Tokenizer, config: ModelConfig) -> Ids:
-    """Return the ids of a text, for a backward network from its end."""
+    """Return the ids of a text in reading order: a backward network begins at its end."""
     ids = tokenizer.encode(text)
     return ids[::-1] if config.direction == "backward" else ids

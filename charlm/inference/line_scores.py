@@ -1,4 +1,4 @@
-"""Lines, scored as they come."""
+"""The scores of lines: in batches, one after another, and of the held-out text."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +12,11 @@ from charlm.config import ModelConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
 from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows
+from charlm.errors import ConfigError
 from charlm.inference.runtime import Network, Runtime, State
 from charlm.inference.scoring import (
-    LONGEST_WINDOW,
+    LONGEST_BATCH,
+    PAIRS_HINT,
     Nats,
     Score,
     nats_of_ids,
@@ -25,17 +27,17 @@ from charlm.inference.scoring import (
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import lengths, utf8
 
-MOST_LINES = 4096  # of a lot that is made of single lines
-# Of the held-out lines; more tell a percentile little better, and take longer than half a second.
+MOST_LINES = 4096  # of a batch
+# Of the held-out lines. More would hardly change a percentile and take longer than half a second.
 MOST_CHARACTERS = 1 << 15
-MOST_DECODED = 1 << 20  # ids; of a longer running text, parts of so many are taken
-PART = 1 << 14
+MOST_DECODED = 1 << 20  # ids; of a longer running text, every n-th part is decoded
+PART = 1 << 14  # ids of such a part
 
 
 def batches_of(lines: Iterable[str], *, carry: bool = False) -> Iterator[list[str]]:
-    """Yield lines in lots of 1, 2, 4 … MOST_LINES: the first soon, all of them fast.
+    """Yield lines in batches of 1, 2, 4 … MOST_LINES: the first soon, all of them fast.
 
-    Those that carry on are not parted before an empty line, for line ends may be one token.
+    With `carry` no batch begins with an empty line, because several line ends may be one token.
     """
     batch: list[str] = []
     size = 1
@@ -54,96 +56,118 @@ def batches_of(lines: Iterable[str], *, carry: bool = False) -> Iterator[list[st
 def score_batches(
     runtime: Network, tokenizer: Tokenizer, batches: Iterable[Sequence[str]], *, name: str
 ) -> Iterator[list[Score]]:
-    """Yield the scores of each lot's lines, each for itself, and its end predicted.
+    """Yield the scores of the lines of each batch. Each line is read alone; its end is predicted.
 
-    A line of a running text is read after a line end, as lines are. An empty line has score 0.
+    A line of running text is read after a line end, as within a text. An empty line has score 0.
 
     Raises:
-        CorpusError: If pairs are wanted and a line of `name` is none; the scores of the lines
-            before it are yielded first.
+        CorpusError: If the model is of pairs and a line of `name` is not a pair. The scores of the
+            lines before it are yielded first.
         ValueError: If a line holds a line end before its own.
     """
     task = runtime.config.task
     number = 1
-    for lines in batches:
-        items = [line.removesuffix("\n") for line in lines]
-        items = [
-            item.removesuffix("\r") if task != "text" or item == "\r" else item for item in items
+    for batch in batches:
+        lines = [line.removesuffix("\n") for line in batch]
+        lines = [
+            line.removesuffix("\r") if task != "text" or line == "\r" else line for line in lines
         ]
-        if any("\n" in item for item in items):
+        if any("\n" in line for line in lines):
             raise ValueError("a line holds a line end before its own")
-        good = list(itertools.takewhile(is_pair, items)) if task == "pairs" else items
-        scores = iter(_scores(runtime, tokenizer, [item for item in good if item]))
-        yield [next(scores) if item else Score() for item in good]
-        if len(good) < len(items):
-            check_pairs(items, name, first=number, hint="the model is one of pairs")
-        number += len(items)
+        valid = list(itertools.takewhile(is_pair, lines)) if task == "pairs" else lines
+        scores = iter(_scores(runtime, tokenizer, [line for line in valid if line]))
+        yield [next(scores) if line else Score() for line in valid]
+        if len(valid) < len(lines):
+            check_pairs(lines, name, first=number, hint=PAIRS_HINT)
+        number += len(lines)
 
 
-def _scores(runtime: Network, tokenizer: Tokenizer, items: Sequence[str]) -> list[Score]:
-    """Return the scores of lines that are not empty, without their ends."""
+def _scores(runtime: Network, tokenizer: Tokenizer, lines: Sequence[str]) -> list[Score]:
+    """Return the scores of lines that are not empty, given without their ends."""
     config = runtime.config
     if config.task != "text":
-        windows = windows_of(items, tokenizer, config)
-        return scores_of(runtime, windows, (scored_text(item, config.task) for item in items))
-    texts = [f"{item}\n" for item in items]
+        windows = windows_of(lines, tokenizer, config)
+        return scores_of(runtime, windows, (scored_text(line, config.task) for line in lines))
+    texts = [f"{line}\n" for line in lines]
     windows = windows_of([f"\n{text}" for text in texts], tokenizer, config)
     return scores_of(runtime, replace(windows, first=windows.begin + 1), texts)
+
+
+def check_carry(config: ModelConfig) -> None:
+    """Raise ConfigError if the state of a model cannot be carried from line to line."""
+    if config.task != "text" or config.document_separator is not None:
+        task = "documents" if config.task == "text" else config.task
+        raise ConfigError(
+            f"a model of {task} starts each one from the zero state, so it cannot carry its state",
+            hint="leave out --carry",
+        )
+    if config.direction == "backward":
+        raise ConfigError(
+            "--carry reads forward, and this model reads backward", hint="leave out --carry"
+        )
 
 
 def score_stream(
     runtime: Network, tokenizer: Tokenizer, batches: Iterable[Sequence[str]]
 ) -> Iterator[list[Score]]:
-    """Yield the scores of each lot's lines, which are read on from one another.
+    """Yield the scores of the lines of each batch, all read as one stream.
 
-    A few lines are read one token after another. Many are cut into passages like a long text. A
-    token belongs to the line that it begins in. If a lot begins with an empty line, what would be
-    one token with the line end before it is two, so the sum is a little larger than the text's.
+    A short batch is read token by token. A long one is cut into windows like a long text. A token
+    belongs to the line that it begins in. If a batch begins with an empty line, its line end and
+    the one before cannot share a token, so the sum is a little larger than the text's score.
     """
     length, _ = lengths(tokenizer)
     boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
-    read = boundary[:0]  # the last ids
-    state: State | None = runtime.zero_state(1)  # before the last of them; None if not known
+    context = boundary[:0]  # the last ids that were read
+    state: State | None = runtime.zero_state(1)  # before the last of them; None if not computed
     for lines in batches:
         new = tokenizer.encode("".join(lines))
-        ids = np.concatenate([read, new])
+        ids = np.concatenate([context, new])
         if len(new) < 2 * SEGMENT_LENGTH:
             if state is None:
-                _, state = _read_on(runtime, boundary, read, runtime.zero_state(1))
-            last = read[-1:] if len(read) else boundary
+                _, state = _read_on(runtime, boundary, context, runtime.zero_state(1))
+            last = context[-1:] if len(context) else boundary
             nats, state = _read_on(runtime, last, new, state)
         else:
-            begin, first, stop = (np.array([place]) for place in (0, len(read), len(ids)))
+            begin, first, stop = (np.array([bound]) for bound in (0, len(context), len(ids)))
             windows = Windows(ids, tokenizer.boundary_id, begin, first, stop)
-            nats, state = nats_of_ids(runtime, windows)[len(read) :], None
+            nats, state = nats_of_ids(runtime, windows)[len(context) :], None
         ends = np.cumsum([len(line) for line in lines])
-        # A byte that goes on with a character begins where the next one would, less one.
-        line = np.searchsorted(ends, length[new].cumsum() - np.maximum(length[new], 1), "right")
+        # The later bytes of a character begin with it: one before the end of what is read.
+        starts = length[new].cumsum() - np.maximum(length[new], 1)
+        line = np.searchsorted(ends, starts, "right")
         sums, counts = np.bincount(line, nats, len(lines)), np.bincount(line, minlength=len(lines))
         yield [
-            Score(nats=each, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
-            for each, tokens, text in zip(sums.tolist(), counts.tolist(), lines, strict=True)
+            Score(nats=line_nats, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
+            for line_nats, tokens, text in zip(sums.tolist(), counts.tolist(), lines, strict=True)
         ]
-        read = ids[-CONTEXT_LENGTH:]
+        context = ids[-CONTEXT_LENGTH:]
 
 
 def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nats, State]:
-    """Return −ln p of ids, given the one before them, and the state before the last of them."""
+    """Return −ln p of each id, and the state before the last of them.
+
+    Args:
+        runtime: The network.
+        before: The id before the first, shape (1,).
+        ids: To score, shape (ids,).
+        state: Before `before` is read.
+    """
     nats = np.zeros(len(ids))
     inputs = np.concatenate([before, ids])[:-1]
-    for place in range(0, len(ids), LONGEST_WINDOW):
-        some = slice(place, place + LONGEST_WINDOW)
-        features = []
-        for each in inputs[some]:
-            last, state = runtime.step(each[None], state)
-            features.append(last)
-        logits = runtime.logits(np.concatenate(features))
-        nats[some] = negative_log_softmax(logits, ids[some])
+    for start in range(0, len(ids), LONGEST_BATCH):
+        part = slice(start, start + LONGEST_BATCH)
+        rows = []
+        for token in inputs[part]:
+            features, state = runtime.step(token[None], state)
+            rows.append(features)
+        logits = runtime.logits(np.concatenate(rows))
+        nats[part] = negative_log_softmax(logits, ids[part])
     return nats, state
 
 
 def with_line_scores(checkpoint: Checkpoint, held_out: EncodedText) -> Checkpoint:
-    """Return a checkpoint that holds how lines of a held-out text score under it."""
+    """Return the checkpoint with the scores of the lines of a held-out text."""
     for_direction = checkpoint.for_direction(checkpoint.config.directions[0])
     network = Runtime(for_direction.config, for_direction.arrays)
     return replace(checkpoint, line_scores=line_scores(network, checkpoint.tokenizer, held_out))
@@ -152,29 +176,47 @@ def with_line_scores(checkpoint: Checkpoint, held_out: EncodedText) -> Checkpoin
 def line_scores(
     runtime: Network, tokenizer: Tokenizer, held_out: EncodedText
 ) -> NDArray[np.float32]:
-    """Return how held-out lines score: quantiles in bits per character, ascending.
+    """Return quantiles of the scores of held-out lines, in bits per character, ascending.
 
-    They are evenly spaced, from the smallest score to the largest; each line's own where there are
-    fewer than MOST_LINE_SCORES; none where there are not two lines. Of a long text some lines stand
-    for all.
+    The quantiles are evenly spaced from the smallest score to the largest. Fewer than
+    MOST_LINE_SCORES lines have one each; fewer than two lines have none. In a long text some lines
+    stand for all.
     """
-    held = _lines_of(held_out, tokenizer, runtime.config)
-    lines = [line for line in held if 0 < len(line) <= MOST_CHARACTERS]
+    all_lines = _lines_of(held_out, tokenizer, runtime.config)
+    lines = [line for line in all_lines if 0 < len(line) <= MOST_CHARACTERS]
     lines = lines[:: -(-sum(map(len, lines)) // MOST_CHARACTERS) or 1]
-    [found] = score_batches(runtime, tokenizer, [lines], name="the held-out text")
-    scores = [each.bits_per_character for each in found]
+    [scores] = score_batches(runtime, tokenizer, [lines], name="the held-out text")
     if len(scores) < 2:
         return np.empty(0, np.float32)
     shares = np.linspace(0, 1, min(len(scores), MOST_LINE_SCORES))
-    return np.quantile(scores, shares).astype(np.float32)
+    return np.quantile([score.bits_per_character for score in scores], shares).astype(np.float32)
+
+
+def percentile(line_scores: NDArray[np.float32], bits_per_character: float) -> float:
+    """Return the percentage of held-out lines with a lower score, interpolated, in [0, 100].
+
+    Args:
+        line_scores: What the function of that name returned.
+        bits_per_character: The score of a line.
+
+    Raises:
+        ConfigError: If there are no line scores.
+    """
+    if not len(line_scores):
+        raise ConfigError(
+            "the model holds no scores of held-out lines, so it cannot compute percentiles",
+            hint="train again with two or more held-out lines: --validation-fraction",
+        )
+    shares = np.linspace(0, 100, len(line_scores))
+    return float(np.interp(bits_per_character, line_scores, shares))
 
 
 def _lines_of(text: EncodedText, tokenizer: Tokenizer, config: ModelConfig) -> Iterator[str]:
-    """Yield the lines of a text that has been encoded; of a very long one, some."""
+    """Yield the lines of an encoded text; of a very long one, an evenly spread share."""
     step = -(-len(text.ids) // MOST_DECODED)
     if config.task == "text" and step > 1:
-        for place in range(0, len(text.ids), PART * step):
-            part = text.ids[place : place + PART]
+        for start in range(0, len(text.ids), PART * step):
+            part = text.ids[start : start + PART]
             yield from tokenizer.decode(part[part != tokenizer.boundary_id]).split("\n")[1:-1]
         return
     bounds = text.boundaries[:: BOUNDARIES.get(config.task, 1)]

@@ -45,7 +45,10 @@ class Model:
     1.13
     """
 
+    # Scoring methods import what they need when they are called: generation does not wait for it.
+
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint: Checkpoint | None = checkpoint  # None of a mixture
         self.config: ModelConfig = checkpoint.config
         self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.provenance: Mapping[str, Any] = checkpoint.provenance
@@ -57,7 +60,10 @@ class Model:
             self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
-        """Return the network that reads in a direction; None takes the model's own, or forward.
+        """Return the network that reads in `direction`.
+
+        Args:
+            direction: None takes the model's own; of a model of both directions, forward.
 
         Raises:
             ConfigError: If the model lacks the direction.
@@ -66,13 +72,29 @@ class Model:
         self._require(direction, f"reading {direction}")
         return self._runtimes[direction]
 
-    def _require(self, direction: Direction, what: str) -> None:
-        """Raise ConfigError if the model lacks what reads in a direction, or in both."""
+    def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
+        """Return the network that reads in `direction`, as a checkpoint of its own.
+
+        Args:
+            direction: As for `runtime`.
+
+        Raises:
+            ConfigError: If the model lacks the direction.
+            ValueError: If the model is a mixture, which has no checkpoint.
+        """
+        if self.checkpoint is None:
+            raise ValueError("a mixture of models has no checkpoint")
+        direction = direction or self.config.directions[0]
+        self._require(direction, f"reading {direction}")
+        return self.checkpoint.for_direction(direction)
+
+    def _require(self, direction: Direction, purpose: str) -> None:
+        """Raise ConfigError if the model lacks a direction, or one of both."""
         if self.config.direction in (direction, "both"):
             return
         other = "" if direction == "both" else f"--direction {direction} or "
         raise ConfigError(
-            f"{what} needs a model that reads "
+            f"{purpose} needs a model that reads "
             f"{'both ways' if direction == 'both' else direction}; this one reads "
             f"{self.config.direction} only",
             hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
@@ -212,18 +234,18 @@ class Model:
     def score(
         self, text: str, *, direction: SingleDirection | None = None, name: str = "the text"
     ) -> "Score":
-        """Return how much information `text` is under the model, read from nothing.
+        """Return the score of `text`: its negative log-likelihood under the model.
 
-        A model of lines or pairs reads each line from nothing, and predicts its end.
+        A model of lines or pairs reads each line from the zero state, and predicts its end.
 
         Args:
             text: To score.
-            direction: In which it is read; None takes the model's own, of both forward.
-            name: What error messages call the text.
+            direction: As for `runtime`.
+            name: The text's name in error messages.
 
         Raises:
             ConfigError: If the model lacks the direction.
-            CorpusError: If the model is one of pairs and a line is none.
+            CorpusError: If the model is of pairs and a line is not a pair.
         """
         from charlm.inference.scoring import score_text
 
@@ -234,29 +256,28 @@ class Model:
     ) -> "Iterator[Score]":
         """Return an iterator over the scores of lines, in their order.
 
-        Lines are read ahead, 1, 2, 4 … 4,096 at a time, and scored side by side.
+        Lines are scored in batches of 1, 2, 4 … 4,096.
 
         Args:
-            lines: With or without their ends. Each is read for itself, by a model of running
-                text after a line end, and its end is predicted. An empty one has score 0.
-            carry: Whether each is read on from the one before, so that their scores add up to
-                that of the text. An end counts only if it is there.
-            direction: In which each is read; None takes the model's own, of both forward.
+            lines: With or without their ends. Each is read alone and its end is predicted; a model
+                of running text reads it after a line end. An empty line has score 0.
+            carry: Whether the recurrent state is carried from line to line, so that the scores add
+                up to the score of the text. Then a line end is scored only if it is present.
+            direction: As for `runtime`.
 
         Raises:
-            ConfigError: If the model lacks the direction, or is to carry and cannot.
-            CorpusError: If the model is one of pairs and a line is none.
+            ConfigError: If the model lacks the direction, or its state cannot be carried.
+            CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If a line holds a line end before its own.
-            TypeError: If it is one text that is given.
+            TypeError: If `lines` is one text.
         """
         from charlm.inference.line_scores import batches_of
 
         if isinstance(lines, str):
             raise TypeError("lines are several texts, not one")
-        batches = self.score_batches(
-            batches_of(lines, carry=carry), carry=carry, direction=direction
-        )
-        return (score for batch in batches for score in batch)
+        batches = batches_of(lines, carry=carry)
+        scores = self.score_batches(batches, carry=carry, direction=direction)
+        return (score for batch in scores for score in batch)
 
     def score_batches(
         self,
@@ -266,90 +287,76 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "Iterator[list[Score]]":
-        """Return what `score_lines` does, of lines that come in lots, a list a lot.
+        """Return an iterator over the scores of the lines of each batch; see `score_lines`.
 
-        The next lot is asked for when the one before is scored, so it may wait for its source.
+        A batch is requested after the one before is scored, so it may wait for its source.
         """
-        from charlm.inference.line_scores import score_batches, score_stream
+        from charlm.inference.line_scores import check_carry, score_batches, score_stream
 
         network = self.runtime(direction)
         if not carry:
             return score_batches(network, self.tokenizer, batches, name=name)
-        config = network.config
-        if config.task != "text" or config.document_separator is not None:
-            what = "documents" if config.task == "text" else config.task
-            raise ConfigError(
-                f"a model of {what} reads each from nothing, so it carries nothing on",
-                hint="leave out --carry",
-            )
-        if config.direction == "backward":
-            raise ConfigError("lines carry on forward only; this model reads backward")
+        check_carry(network.config)
         return score_stream(network, self.tokenizer, batches)
 
     def score_tokens(
         self,
         text: str,
         *,
-        choices: int = 1,
+        top_tokens: int = 1,
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
         """Return the score of each token of `text`, read as `score` reads it.
 
         Args:
-            text: To score.
-            choices: How many of the likeliest tokens to tell for each place.
-            direction: As for `score`.
-            name: As for `score`.
+            text: To score, at most 33,554,432 characters.
+            top_tokens: Number of the likeliest tokens to return for each position, from 1.
+            direction: As for `runtime`.
+            name: The text's name in error messages.
 
         Raises:
             ConfigError: If the model lacks the direction.
-            CorpusError: If the model is one of pairs and a line is none, or the text is longer
-                than 33,554,432 characters.
+            CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
         """
         from charlm.inference.token_scores import score_tokens
 
-        require_whole("choices", choices, 1)
+        require_whole("top_tokens", top_tokens, 1)
         network = self.runtime(direction)
-        return score_tokens(network, self.tokenizer, text, choices=choices, name=name)
+        return score_tokens(network, self.tokenizer, text, top_tokens=top_tokens, name=name)
 
     def percentile(self, bits_per_character: float) -> float:
-        """Return how many percent of the held-out lines score lower, in [0, 100].
+        """Return the percentage of held-out lines with a lower score, in [0, 100].
 
-        It is interpolated between quantiles: 0 at the lowest score and 100 at the highest. That is
-        what a line's score means, read for itself in the model's own direction.
+        Held-out lines were read alone in the model's own direction.
 
         Raises:
-            ConfigError: If the model does not know how held-out lines score.
+            ConfigError: If the model holds no scores of held-out lines.
         """
-        if not len(self.line_scores):
-            raise ConfigError(
-                "the model does not hold the scores of held-out lines, so it tells no percentiles",
-                hint="a training stores them if two lines or more are held out: train again",
-            )
-        shares = np.linspace(0, 100, len(self.line_scores))
-        return float(np.interp(bits_per_character, self.line_scores, shares))
+        from charlm.inference.line_scores import percentile
+
+        return percentile(self.line_scores, bits_per_character)
 
     def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
-        """Return a score of a line or text in a unit; see `percentile` for that one."""
+        """Return a score in `unit`; see `percentile` for that one."""
         if unit == "percentile":
             return self.percentile(score.bits_per_character)
-        found: float = getattr(score, unit)
-        return found
+        value: float = getattr(score, unit)
+        return value
 
     def share_in_training_text(self, text: str) -> float:
-        """Return which share of `text` stands in what the model was trained from, in [0, 1].
+        """Return the estimated share of `text` that is in the training text, in [0, 1].
 
-        It is an estimate, of lines or of passages as the fingerprints are; held-out text counts as
-        known; 0 if the model has no fingerprint.
+        Held-out text counts as training text. A model without fingerprints returns 0.
         """
-        return max((each.share_in_training_text(text) for each in self.fingerprints), default=0.0)
+        shares = (fingerprint.share_in_training_text(text) for fingerprint in self.fingerprints)
+        return max(shares, default=0.0)
 
     def pseudo_score(self, text: str) -> "PseudoScore":
-        """Return how well each token of `text` is predicted from all others, on both sides.
+        """Return the pseudo-likelihood of `text`: each token is predicted from both sides.
 
         Raises:
-            ConfigError: If the model is not one of both directions.
+            ConfigError: If the model lacks one of the directions.
         """
         from charlm.inference.bidirectional import pseudo_score
 
@@ -370,6 +377,7 @@ class Model:
         require("mix", share, at_least=0, at_most=1)
         check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)
         mixed = copy.copy(self)
+        mixed.checkpoint = None
         mixture = Mixture(self.runtime("forward"), other.runtime("forward"), share)
         mixed.config = mixture.config
         mixed._runtimes = {"forward": mixture}
@@ -379,9 +387,9 @@ class Model:
 
 
 def load(path: str | PathLike[str]) -> Model:
-    """Return the model in the checkpoint at `path`.
+    """Return the model in the file at `path`.
 
     Raises:
-        CheckpointError: If the file is missing, damaged or foreign.
+        CheckpointError: If the file is missing, damaged, or no model of charlm.
     """
     return Model(Checkpoint.load(Path(path)))

@@ -1,9 +1,9 @@
-"""The network in NumPy: one step, one stream or many.
+"""The network in NumPy: one step of one stream or of many.
 
-The cells are those of the textbooks, as PyTorch computes them; x is a layer's input, h what it
-said before:
+The cells are those of the textbooks, as PyTorch computes them. x is a layer's input, h its
+previous output:
 
-    simple RNN   h' = tanh(W x + U h + b), or with ReLU for tanh        (Elman 1990)
+    simple RNN   h' = tanh(W x + U h + b), or ReLU for tanh             (Elman 1990)
     LSTM         i, f, o = σ(W x + U h + b)    g = tanh(W x + U h + b)
                  c' = f ⊙ c + i ⊙ g            h' = o ⊙ tanh(c')
                  (Hochreiter & Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with
@@ -12,15 +12,17 @@ said before:
                  h' = (1 − z) ⊙ n + z ⊙ h      (Cho et al. 2014, https://arxiv.org/abs/1406.1078,
                                                 the reset gate after the product)
 
-Three things are arranged at load. The first layer's input product is a table, one row a token,
-W · embedding + b, unless the vocabulary is so large that the table would take longer than it
-saves. And σ(z) = (1 + tanh(z / 2)) / 2, so with the rows of the sigmoid gates halved, and put
-first, one tanh serves all gates of the LSTM. And the recurrent matrix and the output's stand side
-by side, so that one product of what the last layer says gives both the logits and what the next
-step begins with.
+Loading arranges three things for speed:
+
+* The first layer's input product becomes a table with one row a token, W · embedding + b. A very
+  large vocabulary has no table: it would take longer to make than it saves.
+* σ(z) = (1 + tanh(z / 2)) / 2. The rows of the sigmoid gates come first and are halved, so that
+  one tanh serves all gates of the LSTM.
+* The recurrent matrix and the output matrix stand side by side. One product with the last layer's
+  output gives the logits and the recurrent product of the next step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,14 +30,14 @@ from numpy.typing import NDArray
 
 from charlm.cells import CELLS, Cell
 from charlm.checkpoint import Arrays
-from charlm.config import ModelConfig
+from charlm.config import ModelConfig, Nonlinearity
 
 LARGEST_TABLE = 8192  # rows
-LARGEST_ACTIVATION = 1e6  # of a ReLU, which could grow with every step until nothing is a number
+LARGEST_ACTIVATION = 1e6  # of a ReLU, which could grow with every step until it overflows
 
 Floats = NDArray[np.float32]
-# Of each layer: hidden, of an LSTM the cell, too, each (B, H); and the product of hidden and the
-# recurrent matrix, which the next step begins with, (B, gates · H).
+# Per layer: the cell's state vectors (hidden first), each (B, H); then the product of hidden and
+# the recurrent matrix, (B, gates · H), with which the next step begins.
 State = list[tuple[Floats, ...]]
 
 
@@ -53,25 +55,25 @@ def concatenate_states(state: State, other: State) -> State:
 
 
 class Network(Protocol):
-    """What predicts: a network, or a mixture of two."""
+    """A predictor of the next token: a network, or a mixture of two."""
 
     config: ModelConfig
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state before anything is read."""
+        """Return the state before the first token."""
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream; return features and the new state."""
+        """Read one token of each stream; return features and the new state."""
 
     def logits(self, features: Floats) -> Floats:
-        """Return unnormalised log-probabilities of the next token."""
+        """Return the logits of the next token: unnormalised log-probabilities."""
 
     def predict(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream; return unnormalised log-probabilities and the new state."""
+        """Read one token of each stream; return logits and the new state."""
 
 
 class Runtime:
-    """A trained network that reads ids and predicts what follows; it learns nothing."""
+    """A trained network that reads ids and predicts the next one. Its weights stay fixed."""
 
     def __init__(self, config: ModelConfig, arrays: Arrays) -> None:
         self.config = config
@@ -83,8 +85,7 @@ class Runtime:
             self._inputs.append(_gates(arrays[prefix + "weight_ih"], config.cell).T)
             self._recurrent.append(_gates(arrays[prefix + "weight_hh"], config.cell).T.copy())
             self._biases.append(_gates(arrays[prefix + "bias"], config.cell))
-        name = f"rnn {config.nonlinearity}" if config.cell == "rnn" else config.cell
-        self._update = _UPDATES[name]
+        self._update = _UPDATES[config.cell, config.nonlinearity]
         self._embedding = arrays["embedding.weight"]
         self._first_product: Floats | None = None
         if len(self._embedding) <= LARGEST_TABLE:
@@ -95,7 +96,7 @@ class Runtime:
         self._output = (
             self._embedding[:outputs] if config.tie_weights else arrays["output.weight"]
         ).T
-        # What the last layer says is multiplied by both at once: [recurrent, output].
+        # The last layer's output is multiplied by both at once: [recurrent, output].
         self._joint: Floats | None = None
         if self._projection is None and not config.residual:
             self._joint = np.concatenate([self._recurrent[-1], self._output], axis=1)
@@ -103,7 +104,7 @@ class Runtime:
             self._recurrent[-1], self._output = self._joint[:, :gates], self._joint[:, gates:]
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state before anything is read, each array of shape (B, H)."""
+        """Return the state before the first token, all zeros."""
         vectors = CELLS[self.config.cell].state
         return [
             (
@@ -114,40 +115,41 @@ class Runtime:
         ]
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream.
+        """Read one token of each stream.
 
         Args:
-            ids: Token ids in [0, V], V being the boundary, shape (B,).
-            state: What `zero_state` or the step before returned; it is not changed.
+            ids: Token ids in [0, V], where V is the boundary, shape (B,).
+            state: From `zero_state` or from the previous step; it is not changed.
 
         Returns:
-            Features of the last layer, shape (B, H), from which `logits` predicts the next
-            token, and the new state.
+            The last layer's output, shape (B, H), which `logits` takes, and the new state.
         """
-        features, following = self._read(ids, state)
-        last = following[-1]
-        return features, [*following[:-1], (*last, last[0] @ self._recurrent[-1])]
+        features, new_state = self._read(ids, state)
+        last = new_state[-1]
+        return features, [*new_state[:-1], (*last, last[0] @ self._recurrent[-1])]
 
     def predict(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token a stream and predict the next: `step` and `logits` in one product less.
+        """Read one token of each stream and predict the next, like `step` and `logits`.
+
+        This takes one matrix product less than the two.
 
         Returns:
-            Unnormalised log-probabilities, shape (B, V or V + 1), and the new state.
+            Logits, shape (B, V or V + 1), and the new state.
         """
         if self._joint is None:
-            features, following = self.step(ids, state)
-            return self.logits(features), following
-        features, following = self._read(ids, state)
+            features, new_state = self.step(ids, state)
+            return self.logits(features), new_state
+        features, new_state = self._read(ids, state)
         product = features @ self._joint
         gates = self._recurrent[-1].shape[1]
-        last = (*following[-1], product[:, :gates])
-        return product[:, gates:] + self._output_bias, [*following[:-1], last]
+        last = (*new_state[-1], product[:, :gates])
+        return product[:, gates:] + self._output_bias, [*new_state[:-1], last]
 
     def _read(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Return features and the new state, whose last layer still lacks its product."""
+        """Return features and the new state, in which the last layer still lacks its product."""
         features = np.empty(0, np.float32)
-        following: State = []
-        for layer, (*before, from_state) in enumerate(state):
+        new_state: State = []
+        for layer, (*vectors, from_state) in enumerate(state):
             if layer == 0 and self._first_product is not None:
                 from_input = self._first_product[ids]  # (B, gates · H), a copy
             else:
@@ -155,15 +157,16 @@ class Runtime:
                     layer
                 ]
                 from_input += self._biases[layer]
-            after = self._update(from_input, from_state, before)
-            features = after[0] + features if self.config.residual and layer > 0 else after[0]
+            updated = self._update(from_input, from_state, vectors)
+            is_residual = self.config.residual and layer > 0
+            features = updated[0] + features if is_residual else updated[0]
             if layer + 1 < len(state):
-                after = (*after, after[0] @ self._recurrent[layer])
-            following.append(after)
-        return features, following
+                updated = (*updated, updated[0] @ self._recurrent[layer])
+            new_state.append(updated)
+        return features, new_state
 
     def logits(self, features: Floats) -> Floats:
-        """Return unnormalised log-probabilities of the next token, shape (…, V or V + 1)."""
+        """Return the logits of the next token, shape (…, V or V + 1)."""
         if self._projection is not None:
             features = features @ self._projection
         result: Floats = features @ self._output
@@ -171,14 +174,15 @@ class Runtime:
         return result
 
 
-def _lstm(from_input: Floats, from_state: Floats, before: Sequence[Floats]) -> tuple[Floats, ...]:
-    """Return (hidden, cell); the products, which are overwritten, hold the gates i, f, o, g."""
-    size = before[1].shape[-1]
+def _lstm(from_input: Floats, from_state: Floats, vectors: Sequence[Floats]) -> tuple[Floats, ...]:
+    """Return (hidden, cell). The products hold the gates i, f, o, g and are overwritten."""
+    cell_before = vectors[1]
+    size = cell_before.shape[-1]
     gates = from_input
     gates += from_state
     np.tanh(gates, out=gates)
-    gates[..., : 3 * size] += 1  # twice the sigmoids, so that half of each product is meant
-    cell = before[1] * gates[..., size : 2 * size]
+    gates[..., : 3 * size] += 1  # twice the sigmoids, so each product below is halved
+    cell = cell_before * gates[..., size : 2 * size]
     cell += gates[..., :size] * gates[..., 3 * size :]
     cell *= 0.5
     hidden = np.tanh(cell)
@@ -187,9 +191,9 @@ def _lstm(from_input: Floats, from_state: Floats, before: Sequence[Floats]) -> t
     return hidden, cell
 
 
-def _gru(from_input: Floats, from_state: Floats, before: Sequence[Floats]) -> tuple[Floats, ...]:
-    """Return (hidden,); the products, which are overwritten, hold the gates r, z, n."""
-    hidden = before[0]
+def _gru(from_input: Floats, from_state: Floats, vectors: Sequence[Floats]) -> tuple[Floats, ...]:
+    """Return (hidden,). The products hold the gates r, z, n and are overwritten."""
+    hidden = vectors[0]
     size = hidden.shape[-1]
     sigmoids = from_input[..., : 2 * size]
     sigmoids += from_state[..., : 2 * size]
@@ -202,21 +206,28 @@ def _gru(from_input: Floats, from_state: Floats, before: Sequence[Floats]) -> tu
     return (new + sigmoids[..., size:] * (hidden - new),)
 
 
-def _rnn_tanh(
-    from_input: Floats, from_state: Floats, before: Sequence[Floats]
-) -> tuple[Floats, ...]:
-    del before
+def _tanh_rnn(from_input: Floats, from_state: Floats, _: Sequence[Floats]) -> tuple[Floats, ...]:
+    """Return (hidden,), written over the input's product."""
     from_input += from_state
     return (np.tanh(from_input, out=from_input),)
 
 
-def _rnn_relu(
-    from_input: Floats, from_state: Floats, before: Sequence[Floats]
-) -> tuple[Floats, ...]:
-    del before
+def _relu_rnn(from_input: Floats, from_state: Floats, _: Sequence[Floats]) -> tuple[Floats, ...]:
+    """Return (hidden,), written over the input's product."""
     from_input += from_state
     np.maximum(from_input, 0, out=from_input)
     return (np.minimum(from_input, LARGEST_ACTIVATION, out=from_input),)
+
+
+# Takes W x + b, U h and the state vectors; returns the new state vectors.
+Update = Callable[[Floats, Floats, Sequence[Floats]], tuple[Floats, ...]]
+
+_UPDATES: dict[tuple[Cell, Nonlinearity], Update] = {
+    ("lstm", "tanh"): _lstm,
+    ("gru", "tanh"): _gru,
+    ("rnn", "tanh"): _tanh_rnn,
+    ("rnn", "relu"): _relu_rnn,
+}
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -224,9 +235,6 @@ def log_softmax(logits: Floats) -> Floats:
     shifted: Floats = logits - logits.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
-
-
-_UPDATES = {"lstm": _lstm, "gru": _gru, "rnn tanh": _rnn_tanh, "rnn relu": _rnn_relu}
 
 
 def _gates(matrix: Floats, cell: Cell) -> Floats:

@@ -1,4 +1,4 @@
-"""Text → sums that add up: how much information a text is under a model."""
+"""The score of a text: its negative log-likelihood under a model."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from charlm.config import ModelConfig
 from charlm.corpus.examples import BOUNDARIES, check_pairs, ids_of_lines, scored_text
 from charlm.corpus.windows import MOST_LOGITS, Windows
-from charlm.inference.runtime import Floats, Network
+from charlm.inference.runtime import Floats, Network, select_rows
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
 
 Nats = NDArray[np.float64]
 
-LONGEST_WINDOW = 32  # steps whose logits are computed in one product
+LONGEST_BATCH = 32  # steps whose logits are computed in one product
+PAIRS_HINT = "the model scores pairs; for other texts use a model that was trained without --pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +41,21 @@ class Surprisal:
 
     @property
     def nats_per_token(self) -> float:
-        """The mean, in nats a token; 0 of a text without any."""
+        """The mean in nats per token; 0 without tokens."""
         return self.nats / self.tokens if self.tokens else 0.0
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token): as uncertain as a choice among so many; inf if too large."""
+        """exp(nats per token); inf if that is too large for a float."""
         return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score(Surprisal):
-    """The negative log-likelihood of a text, and what it is divided by.
+    """The negative log-likelihood of a text, with its sizes.
 
-    Sums are stored and averages derived, so two scores can be added. Every token is predicted,
-    the first included, so a character model makes as many predictions as there are characters.
+    Sums are stored and averages are derived, so two scores can be added. Every token is predicted,
+    the first included: a character model makes one prediction for each character.
 
     Attributes:
         nats: −ln p(text), summed over all tokens.
@@ -90,14 +91,14 @@ class Score(Surprisal):
 def score_text(
     runtime: Network, tokenizer: Tokenizer, text: str, *, name: str = "the text"
 ) -> Score:
-    """Return the score of `text`, in the form that the model was trained on.
+    """Return the score of `text`, read as the task of the model requires.
 
-    A running text is read from nothing, and so is each document between separators. Lines and
-    pairs are read from nothing each; their ends are predicted, and of pairs only the targets are.
-    Empty lines are left out.
+    Each example starts from the zero state: the whole text or a document, a line, or a pair. The
+    ends of lines and pairs are predicted. Of a pair only the target is scored. Empty lines and
+    documents are left out.
 
     Raises:
-        CorpusError: If pairs are wanted and a line of `name` is none.
+        CorpusError: If the model is of pairs and a line of `name` is not a pair.
     """
     return score_with(
         lambda windows: score_windows(runtime, windows),
@@ -116,105 +117,108 @@ def score_with(
     *,
     name: str,
 ) -> Score:
-    """Return the score of `text`, as `score_text` does, whatever computes it.
+    """Return the score of `text`, as `score_text` does, computed by `nats_of`.
 
     Args:
-        nats_of: Returns −ln p of what is scored in passages, in parts that are summed.
+        nats_of: Returns −ln p of the scored tokens of all windows, in parts that are summed.
         config: Of a network that reads in one direction.
         tokenizer: Its tokenizer.
         text: To score.
-        name: What error messages call it.
+        name: The text's name in error messages.
 
     Raises:
-        CorpusError: If pairs are wanted and a line of `name` is none.
+        CorpusError: If the model is of pairs and a line of `name` is not a pair.
     """
-    items = [item for _, item in examples_of(text, config, name)]
-    windows = windows_of(items, tokenizer, config)
-    scored = [scored_text(item, config.task) for item in items]
+    examples = [example for _, example in examples_of(text, config, name)]
+    windows = windows_of(examples, tokenizer, config)
+    scored_texts = [scored_text(example, config.task) for example in examples]
     return Score(
         nats=math.fsum(nats_of(windows)),
         tokens=int((windows.stop - windows.first).sum()),
-        characters=sum(map(len, scored)),
-        bytes=sum(len(utf8(each)) for each in scored),
+        characters=sum(map(len, scored_texts)),
+        bytes=sum(len(utf8(text)) for text in scored_texts),
     )
 
 
-def best_of(scores: Sequence[Score]) -> int:
-    """Return which of several models' scores of one text is the best, the first if several are."""
-    scored = [place for place, score in enumerate(scores) if score.tokens]
-    return min(scored, key=lambda place: scores[place].bits_per_character, default=0)
+def index_of_best(scores: Sequence[Score]) -> int:
+    """Return the index of the lowest score in bits per character; of equals, the first."""
+    scored = [index for index, score in enumerate(scores) if score.tokens]
+    return min(scored, key=lambda index: scores[index].bits_per_character, default=0)
 
 
 def scores_of(runtime: Network, windows: Windows, texts: Iterable[str]) -> list[Score]:
-    """Return the score of each passage, given the texts that are scored in them."""
+    """Return the score of each window, given the text that each window scores."""
     nats, tokens = score_windows(runtime, windows), windows.stop - windows.first
     return [
-        Score(nats=each, tokens=number, characters=len(text), bytes=len(utf8(text)))
-        for each, number, text in zip(nats.tolist(), tokens.tolist(), texts, strict=True)
+        Score(nats=window_nats, tokens=count, characters=len(text), bytes=len(utf8(text)))
+        for window_nats, count, text in zip(nats.tolist(), tokens.tolist(), texts, strict=True)
     ]
 
 
 def score_windows(runtime: Network, windows: Windows) -> Nats:
-    """Return −ln p of what is scored in each passage, in nats, shape (passages,)."""
+    """Return −ln p of the scored tokens of each window, in nats, shape (windows,)."""
     result = np.zeros(len(windows.begin))
     cut, owners = windows.cut()
-    for chosen in cut.groups():
-        batch = cut.select(chosen)
-        for rows, features, targets in predict_windows(runtime, batch):
-            surprisal = negative_log_softmax(runtime.logits(features), batch.ids[targets])
-            nats = np.bincount(rows, surprisal, minlength=len(chosen))
-            np.add.at(result, owners[chosen], nats)
+    for numbers, features, positions in predict_windows(runtime, cut):
+        surprisal = negative_log_softmax(runtime.logits(features), cut.ids[positions])
+        begins = np.diff(numbers, prepend=-1) != 0  # the tokens of a window stand together
+        sums = np.bincount(begins.cumsum() - 1, surprisal)
+        np.add.at(result, owners[numbers[begins]], sums)
     return result
 
 
 def nats_of_ids(runtime: Network, windows: Windows) -> Nats:
-    """Return −ln p of each id that is scored in a passage, and 0 for the others, shape (ids,)."""
+    """Return −ln p of each scored id, and 0 for all other ids, shape (ids,)."""
     result = np.zeros(len(windows.ids))
-    cut, _ = windows.cut()
-    for chosen in cut.groups():
-        for _, features, targets in predict_windows(runtime, cut.select(chosen)):
-            result[targets] = negative_log_softmax(runtime.logits(features), windows.ids[targets])
+    for _, features, positions in predict_windows(runtime, windows.cut()[0]):
+        targets = windows.ids[positions]
+        result[positions] = negative_log_softmax(runtime.logits(features), targets)
     return result
 
 
 def predict_windows(
-    runtime: Network, batch: Windows
+    runtime: Network, windows: Windows
 ) -> Iterator[tuple[NDArray[np.int64], Floats, NDArray[np.int64]]]:
-    """Yield what predicts the targets that count, as many at once as logits may be held.
+    """Yield the features before each scored token, in batches whose logits fit in memory.
 
-    Returns:
-        Which passage each belongs to, shape (N,); the features before it, shape (N, H); and where
-        among the ids the target stands, shape (N,). Of each passage, in order.
+    Windows are read side by side, the longest first. Within a batch the tokens of a window are
+    adjacent and in order.
+
+    Yields:
+        The number of the window of each token, shape (N,); the features before it, shape (N, H);
+        and its position among the ids, shape (N,).
     """
-    state = runtime.zero_state(len(batch.begin))
-    start = 0
-    for window in batch.batches(LONGEST_WINDOW):
-        count, length = window.inputs.shape
-        state = [tuple(vector[:count] for vector in layer) for layer in state]
-        features = np.empty((count, length, runtime.config.hidden_size), np.float32)
-        for time, column in enumerate(window.inputs.T):
-            features[:, time], state = runtime.step(column, state)
-        rows, columns = np.nonzero(window.is_scored)
-        counted = features.reshape(-1, features.shape[-1])
-        if len(rows) < len(counted):  # else a copy for nothing
-            counted = features[window.is_scored]
-        targets = batch.begin[rows] + start + columns
-        start += length
-        for some in batched_rows(len(counted), batch.boundary_id):
-            yield rows[some], counted[some], targets[some]
+    for numbers in windows.groups():
+        group = windows.select(numbers)
+        state = runtime.zero_state(len(numbers))
+        start = 0
+        for batch in group.batches(LONGEST_BATCH):
+            count, length = batch.inputs.shape
+            state = select_rows(state, slice(count))
+            features = np.empty((count, length, runtime.config.hidden_size), np.float32)
+            for time, column in enumerate(batch.inputs.T):
+                features[:, time], state = runtime.step(column, state)
+            rows, columns = np.nonzero(batch.is_scored)
+            scored = features.reshape(-1, features.shape[-1])
+            if len(rows) < len(scored):  # if all are scored, this would copy for nothing
+                scored = features[batch.is_scored]
+            positions = group.begin[rows] + start + columns
+            start += length
+            for part in batched_rows(len(scored), windows.boundary_id):
+                yield numbers[rows[part]], scored[part], positions[part]
 
 
 def batched_rows(count: int, vocab_size: int) -> Iterator[slice]:
-    """Yield slices of `count` rows, each of as many as logits may be held."""
+    """Yield slices of `count` rows, each with at most MOST_LOGITS logits."""
     most = max(1, MOST_LOGITS // vocab_size)
-    return (slice(place, place + most) for place in range(0, count, most))
+    return (slice(start, start + most) for start in range(0, count, most))
 
 
 def examples_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
-    """Return the documents, lines or pairs in a text, but for empty ones, and where each begins.
+    """Return the documents, lines or pairs of a text and where each begins, without empty ones.
 
     Raises:
-        CorpusError: If pairs are wanted and a line of `name` is none.
+        CorpusError: If the model is of pairs and a line of `name` is not a pair.
     """
     separator = "\n" if config.task != "text" else config.document_separator
     parts = [text] if separator is None else text.split(separator)
@@ -222,38 +226,38 @@ def examples_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, st
     if config.task != "text":
         parts = [part.removesuffix("\r") for part in parts]
     if config.task == "pairs":
-        check_pairs(parts, name, first=1, hint="the model is one of pairs")
+        check_pairs(parts, name, first=1, hint=PAIRS_HINT)
     return [(begin, part) for begin, part in zip(begins, parts, strict=False) if part]
 
 
-def windows_of(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Windows:
-    """Return each document, line or pair as a passage, in their order, whatever is read first."""
-    ids = ids_of_examples(items, tokenizer, config)
+def windows_of(examples: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Windows:
+    """Return one window for each document, line or pair, in their order."""
+    ids = ids_of_examples(examples, tokenizer, config)
     bounds = np.flatnonzero(ids == tokenizer.boundary_id)
-    each = BOUNDARIES.get(config.task, 1)
-    begin, first = bounds[:-1:each] + 1, bounds[each - 1 : -1 : each] + 1
-    stop = bounds[each::each] + config.predicts_boundary
+    step = BOUNDARIES.get(config.task, 1)
+    begin, first = bounds[:-1:step] + 1, bounds[step - 1 : -1 : step] + 1
+    stop = bounds[step::step] + config.predicts_boundary
     windows = Windows(ids, tokenizer.boundary_id, begin, first, stop)
     if config.direction == "backward":
         return windows.select(np.arange(len(begin))[::-1])
     return windows
 
 
-def ids_of_examples(items: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Ids:
-    """Return ids in the order in which they are read: a boundary first, and one after each."""
+def ids_of_examples(examples: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Ids:
+    """Return ids in reading order: a boundary first, and one after each example."""
     boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
     if config.task == "text":
-        parts = [part for item in items for part in (tokenizer.encode(item), boundary)]
+        parts = [part for example in examples for part in (tokenizer.encode(example), boundary)]
     else:
-        parts = [ids_of_lines(items, tokenizer, config.task)]
+        parts = [ids_of_lines(examples, tokenizer, config.task)]
     ids = np.concatenate([boundary, *parts])
     return ids[::-1] if config.direction == "backward" else ids
 
 
 def negative_log_softmax(logits: Floats, targets: NDArray[np.integer[Any]]) -> Floats:
-    """Return −ln softmax(logits)[target], shape of `targets`; `logits` is overwritten."""
+    """Return −ln softmax(logits)[target], shape of `targets`. `logits` is overwritten."""
     logits -= logits.max(axis=-1, keepdims=True)
-    of_target = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    target_logits = np.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     np.exp(logits, out=logits)
-    result: Floats = np.log(logits.sum(axis=-1)) - of_target
+    result: Floats = np.log(logits.sum(axis=-1)) - target_logits
     return result

@@ -1,4 +1,4 @@
-"""A text, token by token: how surprising each one is, and what was expected instead."""
+"""The score of each token of a text, with the tokens that were likelier."""
 
 import re
 from collections.abc import Sequence
@@ -14,67 +14,65 @@ from charlm.inference.scoring import Nats, examples_of, predict_windows, windows
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import lengths
 
-Places = NDArray[np.int64]
+Integers = NDArray[np.int64]
 
-# Characters of a text whose tokens are told; each takes some 120 bytes of memory.
-LONGEST_TEXT = 1 << 25
+LONGEST_TEXT = 1 << 25  # characters; each takes some 120 bytes of memory
 
 _WORD = re.compile(r"\s*\n|[^\S\n]*\S+|\s+$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenScores:
-    """What a model makes of each token of a text, N tokens that are scored, in their order.
+    """The scores of the N scored tokens of a text, in their order.
 
     Attributes:
         text: The raw text.
-        pieces: What the ids stand for: texts, bytes, and None for the end of an item.
-        ids: Which token each is, shape (N,).
-        start: Where in the text it begins, in characters, shape (N,). The bytes that spell a
-            character all begin with it.
-        stop: Where it ends, exclusive, shape (N,).
-        nats: −ln p of each, shape (N,); their sum is the score of the text.
-        entropy: What that was expected to be, in nats, shape (N,).
-        rank: One more than there were likelier tokens: 1 is the likeliest, shape (N,).
-        choices: The ids of the likeliest tokens, the likeliest first, shape (N, K).
-        choice_nats: −ln p of these, shape (N, K).
+        pieces: The token of each id: a text, a byte, or None for the end of an example.
+        ids: Token ids, shape (N,).
+        start: Where in the text each token begins, in characters, shape (N,). Tokens that are
+            bytes of one character all begin with it.
+        stop: Where each token ends, exclusive, shape (N,).
+        nats: −ln p of each token, shape (N,). The sum is the score of the text.
+        entropy: The expected value of `nats` before each token, shape (N,).
+        rank: One more than the number of likelier tokens: 1 is the likeliest, shape (N,).
+        top_tokens: The ids of the K likeliest tokens, the likeliest first, shape (N, K).
+        top_nats: −ln p of these, shape (N, K).
     """
 
     text: str
     pieces: Sequence[str | int | None] = field(repr=False)
-    ids: Places
-    start: Places
-    stop: Places
+    ids: Integers
+    start: Integers
+    stop: Integers
     nats: Nats
     entropy: Nats
-    rank: Places
-    choices: Places
-    choice_nats: Floats
+    rank: Integers
+    top_tokens: Integers
+    top_nats: Floats
 
     def character_nats(self) -> list[float]:
         """Return −ln p of each character of the text; 0 where nothing is scored.
 
-        The characters of a token have equal parts.
+        The characters of a token have equal shares of its score.
         """
         sizes = self.stop - self.start
-        place = np.repeat(self.start - (sizes.cumsum() - sizes), sizes) + np.arange(sizes.sum())
-        parts = np.repeat(self.nats / np.maximum(sizes, 1), sizes)
-        result: list[float] = np.bincount(place, parts, minlength=len(self.text)).tolist()
+        offsets = np.repeat(self.start - (sizes.cumsum() - sizes), sizes) + np.arange(sizes.sum())
+        shares = np.repeat(self.nats / np.maximum(sizes, 1), sizes)
+        result: list[float] = np.bincount(offsets, shares, minlength=len(self.text)).tolist()
         return result
 
     def by_character(self) -> "TokenScores":
-        """Return the same with the bytes that spell one character taken together."""
+        """Return the scores with the bytes of each character joined into one entry."""
         is_byte = np.array([isinstance(piece, int) for piece in self.pieces])[self.ids]
         begins = np.ones(len(self.ids), np.bool_)
-        goes_on = is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1])
-        begins[1:] = ~goes_on
+        begins[1:] = ~(is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1]))
         return self._grouped(np.flatnonzero(begins))
 
     def by_word(self) -> "TokenScores":
-        """Return the same with the tokens of each word, and of the white space before it, together.
+        """Return the scores with the tokens of each word joined into one entry.
 
-        A word is what stands between white space. Line ends stay by themselves, and so do the end
-        of an item and the white space after the last word.
+        A word includes the white space before it. Line ends, the end of an example and the white
+        space after the last word are entries of their own.
         """
         words = np.array([match.start() for match in _WORD.finditer(self.text)], np.int64)
         of_word = np.searchsorted(words, self.start, side="right")
@@ -83,76 +81,77 @@ class TokenScores:
         begins[1:] = (of_word[1:] != of_word[:-1]) | is_end[1:] | is_end[:-1]
         return self._grouped(np.flatnonzero(begins))
 
-    def _grouped(self, first: Places) -> "TokenScores":
-        """Return one row for each group, given where it begins.
+    def _grouped(self, first: Integers) -> "TokenScores":
+        """Return one entry for each group of tokens.
 
-        Surprisal and entropy are sums; id, rank and choices are those of the token of the group
-        that surprises most.
+        Surprisal and entropy are sums. Id, rank and top tokens are those of the token with the
+        highest surprisal in the group.
+
+        Args:
+            first: The number of the first token of each group, shape (groups,).
         """
         if len(first) in (0, len(self.ids)):
             return self
         group = np.repeat(np.arange(len(first)), np.diff(first, append=len(self.ids)))
-        by_nats = np.lexsort((-self.nats, group))
-        most = by_nats[first]
+        highest = np.lexsort((-self.nats, group))[first]
         return replace(
             self,
-            ids=self.ids[most],
+            ids=self.ids[highest],
             start=self.start[first],
             stop=np.maximum.reduceat(self.stop, first),
             nats=np.add.reduceat(self.nats, first),
             entropy=np.add.reduceat(self.entropy, first),
-            rank=self.rank[most],
-            choices=self.choices[most],
-            choice_nats=self.choice_nats[most],
+            rank=self.rank[highest],
+            top_tokens=self.top_tokens[highest],
+            top_nats=self.top_nats[highest],
         )
 
 
 def score_tokens(
-    runtime: Network, tokenizer: Tokenizer, text: str, *, choices: int, name: str
+    runtime: Network, tokenizer: Tokenizer, text: str, *, top_tokens: int, name: str
 ) -> TokenScores:
-    """Return the score of each token of `text`, which is read as for its whole score.
+    """Return the score of each token of `text`, read as `score_text` reads it.
 
     Args:
         runtime: The network.
         tokenizer: Its tokenizer.
         text: To score.
-        choices: How many of the likeliest tokens to tell, K.
-        name: What error messages call the text.
+        top_tokens: Number of the likeliest tokens to return for each position, K.
+        name: The text's name in error messages.
 
     Raises:
-        CorpusError: If pairs are wanted and a line is none, or the text is too long.
+        CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
     """
     if len(text) > LONGEST_TEXT:
         raise CorpusError(
-            f"{name} has {len(text):,} characters, but tokens are told of {LONGEST_TEXT:,} at most",
+            f"{name} has {len(text):,} characters; the scores of tokens are for texts of at most "
+            f"{LONGEST_TEXT:,}",
             hint="cut it: split -C 32m FILE",
         )
     config = runtime.config
     located = examples_of(text, config, name)
-    windows = windows_of([item for _, item in located], tokenizer, config)
+    windows = windows_of([example for _, example in located], tokenizer, config)
     ids, size = windows.ids, len(windows.ids)
-    outputs = config.outputs(tokenizer.vocab_size)
-    shape = (size, min(choices, outputs))
+    shape = (size, min(top_tokens, config.outputs(tokenizer.vocab_size)))
     nats, entropy, rank = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
-    likeliest, their_nats = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-    cut, _ = windows.cut()
-    for chosen in cut.groups():
-        for _, features, places in predict_windows(runtime, cut.select(chosen)):
-            logits = runtime.logits(features)
-            of_target = np.take_along_axis(logits, ids[places][:, None].astype(np.int64), axis=-1)
-            rank[places] = 1 + (logits > of_target).sum(axis=-1)
-            likeliest[places] = found = _likeliest(logits, shape[1])
-            top = np.take_along_axis(logits, found[:, :1], axis=-1)
-            shifted = logits - top
-            probabilities = np.exp(shifted)
-            total = probabilities.sum(axis=-1)
-            log_total = np.log(total)
-            nats[places] = log_total - (of_target - top)[:, 0]
-            shifted *= probabilities
-            entropy[places] = log_total - shifted.sum(axis=-1) / total
-            their_nats[places] = log_total[:, None] - (
-                np.take_along_axis(logits, found, axis=-1) - top
-            )
+    likeliest, likeliest_nats = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    for _, features, positions in predict_windows(runtime, windows.cut()[0]):
+        logits = runtime.logits(features)
+        targets = ids[positions][:, None].astype(np.int64)
+        target_logits = np.take_along_axis(logits, targets, axis=-1)
+        top = _likeliest(logits, shape[1])
+        top_logits = np.take_along_axis(logits, top, axis=-1)
+        highest = top_logits[:, :1]
+        shifted = logits - highest
+        probabilities = np.exp(shifted)
+        total = probabilities.sum(axis=-1)
+        log_total = np.log(total)
+        shifted *= probabilities
+        rank[positions] = 1 + (logits > target_logits).sum(axis=-1)
+        nats[positions] = log_total - (target_logits - highest)[:, 0]
+        entropy[positions] = log_total - shifted.sum(axis=-1) / total
+        likeliest[positions] = top
+        likeliest_nats[positions] = log_total[:, None] - (top_logits - highest)
     order = np.flatnonzero(rank)
     is_mirrored = config.direction == "backward"
     start, stop = _spans(located, ids[::-1] if is_mirrored else ids, tokenizer, config)
@@ -167,29 +166,35 @@ def score_tokens(
         nats=nats[order],
         entropy=entropy[order],
         rank=rank[order],
-        choices=likeliest[order],
-        choice_nats=their_nats[order],
+        top_tokens=likeliest[order],
+        top_nats=likeliest_nats[order],
     )
 
 
-def _likeliest(logits: Floats, number: int) -> Places:
-    """Return the ids of so many largest logits, the largest first, shape (N, number)."""
-    if number == 1:
-        best: Places = logits.argmax(axis=-1)[:, None]
+def _likeliest(logits: Floats, count: int) -> Integers:
+    """Return the ids of the `count` largest logits, the largest first, shape (N, count)."""
+    if count == 1:
+        best: Integers = logits.argmax(axis=-1)[:, None]
         return best
-    found = np.argpartition(logits, -number, axis=-1)[:, -number:]
-    order = np.argsort(-np.take_along_axis(logits, found, axis=-1), axis=-1, kind="stable")
-    likeliest: Places = np.take_along_axis(found, order, axis=-1)
-    return likeliest
+    largest = np.argpartition(logits, -count, axis=-1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(logits, largest, axis=-1), axis=-1, kind="stable")
+    result: Integers = np.take_along_axis(largest, order, axis=-1)
+    return result
 
 
 def _spans(
     located: Sequence[tuple[int, str]], ids: Ids, tokenizer: Tokenizer, config: ModelConfig
-) -> tuple[Places, Places]:
-    """Return where in the text each id begins and ends, given the items and where they begin.
+) -> tuple[Integers, Integers]:
+    """Return where in the text each id begins and ends.
 
-    An item's end has the place of the line end after it; of a text that is read from its end, it
-    is the place before the item.
+    The end of an example is at the line end after it. In a text that is read from its end, it is
+    an empty span before the example.
+
+    Args:
+        located: The examples and where each begins.
+        ids: Of all examples in the order of the text, with boundaries.
+        tokenizer: The tokenizer.
+        config: Of the model.
     """
     end = len("\n") if config.task != "text" else 0
     length, goes_on = lengths(tokenizer)
@@ -198,13 +203,13 @@ def _spans(
     after = length.cumsum()
     start = np.where(np.append(goes_on, False)[ids], after - 1, after - length)
     begins = np.array([begin for begin, _ in located], np.int64)
-    sizes = np.array([len(item) + end for _, item in located], np.int64)
-    joined = sizes.cumsum() - sizes  # where each item would begin if all stood side by side
+    sizes = np.array([len(example) + end for _, example in located], np.int64)
+    joined = sizes.cumsum() - sizes  # where each example would begin without gaps between them
     if not len(begins):
         return start, after
-    item = np.maximum(np.searchsorted(joined, start, side="right") - 1, 0)
-    moved = begins[item] - joined[item]
-    start, stop = start + moved, after + moved
+    example = np.maximum(np.searchsorted(joined, start, side="right") - 1, 0)
+    shift = begins[example] - joined[example]
+    start, stop = start + shift, after + shift
     if config.direction == "backward" and config.task != "text":
         is_end = np.flatnonzero(ids == tokenizer.boundary_id)[:-1]
         start[is_end] = stop[is_end] = begins

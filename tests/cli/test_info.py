@@ -1,4 +1,4 @@
-"""`charlm info` tells what a model is; `charlm` tells what it can do."""
+"""`charlm info` describes a model; `charlm` describes its commands."""
 
 import importlib.metadata
 import json
@@ -24,12 +24,14 @@ def test_info_shows_every_matrix_and_the_sum(charlm, verse_model_path, verse_che
     assert "verse.txt" in rows["corpus"]
 
 
-def test_info_in_json_has_the_same_and_more(charlm, verse_model_path, verse_checkpoint):
-    facts = json.loads(charlm("info", verse_model_path, "--json").stdout)
+def test_info_in_json_has_all_fields(charlm, verse_model_path, verse_checkpoint):
+    info = json.loads(charlm("info", verse_model_path, "--json").stdout)
 
-    assert facts["parameter_count"] == sum(p["size"] for p in facts["parameters"])
-    assert (facts["hidden_size"], facts["num_layers"], facts["cell"]) == (48, 1, "lstm")
-    assert facts["provenance"] == verse_checkpoint.provenance
+    assert info["parameter_count"] == sum(p["size"] for p in info["parameters"])
+    assert (info["hidden_size"], info["num_layers"], info["cell"]) == (48, 1, "lstm")
+    assert info["provenance"] == verse_checkpoint.provenance
+    assert info["task"] == "text"
+    assert "form" not in info
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_info_in_json_has_the_same_and_more(charlm, verse_model_path, verse_chec
         },  # no float is so large
     ],
 )
-def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path, provenance):
+def test_an_unknown_provenance_is_a_one_line_error(charlm, verse_checkpoint, tmp_path, provenance):
     odd = Checkpoint(
         config=verse_checkpoint.config,
         tokenizer=verse_checkpoint.tokenizer,
@@ -55,11 +57,11 @@ def test_a_foreign_provenance_is_one_line(charlm, verse_checkpoint, tmp_path, pr
     result = charlm("info", "odd")
 
     assert result.returncode == 1
-    assert result.stderr == b"error: odd has a provenance of an unknown form\n"
+    assert result.stderr == b"error: odd has an unknown kind of provenance\n"
 
 
 @pytest.mark.parametrize("arguments", [("info",), ("eval", "-"), ("generate",)])
-def test_a_damaged_model_is_one_line_for_every_command(charlm, tmp_path, arguments):
+def test_a_damaged_model_is_a_one_line_error_in_every_command(charlm, tmp_path, arguments):
     (tmp_path / "model.safetensors").write_bytes(b"\x80\x04 pickle")
     result = charlm(*arguments)
 
@@ -99,7 +101,7 @@ def test_help_in_a_pipe_has_no_escape_codes(charlm):
     ("arguments", "meant"),
     [(("trian", "x.txt"), "train"), (("generate", "--tempp", "1"), "--temp")],
 )
-def test_what_is_misspelt_is_answered_with_what_was_meant(charlm, arguments, meant):
+def test_a_misspelt_word_gets_the_right_one_as_a_hint(charlm, arguments, meant):
     result = charlm(*arguments)
 
     assert result.returncode == 2
@@ -135,11 +137,21 @@ def test_it_runs_without_a_home_or_terminal(charlm_path, tmp_path):
 
 def test_memory_is_shown_as_rows_and_as_json(charlm, verse_model_path, verse_path):
     shown = charlm("info", verse_model_path, "--memory", verse_path).stdout.decode().splitlines()
-    facts = json.loads(charlm("info", verse_model_path, "--memory", verse_path, "--json").stdout)
+    info = json.loads(charlm("info", verse_model_path, "--memory", verse_path, "--json").stdout)
 
     assert shown[0].split() == ["tokens", *(str(1 << power) for power in range(10))]
     assert shown[1].startswith("context, bits/token")
     assert shown[3].startswith("gradient, layer 0")
-    assert len(facts["context"]) == len(facts["gradient"]) == 10
-    [length] = facts["memory_length"]
+    assert len(info["context"]) == len(info["gradient"]) == 10
+    [length] = info["memory_length"]
     assert shown[-1].startswith(f"layer 0: after {length['tokens']:.0f} tokens the gradient is")
+
+
+def test_info_shows_task_and_documents(charlm, random_checkpoint, unigram_checkpoint, tmp_path):
+    unigram_checkpoint({"a": 0.5, None: 0.5}, task="lines").save(tmp_path / "lines")
+    random_checkpoint(document_separator="%%", tie_weights=True).save(tmp_path / "documents")
+
+    assert "\ntask        lines\n" in charlm("info", "lines").stdout.decode()
+    shown = charlm("info", "documents").stdout.decode()
+    assert "\ndocuments   separated by '%%'\n" in shown
+    assert "embedding of 5, which is also the output matrix" in shown

@@ -77,5 +77,5 @@ def test_a_trained_model_gains_from_context(verse_checkpoint, verse_path):
 
 
 def test_too_little_text_is_an_error():
-    with pytest.raises(CorpusError, match="at least 4 tokens, and there are 3"):
+    with pytest.raises(CorpusError, match="at least 4 tokens; this one has 3"):
         context_lengths(3)

@@ -1,4 +1,4 @@
-"""Lines have the score that they have alone; side by side, one after another, however long."""
+"""A line has the same score in any batch, at any length, and in a stream."""
 
 import math
 import re
@@ -38,7 +38,7 @@ def test_a_line_of_text_is_its_characters_and_its_end(unigram_model):
         assert score.bits == pytest.approx(1 + 2 + 2, rel=1e-6)
 
 
-def test_a_line_of_lines_ends_with_the_end_of_an_item(unigram_model):
+def test_a_model_of_lines_predicts_the_end_of_each_line(unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.25, None: 0.25}, task="lines")
 
     for line in ("ab", "ab\n", "ab\r\n"):
@@ -47,20 +47,20 @@ def test_a_line_of_lines_ends_with_the_end_of_an_item(unigram_model):
         assert score.bits == pytest.approx(1 + 2 + 2, rel=1e-6)
 
 
-def test_of_a_pair_the_target_counts(unigram_model):
+def test_only_the_target_of_a_pair_is_scored(unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.25, None: 0.25}, task="pairs")
     [score] = model.score_lines(["aaaa\tb\n"])
 
     assert score.bits == pytest.approx(2 + 2, rel=1e-6)
     assert score.characters == 2
-    found = model.score_batches([["a\tb", "", "b\ta"], ["a\tb", "ab", "a\tb"]], name="few.tsv")
-    assert [len(next(found)), len(next(found))] == [3, 1]  # those before it
+    batches = model.score_batches([["a\tb", "", "b\ta"], ["a\tb", "ab", "a\tb"]], name="few.tsv")
+    assert [len(next(batches)), len(next(batches))] == [3, 1]  # those before the wrong one
     with pytest.raises(CorpusError, match=r"few\.tsv, line 5, has no tab"):
-        next(found)
+        next(batches)
 
 
 @pytest.mark.parametrize("task", ["text", "lines", "pairs"])
-def test_an_empty_line_has_score_0_and_keeps_its_place(unigram_model, task):
+def test_an_empty_line_has_score_0_in_its_position(unigram_model, task):
     end = "\n" if task == "text" else None
     model = unigram_model({"a": 0.5, end: 0.5}, task=task)
     line = "a\ta" if task == "pairs" else "a"
@@ -79,7 +79,7 @@ def test_a_line_of_text_is_read_after_a_line_end(verse):
     assert score.nats == pytest.approx(both.nats - before.nats, abs=1e-4)
 
 
-def test_a_score_does_not_depend_on_its_neighbours_nor_on_their_order(verse):
+def test_a_score_does_not_depend_on_other_lines_or_their_order(verse):
     lines = ["the cat sat", "x" * 300, "", "客", "where did the dog go?", "the" * 40]
     alone = [per_token(verse.score_lines([line]))[0] for line in lines]
 
@@ -102,7 +102,7 @@ def test_a_long_line_is_cut_and_has_the_score_of_one_stream(random_checkpoint, t
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
-def test_lines_that_carry_on_add_up_to_the_text(random_model, kind):
+def test_lines_with_carried_state_add_up_to_the_text(random_model, kind):
     text = "the cat sat on the mat.\n\n\nwhere did it go?\r\n\r\n客 home\n\n"
     model = random_model(kind, text * 4)
     lines = re.findall(".*\n|.+", text)
@@ -119,16 +119,16 @@ def test_lines_that_carry_on_add_up_to_the_text(random_model, kind):
 
 
 @pytest.mark.parametrize("size", [1, 3, 400])
-def test_lines_carry_on_from_lot_to_lot(verse, size):
+def test_the_state_is_carried_from_batch_to_batch(verse, size):
     lines = ["the cat sat on the mat.\n", "where did the dog go?\n", "\n"] * 100
-    batches = [lines[place : place + size] for place in range(0, len(lines), size)]
+    batches = [lines[start : start + size] for start in range(0, len(lines), size)]
     found = [score for batch in verse.score_batches(batches, carry=True) for score in batch]
 
     whole = verse.score("".join(lines))
     assert math.fsum(nats(found)) == pytest.approx(whole.nats, abs=1e-4 * whole.tokens)
 
 
-def test_carrying_on_tells_more_than_a_fresh_start(verse):
+def test_a_carried_state_changes_the_score_of_later_lines(verse):
     lines = ["where did the dog go? the dog went home.\n"] * 3
     fresh, carried = (nats(verse.score_lines(lines, carry=carry)) for carry in (False, True))
 
@@ -139,12 +139,12 @@ def test_carrying_on_tells_more_than_a_fresh_start(verse):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"task": "lines"}, "a model of lines reads each from nothing"),
-        ({"document_separator": "%"}, "a model of documents reads each from nothing"),
+        ({"task": "lines"}, "a model of lines starts each one from the zero state"),
+        ({"document_separator": "%"}, "a model of documents starts each one from the zero state"),
         ({"direction": "backward"}, "reads backward"),
     ],
 )
-def test_what_reads_items_carries_nothing_on(random_checkpoint, config, message):
+def test_models_that_cannot_carry_their_state_are_refused(random_checkpoint, config, message):
     with pytest.raises(ConfigError, match=message):
         Model(random_checkpoint(**config)).score_lines(["a"], carry=True)
 
@@ -158,13 +158,13 @@ def test_backward_each_line_is_read_from_its_end(random_checkpoint):
 
 
 @pytest.mark.parametrize("task", ["text", "lines"])
-def test_two_lines_are_not_one(unigram_model, task):
+def test_a_line_end_within_a_line_is_refused(unigram_model, task):
     model = unigram_model({"a": 0.5, "\n" if task == "text" else None: 0.5}, task=task)
     with pytest.raises(ValueError, match="holds a line end before its own"):
         list(model.score_lines(["a\na"]))
 
 
-def test_short_and_long_lots_hand_over_to_one_another(verse):
+def test_short_and_long_batches_carry_the_state_to_one_another(verse):
     lines = ["the cat sat on the mat.\n", "where did the dog go?\n"] * 250
     batches = [lines[:3], lines[3:300], lines[300:301], lines[301:303], lines[303:]]
     found = [score.nats for batch in verse.score_batches(batches, carry=True) for score in batch]
@@ -179,23 +179,23 @@ def test_short_and_long_lots_hand_over_to_one_another(verse):
     assert found == pytest.approx(exact, abs=0.05)  # after a cut, 256 tokens stand for all before
 
 
-def test_a_text_is_no_lines(verse):
+def test_a_single_text_is_refused(verse):
     with pytest.raises(TypeError, match="several texts"):
         verse.score_lines("the cat")
 
 
-def test_lots_that_carry_on_do_not_end_before_an_empty_line():
+def test_batches_of_a_stream_do_not_begin_with_an_empty_line():
     lines = ["a\n", "\n", "\n", "b\n", "c\n", "\n"]
 
     assert list(batches_of(lines, carry=True)) == [["a\n", "\n", "\n"], ["b\n", "c\n", "\n"]]
 
 
-def test_lines_are_read_ahead_a_few_at_first():
-    asked = []
-    batches = batches_of(asked.append(number) or str(number) for number in range(20_000))
+def test_the_first_batches_are_small():
+    requested = []
+    batches = batches_of(requested.append(number) or str(number) for number in range(20_000))
 
-    assert [len(next(batches)), len(asked)] == [1, 1]
-    assert [len(next(batches)), len(asked)] == [2, 3]
+    assert [len(next(batches)), len(requested)] == [1, 1]
+    assert [len(next(batches)), len(requested)] == [2, 3]
     assert max(map(len, batches)) == 4096
 
 
@@ -208,7 +208,7 @@ def test_quantiles_are_the_scores_of_held_out_lines(unigram_model, corpus_of):
     assert found.tolist() == pytest.approx([3 / 2, 5 / 3, 7 / 4], rel=1e-6)
 
 
-def test_of_many_lines_there_are_quantiles(unigram_model, corpus_of, monkeypatch):
+def test_many_lines_are_stored_as_quantiles(unigram_model, corpus_of, monkeypatch):
     lines = "".join("a" * (number % 7 + 1) + "\n" for number in range(4000))
     corpus = corpus_of(lines, task="lines", validation_fraction=0.5)
     model = unigram_model({"a": 0.5, None: 0.5}, task="lines")
@@ -228,7 +228,7 @@ def test_one_long_line_does_not_hide_the_others(unigram_model, corpus_of):
     assert len(line_scores(model.runtime(), model.tokenizer, corpus.validation)) > 40
 
 
-def test_of_a_very_long_text_parts_are_taken(unigram_model, corpus_of, monkeypatch):
+def test_a_very_long_text_is_sampled_in_parts(unigram_model, corpus_of, monkeypatch):
     monkeypatch.setattr(lines_module, "MOST_DECODED", 2000)
     monkeypatch.setattr(lines_module, "PART", 200)
     corpus = corpus_of("ab\n" * 4000, validation_fraction=0.5)
@@ -236,10 +236,10 @@ def test_of_a_very_long_text_parts_are_taken(unigram_model, corpus_of, monkeypat
     found = line_scores(model.runtime(), model.tokenizer, corpus.validation)
 
     assert 400 <= len(found) <= 700
-    assert found == pytest.approx(np.full(len(found), 5 / 3), rel=1e-6)  # none is cut
+    assert found == pytest.approx(np.full(len(found), 5 / 3), rel=1e-6)  # no line is cut
 
 
-def test_one_line_is_no_distribution(unigram_model, corpus_of):
+def test_a_single_held_out_line_has_no_quantiles(unigram_model, corpus_of):
     corpus = corpus_of("a" * 99 + "\naa\n", validation_fraction=0.03)
     model = unigram_model({"a": 0.5, "\n": 0.5})
 
@@ -259,15 +259,15 @@ def test_a_percentile_is_the_share_of_held_out_lines_below(unigram_model):
 
 
 def test_without_held_out_lines_there_are_no_percentiles(unigram_model):
-    with pytest.raises(ConfigError, match="does not hold the scores of held-out lines"):
+    with pytest.raises(ConfigError, match="holds no scores of held-out lines"):
         unigram_model({"a": 1.0}).percentile(1.0)
 
 
-def test_training_stores_how_held_out_lines_score(verse, verse_checkpoint, verse_path):
+def test_training_stores_the_scores_of_held_out_lines(verse, verse_checkpoint, verse_path):
     assert len(verse_checkpoint.line_scores) > 2
     text = verse_path.read_text(encoding="utf-8")
-    own = [score.bits_per_character for score in verse.score_lines(text.splitlines()[-3:])]
+    scores = [score.bits_per_character for score in verse.score_lines(text.splitlines()[-3:])]
 
-    assert 0 <= verse.percentile(min(own)) < 100
+    assert 0 <= verse.percentile(min(scores)) < 100
     [odd] = verse.score_lines(["zq!! 9"])
     assert verse.percentile(odd.bits_per_character) == 100

@@ -1,7 +1,4 @@
-"""A model speaks and judges; what it says and the score it gives are known beforehand."""
-
-import math
-from itertools import pairwise
+"""A model generates and scores text that is known beforehand."""
 
 import numpy as np
 import pytest
@@ -9,97 +6,11 @@ import pytest
 import charlm
 from charlm.errors import ConfigError
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score
-
-VERSE_LINE = "where did the dog go? the dog went home.\n"
-
-
-@pytest.fixture
-def uniform(random_checkpoint):
-    """A model for which every one of its 256 + 8 tokens is as likely as any other."""
-    return Model(random_checkpoint(scale=0.0))
 
 
 @pytest.fixture
 def verse(verse_checkpoint):
     return Model(verse_checkpoint)
-
-
-def test_a_uniform_model_is_as_perplexed_as_its_vocabulary_is_large(uniform):
-    score = uniform.score("abcab")
-
-    assert score.perplexity == pytest.approx(264, rel=1e-6)
-    assert score.nats == pytest.approx(5 * math.log(264), rel=1e-6)  # the first is predicted, too
-    assert score.bits_per_character == pytest.approx(math.log2(264), rel=1e-6)
-
-
-def test_characters_and_bytes_are_those_of_the_raw_text(uniform):
-    score = uniform.score("a客")
-
-    assert (score.tokens, score.characters, score.bytes) == (4, 2, 4)
-    assert score.bits_per_character == pytest.approx(math.log2(264) * 4 / 2, rel=1e-6)
-    assert score.bits_per_byte == pytest.approx(math.log2(264), rel=1e-6)
-
-
-def test_scores_add_up():
-    one = Score(nats=2.0, tokens=3, characters=4, bytes=5)
-
-    assert one + Score() == one
-    assert one + one == Score(nats=4.0, tokens=6, characters=8, bytes=10)
-
-
-def test_an_empty_text_has_no_information(uniform):
-    assert uniform.score("") == Score()
-
-
-def test_an_absurd_score_has_an_infinite_perplexity_and_no_error():
-    assert Score(nats=1e6, tokens=1, characters=1, bytes=1).perplexity == math.inf
-
-
-def test_the_score_is_the_sum_over_the_steps(verse):
-    """Scoring many segments at once is reading one token after another."""
-    text = VERSE_LINE * 3
-    ids = [verse.tokenizer.boundary_id, *verse.tokenizer.encode(text)]
-    state, nats = verse.runtime().zero_state(1), 0.0
-    for token, following in pairwise(ids):
-        features, state = verse.runtime().step(np.array([token]), state)
-        logits = verse.runtime().logits(features)[0].astype(np.float64)
-        nats += np.log(np.exp(logits).sum()) - logits[following]
-
-    assert verse.score(text).nats == pytest.approx(nats, rel=1e-5)
-
-
-def test_learnt_text_is_cheaper_than_its_reverse(verse):
-    assert verse.score(VERSE_LINE).bits_per_character < 0.5
-    assert verse.score(VERSE_LINE[::-1]).bits_per_character > 5
-
-
-def test_no_cold_start_runs_away(verse, verse_path):
-    """Wherever a text is entered from nothing, the model finds its feet.
-
-    Trained without restarts, some networks never do: they score tens of nats to the end.
-    """
-    text = verse_path.read_text(encoding="utf-8")
-    windows = [text[start : start + 96] for start in range(0, len(text) - 96, 13)]
-
-    assert len(windows) > 400
-    assert max(verse.score(window).nats / 96 for window in windows) < 3
-
-
-def test_a_character_never_seen_has_a_finite_score(verse):
-    score = verse.score("the 客 sat")
-
-    assert math.isfinite(score.nats)
-    assert score.tokens == 11
-
-
-@pytest.mark.parametrize("count", [1, 2, 7, 40])
-def test_the_number_of_segments_does_not_change_the_score(verse, score_segments, count):
-    ids = verse.tokenizer.encode(VERSE_LINE * 60)
-    whole = score_segments(verse.runtime(), ids, verse.tokenizer.boundary_id, count=1)
-    parts = score_segments(verse.runtime(), ids, verse.tokenizer.boundary_id, count=count)
-
-    assert parts / len(ids) == pytest.approx(whole / len(ids), abs=1e-4)
 
 
 def test_greedy_text_is_the_verse(verse):
@@ -119,7 +30,7 @@ def test_pieces_come_one_by_one(verse):
     assert len("".join(next(stream) for _ in range(20))) >= 20
 
 
-def test_spelled_characters_come_out_whole(verse_checkpoint):
+def test_characters_in_bytes_are_never_cut(verse_checkpoint):
     """A model of bytes only that is sure of its text says "é" and never half of it."""
     from charlm.config import ModelConfig
     from charlm.parameters import parameters
@@ -173,3 +84,21 @@ def test_a_space_at_the_end_of_the_seed_is_that_of_the_next_word(corpus_of, kind
 
     assert model.generate("saw the cat and ", length=4, temperature=0) == "the "
     assert len(model.generate("saw ", length=7, temperature=1.0, rng_seed=0)) == 7
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_model_keeps_the_checkpoint_of_each_direction(random_checkpoint, direction):
+    checkpoint = random_checkpoint(direction="both")
+    model = Model(checkpoint)
+
+    assert model.checkpoint is checkpoint
+    alone = model.single_direction(direction)
+    assert alone.config.direction == direction
+    assert model.score("abc", direction=direction) == Model(alone).score("abc")
+
+
+def test_a_checkpoint_of_a_direction_that_is_missing_is_refused(verse):
+    with pytest.raises(ConfigError, match="needs a model that reads backward"):
+        verse.single_direction("backward")
+    with pytest.raises(ValueError, match="a mixture of models has no checkpoint"):
+        verse.mixed(verse).single_direction()

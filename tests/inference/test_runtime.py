@@ -1,4 +1,4 @@
-"""The NumPy network is PyTorch's network, for many streams and after training, too."""
+"""The network in NumPy predicts what the network in PyTorch predicts."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from charlm.checkpoint import LARGEST_WEIGHT
 from charlm.inference import runtime
-from charlm.inference.runtime import Runtime
+from charlm.inference.runtime import Runtime, concatenate_states, select_rows
 from charlm.training.network import LanguageModel
 
 SIZES = [
@@ -59,7 +59,7 @@ def test_logits_are_those_of_torch_over_200_steps(random_checkpoint, size):
     assert stepwise(checkpoint, ids).transpose(1, 0, 2) == pytest.approx(logits.numpy(), abs=1e-5)
 
 
-def test_a_trained_network_speaks_alike_in_both(verse_checkpoint):
+def test_a_trained_network_has_the_same_logits_in_both(verse_checkpoint):
     ids = random_ids(verse_checkpoint, 200, 2)
     network = LanguageModel(verse_checkpoint.config, verse_checkpoint.tokenizer.vocab_size).eval()
     network.load_arrays(verse_checkpoint.arrays)
@@ -71,7 +71,7 @@ def test_a_trained_network_speaks_alike_in_both(verse_checkpoint):
     )
 
 
-def test_many_streams_are_as_many_single_ones(random_checkpoint):
+def test_many_streams_are_independent(random_checkpoint):
     checkpoint = random_checkpoint(num_layers=2)
     ids = random_ids(checkpoint, 30, 5)
     together = stepwise(checkpoint, ids)
@@ -82,7 +82,7 @@ def test_many_streams_are_as_many_single_ones(random_checkpoint):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_to_predict_is_to_step_and_ask_for_logits(random_checkpoint, size):
+def test_predict_is_step_and_logits(random_checkpoint, size):
     checkpoint = random_checkpoint(**size)
     ids = random_ids(checkpoint, 30, 3)
     runtime = Runtime(checkpoint.config, checkpoint.arrays)
@@ -94,7 +94,7 @@ def test_to_predict_is_to_step_and_ask_for_logits(random_checkpoint, size):
     assert np.array(predicted) == pytest.approx(stepwise(checkpoint, ids), abs=1e-5)
 
 
-def test_a_step_leaves_the_state_that_it_was_given(random_checkpoint):
+def test_a_step_does_not_change_its_state(random_checkpoint):
     checkpoint = random_checkpoint()
     runtime = Runtime(checkpoint.config, checkpoint.arrays)
     _, state = runtime.step(np.array([3]), runtime.zero_state(1))
@@ -117,3 +117,27 @@ def test_a_relu_that_grows_with_every_step_stays_a_number(random_checkpoint):
         logits = stepwise(checkpoint, random_ids(checkpoint, 40, 2))
 
     assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), [2, 0], np.array([1])])
+def test_selected_rows_of_a_state_are_those_streams(random_checkpoint, rows):
+    checkpoint = random_checkpoint(num_layers=2)
+    network = Runtime(checkpoint.config, checkpoint.arrays)
+    ids = random_ids(checkpoint, 2, 3)
+    _, state = network.step(ids[0], network.zero_state(3))
+    logits, _ = network.predict(ids[1], state)
+    selected, _ = network.predict(ids[1][rows], select_rows(state, rows))
+
+    assert selected == pytest.approx(logits[rows], abs=1e-6)
+
+
+def test_concatenated_states_are_the_streams_of_both(random_checkpoint):
+    checkpoint = random_checkpoint(num_layers=2)
+    network = Runtime(checkpoint.config, checkpoint.arrays)
+    ids = random_ids(checkpoint, 2, 3)
+    _, state = network.step(ids[0], network.zero_state(3))
+    halves = select_rows(state, [0]), select_rows(state, [1, 2])
+
+    expected, _ = network.predict(ids[1], state)
+    joined, _ = network.predict(ids[1], concatenate_states(*halves))
+    assert joined == pytest.approx(expected, abs=1e-6)

@@ -1,4 +1,4 @@
-"""What is told of each token is known beforehand, and adds up to the score of the text."""
+"""The scores of tokens are known beforehand and add up to the score of the text."""
 
 import math
 
@@ -31,29 +31,31 @@ def bits(nats):
     return (np.asarray(nats) / math.log(2)).tolist()
 
 
-def test_surprisal_entropy_rank_and_choices_are_those_of_the_prediction(unigram_model):
+def test_surprisal_entropy_rank_and_top_tokens_are_those_of_the_prediction(unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.25, "c": 0.125, "\n": 0.125})
-    scores = model.score_tokens("acb", choices=2)
+    scores = model.score_tokens("acb", top_tokens=2)
 
     assert names(scores) == ["a", "c", "b"]
     assert bits(scores.nats) == pytest.approx([1, 3, 2], rel=1e-6)
     assert bits(scores.entropy) == pytest.approx([1.75] * 3, rel=1e-6)
     assert scores.rank.tolist() == [1, 3, 2]
-    assert [[scores.pieces[token] for token in row] for row in scores.choices] == [["a", "b"]] * 3
-    assert bits(scores.choice_nats[0]) == pytest.approx([1, 2], rel=1e-6)
+    assert [[scores.pieces[token] for token in row] for row in scores.top_tokens] == [
+        ["a", "b"]
+    ] * 3
+    assert bits(scores.top_nats[0]) == pytest.approx([1, 2], rel=1e-6)
 
 
-def test_there_are_no_more_choices_than_tokens(unigram_model):
-    scores = unigram_model({"a": 0.5, "b": 0.5}).score_tokens("a", choices=1000)
+def test_there_are_no_more_top_tokens_than_tokens(unigram_model):
+    scores = unigram_model({"a": 0.5, "b": 0.5}).score_tokens("a", top_tokens=1000)
 
-    assert scores.choices.shape == scores.choice_nats.shape == (1, 258)
-    assert sorted(scores.choices[0].tolist()) == list(range(258))
+    assert scores.top_tokens.shape == scores.top_nats.shape == (1, 258)
+    assert sorted(scores.top_tokens[0].tolist()) == list(range(258))
 
 
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("task", ["text", "lines"])
-def test_tokens_add_up_to_the_text_and_stand_where_they_are(model_of, kind, direction, task):
+def test_tokens_add_up_to_the_text_and_have_their_positions(model_of, kind, direction, task):
     model = model_of(kind, direction=direction, task=task)
     scores = model.score_tokens(TEXT)
     whole = model.score(TEXT)
@@ -76,14 +78,17 @@ def test_tokens_add_up_to_the_text_and_stand_where_they_are(model_of, kind, dire
 def test_any_text_is_covered_by_its_tokens(random_checkpoint, text):
     scores = Model(random_checkpoint(" abc客")).score_tokens(text)
 
-    covered = {place for start, stop in zip(scores.start, scores.stop, strict=True)
-               for place in range(start, stop)}  # fmt: skip
+    covered = {
+        index
+        for start, stop in zip(scores.start, scores.stop, strict=True)
+        for index in range(start, stop)
+    }
     assert covered == set(range(len(text)))
     assert "".join(spans(scores.by_character())) == text
     assert math.fsum(scores.character_nats()) == pytest.approx(scores.nats.sum(), rel=1e-9)
 
 
-def test_documents_and_the_sources_of_pairs_keep_their_places(random_checkpoint):
+def test_documents_and_the_sources_of_pairs_keep_their_positions(random_checkpoint):
     documents = Model(random_checkpoint(document_separator="%%")).score_tokens("ab%%%%c%%")
     pairs = Model(random_checkpoint(task="pairs")).score_tokens("a\tbc\n\nde\tf")
 
@@ -92,7 +97,7 @@ def test_documents_and_the_sources_of_pairs_keep_their_places(random_checkpoint)
     assert names(pairs) == ["b", "c", "<end>", "f", "<end>"]
 
 
-def test_the_bytes_of_a_character_are_one(unigram_model):
+def test_the_bytes_of_a_character_are_one_entry(unigram_model):
     e, acute = "é".encode()
     model = unigram_model({"a": 0.5, e: 0.25, acute: 0.25})
     scores = model.score_tokens("aéa").by_character()
@@ -102,7 +107,7 @@ def test_the_bytes_of_a_character_are_one(unigram_model):
     assert bits(scores.entropy) == pytest.approx([1.5, 3, 1.5], rel=1e-6)
 
 
-def test_two_spelled_characters_stay_two(random_checkpoint):
+def test_two_characters_in_bytes_stay_two_entries(random_checkpoint):
     assert spans(Model(random_checkpoint("a")).score_tokens("éé客").by_character()) == list("éé客")
 
 
@@ -112,11 +117,11 @@ def test_words_are_sums_of_their_tokens_and_hold_the_space_before_them(unigram_m
 
     assert spans(words) == ["ab", "  ba", "\n", "b", " \n"]
     assert bits(words.nats) == pytest.approx([3, 9, 3, 2, 6], rel=1e-6)
-    assert words.rank.tolist() == [2, 3, 3, 2, 3]  # of the token that surprises most
+    assert words.rank.tolist() == [2, 3, 3, 2, 3]  # of the most surprising token
     assert bits(words.entropy) == pytest.approx([2 * 1.75, 4 * 1.75, 1.75, 1.75, 3.5], rel=1e-6)
 
 
-def test_the_end_of_a_line_is_no_part_of_a_word(unigram_model):
+def test_the_end_of_a_line_is_not_part_of_a_word(unigram_model):
     model = unigram_model({"a": 0.5, " ": 0.25, None: 0.25}, task="lines")
     words = model.score_tokens("a a\na\n").by_word()
 
@@ -134,7 +139,7 @@ def test_words_add_up_to_the_text_whatever_the_tokenizer(model_of, kind):
     assert math.fsum(words.nats) == pytest.approx(model.score(TEXT).nats, rel=1e-9)
 
 
-def test_of_no_text_there_are_no_tokens(random_checkpoint):
+def test_an_empty_text_has_no_tokens(random_checkpoint):
     scores = Model(random_checkpoint()).score_tokens("")
 
     assert len(scores.ids) == len(scores.by_word().ids) == len(scores.by_character().ids) == 0
@@ -150,7 +155,7 @@ def test_a_long_text_is_cut_and_adds_up(verse_checkpoint, verse_path):
     assert math.fsum(scores.nats) == pytest.approx(whole.nats, rel=1e-9)
 
 
-def test_a_place_before_an_item_is_no_part_of_its_first_character(random_checkpoint):
+def test_an_end_before_a_line_is_not_joined_with_its_first_character(random_checkpoint):
     model = Model(random_checkpoint("ab", direction="backward", task="lines"))
     scores = model.score_tokens("---\nb\n")
 

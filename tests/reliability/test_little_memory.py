@@ -89,7 +89,9 @@ def test_tokens_of_a_very_long_text_are_refused(random_model, monkeypatch):
     model = random_model("char", "abc")
 
     assert len(model.score_tokens("abcabcabca").ids) == 10
-    with pytest.raises(CorpusError, match="book has 11 characters, but tokens are told of 10"):
+    with pytest.raises(
+        CorpusError, match="book has 11 characters; the scores of tokens are for texts"
+    ):
         model.score_tokens("abcabcabcab", name="book")
 
 

@@ -1,9 +1,12 @@
-"""`charlm eval`: let a model judge."""
+"""`charlm eval`: parse the options, load the models, and show one kind of result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from charlm.cli.eval.option_checks import LINE_OPTIONS, check_limits, check_options
 from charlm.cli.eval.options import (
     BaselinesOption,
     CarryOption,
@@ -14,9 +17,9 @@ from charlm.cli.eval.options import (
     HeatmapOption,
     HtmlOption,
     JsonOption,
-    JudgesOption,
     MaxScoreOption,
     MinScoreOption,
+    ModelsOption,
     PerLineOption,
     PerTokenOption,
     PerWordOption,
@@ -25,9 +28,8 @@ from charlm.cli.eval.options import (
     TopOption,
     TrainingTextOption,
 )
-from charlm.cli.options import model_path, refuse
-from charlm.config import DEFAULT_SCORE_UNIT, SingleDirection
-from charlm.config.checks import require, require_whole
+from charlm.cli.options import command_line_options, model_path
+from charlm.config import DEFAULT_SCORE_UNIT
 from charlm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 
 
 def eval_command(
+    context: typer.Context,
     texts: TextArgument = None,
-    model: JudgesOption = None,
+    model: ModelsOption = None,
     score: ScoreOption = None,
     direction: DirectionOption = None,
     json: JsonOption = False,
@@ -55,159 +58,97 @@ def eval_command(
     dynamic: DynamicOption = False,
     device: DeviceOption = None,
 ) -> None:
-    """Score texts: how much information they are under the model, and where.
+    """Score texts: compute how many bits the model needs for them.
 
     Example: charlm eval unseen.txt; tail -f log | charlm eval --min-score 3 -
     """
-    filters = {
-        "--min-score": min_score is not None,
-        "--max-score": max_score is not None,
-        "--top": top is not None,
-    }
-    modes = {
-        "--per-line": per_line,
-        **filters,
-        "--per-token": per_token,
-        "--per-word": per_word,
-        "--heatmap": heatmap,
-    }
-    whole = {
-        "--html": html is not None,
-        "--fail-above": fail_above is not None,
-        "--baselines": baselines,
-        "--dynamic": dynamic,
-        "--device": device is not None,
-        "--direction both": direction == "both",
-    }
-    require("min-score", min_score, at_least=0)
-    require("max-score", max_score, at_least=0)
-    require("fail-above", fail_above, at_least=0)
-    if min_score is not None and max_score is not None and min_score > max_score:
-        raise ConfigError(f"no line scores at least {min_score:g} and at most {max_score:g}")
-    if top is not None:
-        require_whole("top", top, 1)
-    _refuse_conflicts(modes, whole)
-    is_of_lines = per_line or any(filters.values())
-    if training_text and not baselines:
-        raise ConfigError("--training-text is for --baselines")
-    if carry and not is_of_lines:
-        raise ConfigError("--carry is for --per-line and the options that choose lines")
-    if score is not None and not is_of_lines and fail_above is None:
-        raise ConfigError("--score is for lines and for --fail-above; see --per-line")
-    if score == "percentile" and (carry or not is_of_lines):
-        raise ConfigError(
-            "a percentile is that of a line that is read for itself",
-            hint="leave out --carry" if carry else "use it with --per-line",
-        )
-    if heatmap and json:
-        raise ConfigError("--heatmap and --json exclude one another")
-    if model is not None and len(model) > 1:
-        alone = {**filters, **modes, **whole, "--per-line": False, "--device": False}
-        refuse("several models", alone)
+    options = {flag for _, flag, _ in command_line_options(context)}
+    check_limits(min_score=min_score, max_score=max_score, fail_above=fail_above, top=top)
+    paths = list(model or [model_path(None)])
+    check_options(options, models=len(paths), unit=score, direction=direction)
 
-    from charlm.corpus.reading import STDIN, named_files, open_documents, standard_input
+    from charlm.corpus.reading import STDIN, open_documents, standard_input
 
     names = texts or [STDIN]
     if STDIN in names:
-        standard_input()  # which says so if nobody could know that text is awaited
-    paths = list(model or [model_path(None)])
-    judges = _judges(paths)
-    if baselines and any(judge.config.task == "pairs" for judge in judges.values()):
-        raise ConfigError("--baselines take all of a text; a model of pairs scores targets alone")
-    for_direction = None if direction == "both" else direction
-    if score == "percentile":
-        _require_own_direction(judges, for_direction)
-    if is_of_lines:
-        from charlm.cli.eval.lines import LineChoice, show_lines
+        standard_input()  # an error if it is a terminal and the user was not told
+    models = _load_models(paths)
+    if baselines and any(model.config.task == "pairs" for model in models.values()):
+        raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
+    single_direction = None if direction == "both" else direction
+    unit = score or DEFAULT_SCORE_UNIT
+    if options & LINE_OPTIONS:
+        from charlm.cli.eval.lines import LineOptions, check_percentiles, show_lines
 
-        files = [
-            str(file) for name in names for file in ([name] if name == STDIN else named_files(name))
-        ]
-        choice = LineChoice(
-            unit=score or DEFAULT_SCORE_UNIT,
-            least=min_score,
-            most=max_score,
+        if unit == "percentile":
+            check_percentiles(models, single_direction)
+        line_options = LineOptions(
+            unit=unit,
+            min_score=min_score,
+            max_score=max_score,
             top=top,
-            is_scored=per_line,
+            shows_scores=per_line,
             is_json=json,
         )
-        show_lines(judges, files, choice, carry=carry, direction=for_direction)
+        files = list(_files(names))
+        show_lines(models, files, line_options, carry=carry, direction=single_direction)
         return
 
     with open_documents(names) as documents, open_documents(training_text or []) as training:
-        judge = next(iter(judges.values()))
-        read = (("".join(document.read_text()), document.name) for document in documents)
+        first_model = next(iter(models.values()))
+        named_texts = (("".join(document.read_text()), document.name) for document in documents)
         if per_token or per_word:
             from charlm.cli.eval.tokens import show_tokens
 
             show_tokens(
-                judge,
-                read,
-                direction=for_direction,
-                is_of_words=per_word,
-                is_of_several=len(documents) > 1,
+                first_model,
+                named_texts,
+                direction=single_direction,
+                by_word=per_word,
+                with_names=len(documents) > 1,
                 is_json=json,
             )
             return
         if heatmap:
             from charlm.cli.eval.heatmap import show_heatmap
 
-            show_heatmap(judge, read, direction=for_direction)
+            show_heatmap(first_model, named_texts, direction=single_direction)
             return
         from charlm.cli.eval.figures import FigureOptions, show_figures, show_pseudo_figures
 
         if direction == "both":
-            show_pseudo_figures(judge, documents, is_json=json)
+            show_pseudo_figures(first_model, documents, is_json=json)
             return
-        options = FigureOptions(
-            models=paths,
+        figure_options = FigureOptions(
             device=device,
             is_dynamic=dynamic,
-            compared=baselines,
+            with_compressors=baselines,
             training_documents=training,
             page=html,
-            inputs=[*paths, *(each.path for each in [*documents, *training])],
+            inputs=[*paths, *(document.path for document in [*documents, *training])],
             fail_above=fail_above,
-            unit=score or DEFAULT_SCORE_UNIT,
+            unit=unit,
             is_json=json,
         )
-        show_figures(judges, documents, options, direction=for_direction)
+        show_figures(models, documents, figure_options, direction=single_direction)
 
 
-def _refuse_conflicts(modes: dict[str, bool], whole: dict[str, bool]) -> None:
-    """Raise ConfigError if two options show different things.
+def _files(names: Sequence[str]) -> Iterator[str]:
+    """Yield the names of all files; a folder stands for those in it."""
+    from charlm.corpus.reading import STDIN, named_files
 
-    Args:
-        modes: Whether each option was given that shows lines, tokens or the text itself.
-        whole: Whether each was that belongs to the figures of the whole text.
-    """
-    for option in ("--per-token", "--per-word", "--heatmap"):
-        if modes[option]:
-            refuse(option, {other: given for other, given in modes.items() if other != option})
-    for option, is_given in modes.items():
-        if is_given:
-            refuse(option, whole)
-    if whole["--direction both"]:
-        refuse("--direction both", {**whole, "--direction both": False})
-    if whole["--device"]:  # a page is about tokens
-        refuse("--device", {"--html": whole["--html"]})
+    for name in names:
+        if name == STDIN:
+            yield name
+        else:
+            yield from map(str, named_files(name))
 
 
-def _require_own_direction(judges: "dict[str, Model]", direction: SingleDirection | None) -> None:
-    """Raise ConfigError if lines are read in another direction than those that were held out."""
-    for judge in judges.values():
-        if direction not in (None, judge.config.directions[0]):
-            raise ConfigError(
-                f"the percentiles of this model are for lines read {judge.config.directions[0]}",
-                hint="leave out --direction",
-            )
-
-
-def _judges(paths: Sequence[Path]) -> "dict[str, Model]":
-    """Return the models by their labels: the names of their files, or all of their paths.
+def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
+    """Return the models by their labels: the names of their files, or their paths.
 
     Raises:
-        ConfigError: If one is there twice, or they score different parts of a text.
+        ConfigError: If a model is command_line_options twice, or only some of the models are of pairs.
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
@@ -215,10 +156,13 @@ def _judges(paths: Sequence[Path]) -> "dict[str, Model]":
     if len(set(labels)) < len(labels):
         labels = list(map(str, paths))
     if len(set(labels)) < len(labels):
-        raise ConfigError("a model is there twice")
-    judges = {label: load(path) for label, path in zip(labels, paths, strict=True)}
-    if len({judge.config.task == "pairs" for judge in judges.values()}) > 1:
         raise ConfigError(
-            "models of pairs score the targets alone, so they compare with their like only"
+            "a model is command_line_options twice", hint="name each model once with --model"
         )
-    return judges
+    models = {label: load(path) for label, path in zip(labels, paths, strict=True)}
+    if len({model.config.task == "pairs" for model in models.values()}) > 1:
+        raise ConfigError(
+            "models of pairs score targets only, so they compare with models of pairs only",
+            hint="`charlm info` shows the task of a model",
+        )
+    return models

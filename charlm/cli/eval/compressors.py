@@ -1,4 +1,4 @@
-"""What compressors make of a text: what a model has to beat."""
+"""The size of a text after gzip, bzip2 and xz: a baseline for models."""
 
 import bz2
 import lzma
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-GZIP = 16 + zlib.MAX_WBITS  # zlib's way of asking for gzip's format
+GZIP_FORMAT = 16 + zlib.MAX_WBITS  # zlib takes the format from this number
 
 
 class _Compressor(Protocol):
@@ -15,30 +15,32 @@ class _Compressor(Protocol):
 
 
 _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
-    "gzip": lambda: zlib.compressobj(9, wbits=GZIP),
+    "gzip": lambda: zlib.compressobj(9, wbits=GZIP_FORMAT),
     "bzip2": lambda: bz2.BZ2Compressor(9),
     "xz": lambda: lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME),
 }
 
 
-def baselines(
+def compressed_sizes(
     text: Callable[[], Iterable[bytes]], training_text: Callable[[], Iterable[bytes]] | None
 ) -> dict[str, int]:
-    """Return the bytes that each compressor, at its strongest, makes of a text.
+    """Return the compressed size of a text in bytes, by compressor, each at its strongest.
 
     Args:
-        text: Gives the text in chunks, as often as it is asked.
-        training_text: Gives another one. Under `…_after_training` stands what the text adds to
-            the compressed size of that one.
+        text: Returns the chunks of the text, each time that it is called.
+        training_text: Returns the chunks of another text. `…_after_training` is what the text adds
+            to the compressed size of that one.
     """
-    sizes = {name: _size(begin(), text()) for name, begin in _COMPRESSORS.items()}
+    sizes = {name: _size(compressor(), text()) for name, compressor in _COMPRESSORS.items()}
     if training_text is not None:
-        for name, begin in _COMPRESSORS.items():
-            alone = _size(begin(), training_text())
-            sizes[f"{name}_after_training"] = _size(begin(), training_text(), text()) - alone
+        for name, compressor in _COMPRESSORS.items():
+            alone = _size(compressor(), training_text())
+            both = _size(compressor(), training_text(), text())
+            sizes[f"{name}_after_training"] = both - alone
     return sizes
 
 
 def _size(compressor: _Compressor, *texts: Iterable[bytes]) -> int:
+    """Return the compressed size of some texts together, in bytes."""
     compressed = (compressor.compress(chunk) for text in texts for chunk in text)
     return sum(map(len, compressed)) + len(compressor.flush())

@@ -1,15 +1,13 @@
-"""Whole texts and their scores: a figure a line, a column a model, or JSON."""
+"""The figures of whole texts: one line a figure and one column a model, or JSON."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import typer
 
-from charlm.checkpoint import Checkpoint
-from charlm.cli.eval.compressors import baselines
+from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.output import finite, write, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
@@ -17,37 +15,34 @@ from charlm.errors import ConfigError, CorpusError
 from charlm.formatting import visible
 from charlm.inference.bidirectional import PseudoScore
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score, best_of
+from charlm.inference.scoring import Score, index_of_best
 
 NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
-PAGE_CHOICES = 4  # likeliest tokens that a page tells for each place
-KNOWN_SHARE = 0.1  # of a text, from which on its score is no test
+PAGE_TOP_TOKENS = 4  # likeliest tokens that a page shows for each position
+NOTED_SHARE = 0.1  # of a text in the training text, from which on a note is printed
 
 Figures = dict[str, float | None]
-Scored = Callable[[str, str], Score]  # of a text with a name
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureOptions:
-    """What is told or done beside the score.
+    """What is computed or written besides the score.
 
     Attributes:
-        models: The files of the models.
-        device: Where PyTorch scores; None lets NumPy score.
-        is_dynamic: Whether the one model also goes on learning from what it has scored.
-        compared: Whether the text is compressed, too.
-        training_documents: After which it is compressed once more, or none.
-        page: Where a page is written that shows what surprises, or None.
-        inputs: The files that are read, which no page replaces.
-        fail_above: The highest score that is no failure, or None.
-        unit: Of that score.
-        is_json: Whether figures are told as JSON.
+        device: Where PyTorch scores; None scores with NumPy.
+        is_dynamic: Whether dynamic evaluation is added; this takes exactly one model.
+        with_compressors: Whether the sizes of the compressed text are added.
+        training_documents: Text after which the scored text is compressed once more, or none.
+        page: The file of the HTML page, or None.
+        inputs: The files that are read; the page must not replace them.
+        fail_above: The highest score that exits with 0, or None.
+        unit: The unit of `fail_above`.
+        is_json: Whether figures are written as JSON.
     """
 
-    models: Sequence[Path]
     device: Device | None
     is_dynamic: bool
-    compared: bool
+    with_compressors: bool
     training_documents: Sequence[Document]
     page: Path | None
     inputs: Sequence[Path]
@@ -57,80 +52,80 @@ class FigureOptions:
 
 
 def show_figures(
-    judges: dict[str, Model],
+    models: dict[str, Model],
     documents: Sequence[Document],
     options: FigureOptions,
     *,
     direction: SingleDirection | None,
 ) -> None:
-    """Show the scores of all documents together; exit 1 if they are above what they may be."""
+    """Show the scores of all documents together; exit 1 if a score is above `fail_above`.
+
+    Args:
+        models: By label. Several models exclude all options but `device` and `is_json`.
+        documents: The texts.
+        options: What is shown besides the score.
+        direction: In which texts are read.
+    """
     if options.page is not None:
         _check_page(options.page, documents, options.inputs)
     if options.device is not None or options.is_dynamic:
         _load_pytorch()
-    scored = {
-        label: _scored(judge, path, direction, options.device)
-        for (label, judge), path in zip(judges.items(), options.models, strict=True)
-    }
+    scorers = {label: _scorer(model, direction, options.device) for label, model in models.items()}
+    [first_model, *_] = models.values()
     dynamic_nats_of = None
     if options.is_dynamic:
-        [judge], [path] = judges.values(), options.models
-        dynamic_nats_of = _adapted(judge, path, direction, options.device or "cpu")
-    scores = dict.fromkeys(judges, Score())
-    dynamic = Score()
+        dynamic_nats_of = _dynamic_scorer(first_model, direction, options.device or "cpu")
+    totals = dict.fromkeys(models, Score())
+    dynamic_total = Score()
     for document in documents:
         text = "".join(document.read_text())
-        for label, judge in judges.items():
-            static = scored[label](text, document.name)
-            scores[label] += static
-            _note_what_is_known(judge, text, document.name, label if len(judges) > 1 else "")
+        for label, model in models.items():
+            score = scorers[label](text, document.name)
+            totals[label] += score
+            _note_training_text(model, text, document.name, label if len(models) > 1 else "")
         if dynamic_nats_of is not None:
-            dynamic += replace(static, nats=dynamic_nats_of(text, document.name))
-    if all(score.tokens == 0 for score in scores.values()):
+            dynamic_total += replace(score, nats=dynamic_nats_of(text, document.name))
+    if all(score.tokens == 0 for score in totals.values()):
         raise CorpusError(NOTHING_TO_SCORE)
+    if len(models) > 1:
+        _write_comparison(totals, is_json=options.is_json)
+        return
+    [(label, total)] = totals.items()
     if options.page is not None:
-        [(label, judge)], [score], [document] = judges.items(), scores.values(), documents
-        _write_page(options.page, label, judge, document, score, direction)
-    figures = {label: _figures(score) for label, score in scores.items()}
-    more: Figures = {}
+        _write_page(options.page, label, first_model, documents[0], total, direction)
+    figures = _figures(total)
     if options.is_dynamic:
-        if dynamic.nats > sum(score.nats for score in scores.values()):
-            _note("the model gets worse by learning from this text: dynamic_nats is above nats")
-        more = {
-            "dynamic_nats": dynamic.nats,
-            "dynamic_nats_per_token": dynamic.nats_per_token,
-            "dynamic_bits_per_character": dynamic.bits_per_character,
-        }
-    if options.compared:
-        more |= _compressed(documents, options.training_documents)
-    _write(figures, list(scores.values()), more, is_json=options.is_json)
+        figures |= _dynamic_figures(total, dynamic_total)
+    if options.with_compressors:
+        figures |= _compressor_figures(documents, options.training_documents)
+    _write_figures(figures, is_json=options.is_json)
     if options.fail_above is not None:
-        [(judge, score)] = zip(judges.values(), scores.values(), strict=True)
-        found = judge.in_unit(score, options.unit)
-        if not found <= options.fail_above:
-            _note(f"{options.unit} {found:.4f} is above {options.fail_above:g}")
+        value = first_model.in_unit(total, options.unit)
+        if not value <= options.fail_above:
+            _note(f"{options.unit} {value:.4f} is above {options.fail_above:g}")
             raise typer.Exit(1)
 
 
-def show_pseudo_figures(judge: Model, documents: Sequence[Document], *, is_json: bool) -> None:
-    """Show the scores of texts whose tokens are predicted from both sides."""
-    score = PseudoScore()
+def show_pseudo_figures(model: Model, documents: Sequence[Document], *, is_json: bool) -> None:
+    """Show the pseudo-likelihood of all documents together."""
+    total = PseudoScore()
     for document in documents:
         text = "".join(document.read_text())
-        score += judge.pseudo_score(text)
-        _note_what_is_known(judge, text, document.name, "")
-    if score.tokens == 0:
+        total += model.pseudo_score(text)
+        _note_training_text(model, text, document.name, "")
+    if total.tokens == 0:
         raise CorpusError(NOTHING_TO_SCORE)
     figures: Figures = {
-        "pseudo_nats": score.nats,
-        "tokens": score.tokens,
-        "pseudo_nats_per_token": score.nats_per_token,
-        "pseudo_perplexity": finite(score.perplexity),
+        "pseudo_nats": total.nats,
+        "tokens": total.tokens,
+        "pseudo_nats_per_token": total.nats_per_token,
+        "pseudo_perplexity": finite(total.perplexity),
     }
-    _write({"": figures}, [], {}, is_json=is_json)
+    _write_figures(figures, is_json=is_json)
 
 
 def _figures(score: Score) -> Figures:
+    """Return the sums of a score and what is derived from them."""
     return {
         "nats": score.nats,
         "tokens": score.tokens,
@@ -143,99 +138,112 @@ def _figures(score: Score) -> Figures:
     }
 
 
+def _dynamic_figures(static: Score, dynamic: Score) -> Figures:
+    """Return the figures of dynamic evaluation; print a note if it makes the score worse."""
+    if dynamic.nats > static.nats:
+        _note("dynamic evaluation makes the score worse: dynamic_nats is above nats")
+    return {
+        "dynamic_nats": dynamic.nats,
+        "dynamic_nats_per_token": dynamic.nats_per_token,
+        "dynamic_bits_per_character": dynamic.bits_per_character,
+    }
+
+
+def _compressor_figures(documents: Sequence[Document], training: Sequence[Document]) -> Figures:
+    """Return the compressed sizes of all documents together, in bits per character."""
+    characters = sum(len(chunk) for document in documents for chunk in document.read_text())
+
+    def bytes_of(documents: Sequence[Document]) -> Iterable[bytes]:
+        return (chunk.encode() for document in documents for chunk in document.read_text())
+
+    sizes = compressed_sizes(
+        lambda: bytes_of(documents), (lambda: bytes_of(training)) if training else None
+    )
+    return {f"{name}_bits_per_character": 8 * size / characters for name, size in sizes.items()}
+
+
 def _load_pytorch() -> None:
-    """Load PyTorch and make it ready.
+    """Load PyTorch and prepare the processor.
 
     Raises:
-        TrainingError: If there is no room for it.
+        TrainingError: If there is not enough memory for it.
     """
     from charlm.training import check_room_for_pytorch
 
     check_room_for_pytorch()
     from charlm.training.hardware import prepare
 
-    prepare(None)  # as for training: denormal numbers cost a hundred times as much
+    prepare(None)  # as in training: denormal numbers are a hundred times slower
 
 
-def _scored(
-    judge: Model, path: Path, direction: SingleDirection | None, device: Device | None
-) -> Scored:
-    """Return what scores a text with a name, by PyTorch on a device or by NumPy.
+def _scorer(
+    model: Model, direction: SingleDirection | None, device: Device | None
+) -> Callable[[str, str], Score]:
+    """Return a function of a text and its name that scores with PyTorch on a device, or NumPy.
 
     Raises:
-        ConfigError: If the model cannot be read in that direction.
-        TrainingError: If the device is not there.
+        ConfigError: If the model lacks the direction.
+        TrainingError: If the device is not available.
     """
     if device is None:
-        return lambda text, name: judge.score(text, direction=direction, name=name)
+        return lambda text, name: model.score(text, direction=direction, name=name)
     from charlm.training.hardware import choose_device
     from charlm.training.scoring import Scorer
 
-    scorer = Scorer(_one_way(judge, path, direction), choose_device(device))
+    scorer = Scorer(model.single_direction(direction), choose_device(device))
     return lambda text, name: scorer.score(text, name=name)
 
 
-def _adapted(
-    judge: Model, path: Path, direction: SingleDirection | None, device: Device
+def _dynamic_scorer(
+    model: Model, direction: SingleDirection | None, device: Device
 ) -> Callable[[str, str], float]:
-    """Return what scores a text with a name by a model that learns from it.
+    """Return a function of a text and its name that scores by dynamic evaluation, in nats.
 
     Raises:
-        ConfigError: If the model cannot be read in that direction, or not learn.
-        TrainingError: If the device is not there.
+        ConfigError: If the model lacks the direction or the learning rates.
+        TrainingError: If the device is not available.
     """
     from charlm.training.dynamic_evaluation import check_dynamic, dynamic_nats
     from charlm.training.hardware import choose_device
 
-    for_direction, chosen = _one_way(judge, path, direction), choose_device(device)
-    check_dynamic(for_direction)
-    return lambda text, name: dynamic_nats(for_direction, text, device=chosen, name=name)
+    checkpoint, torch_device = model.single_direction(direction), choose_device(device)
+    check_dynamic(checkpoint)
+    return lambda text, name: dynamic_nats(checkpoint, text, device=torch_device, name=name)
 
 
-def _one_way(judge: Model, path: Path, direction: SingleDirection | None) -> Checkpoint:
-    """Return the network of a model's file that reads in a direction, as a model of its own.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    judge.runtime(direction)  # which says so
-    checkpoint = Checkpoint.load(path)
-    return checkpoint.for_direction(direction or checkpoint.config.directions[0])
-
-
-def _note_what_is_known(judge: Model, text: str, name: str, label: str) -> None:
-    """Say so if a text is no test, because a part of it is what the model was made from."""
-    share = judge.share_in_training_text(text)
-    if share < KNOWN_SHARE:
+def _note_training_text(model: Model, text: str, name: str, label: str) -> None:
+    """Print a note if much of a text is in the training text, so that its score is no test."""
+    share = model.share_in_training_text(text)
+    if share < NOTED_SHARE:
         return
-    model = f"the model {label}" if label else "the model"
+    labelled = f"the model {label}" if label else "the model"
     _note(
-        f"about {100 * share:.0f} % of {name} stands in the text that {model} was trained from; "
-        "only the part that was held out then is a test"
+        f"about {100 * share:.0f} % of {name} is in the text that {labelled} was trained on; "
+        "only held-out text is a test"
     )
 
 
 def _note(text: str) -> None:
-    from charlm.display import show_note  # rich, which a good run does not need
+    from charlm.display import show_note  # rich, which most runs do not need
 
     show_note(text)
 
 
 def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:
-    """Find out before the work that a page cannot be written."""
+    """Raise an error, before any work, if the page cannot be written."""
     from charlm.files.atomic import check_writable
 
     if len(documents) > 1:
         raise ConfigError(f"a page shows one text; these are {len(documents)}")
-    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
-        raise ConfigError(f"{path} is read, too", hint="name another file with --html")
+    if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
+        raise ConfigError(f"{path} is also an input", hint="name another file with --html")
     check_writable(path)
 
 
 def _write_page(
     path: Path,
     label: str,
-    judge: Model,
+    model: Model,
     document: Document,
     score: Score,
     direction: SingleDirection | None,
@@ -243,58 +251,57 @@ def _write_page(
     """Write a page about a document and its score."""
     from charlm.cli.eval.page import write_page
 
-    tokens = judge.score_tokens(
+    scores = model.score_tokens(
         "".join(document.read_text()),
-        choices=PAGE_CHOICES,
+        top_tokens=PAGE_TOP_TOKENS,
         direction=direction,
         name=document.name,
     )
-    facts = {
+    figures = {
         "model": label,
         "bits per character": f"{score.bits_per_character:.3f}",
         "characters": f"{score.characters:,}",
         "perplexity per token": f"{score.perplexity:.4g}",
     }
-    write_page(path, tokens.by_character(), title=Path(document.name).name, facts=facts)
+    write_page(path, scores.by_character(), title=Path(document.name).name, figures=figures)
 
 
-def _compressed(documents: Sequence[Document], training: Sequence[Document]) -> Figures:
-    """Return what compressors make of all documents, in bits per character."""
-    characters = sum(len(chunk) for document in documents for chunk in document.read_text())
-
-    def text_of(documents: Sequence[Document]) -> Iterable[bytes]:
-        return (chunk.encode() for document in documents for chunk in document.read_text())
-
-    sizes = baselines(lambda: text_of(documents), (lambda: text_of(training)) if training else None)
-    return {f"{name}_bits_per_character": 8 * size / characters for name, size in sizes.items()}
-
-
-def _write(
-    figures: dict[str, Figures], scores: Sequence[Score], more: Figures, *, is_json: bool
-) -> None:
-    """Write the figures of each model; of several beneath their labels, and which is the best."""
-    [first, *others] = figures.values()
-    if not others:
-        facts: dict[str, Any] = {**first, **more}
-        if is_json:
-            write_json(facts)
-            return
-        rows = {name: [_shown(value)] for name, value in facts.items()}
+def _write_figures(figures: Figures, *, is_json: bool) -> None:
+    """Write the figures of one model."""
+    if is_json:
+        write_json(figures)
     else:
-        best = list(figures)[best_of(scores)]
-        if is_json:
-            write_json({"models": figures, "best": best, **more})
-            return
-        rows = {"model": list(map(visible, figures))}
-        rows |= {name: [_shown(each[name]) for each in figures.values()] for name in first}
-        rows |= {name: [_shown(value)] for name, value in more.items()}
-        rows["best"] = [visible(best)]
+        _write_table({name: [_cell(value)] for name, value in figures.items()})
+
+
+def _write_comparison(scores: dict[str, Score], *, is_json: bool) -> None:
+    """Write the figures of several models and the label of the best one."""
+    figures = {label: _figures(score) for label, score in scores.items()}
+    best = list(scores)[index_of_best(list(scores.values()))]
+    if is_json:
+        write_json({"models": figures, "best": best})
+        return
+    _write_table(
+        {
+            "model": list(map(visible, figures)),
+            **{
+                name: [_cell(model_figures[name]) for model_figures in figures.values()]
+                for name in _figures(Score())
+            },
+            "best": [visible(best)],
+        }
+    )
+
+
+def _write_table(rows: dict[str, list[str]]) -> None:
+    """Write named rows in aligned columns."""
     widths = [max(map(len, column)) for column in zip_longest(*rows.values(), fillvalue="")]
     name_width = max(map(len, rows))
     for name, row in rows.items():
-        columns = "  ".join(each.ljust(width) for each, width in zip(row, widths, strict=False))
-        write(f"{name:{name_width}}  {columns}".rstrip() + "\n")
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        write(f"{name:{name_width}}  {cells}".rstrip() + "\n")
 
 
-def _shown(value: float | None) -> str:
+def _cell(value: float | None) -> str:
+    """Return a figure as text; None is a perplexity that is too large for a float."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The text itself, with its surprisal: in colours, or in bars where there are none."""
+"""A text with the surprisal of each character, as colours or as bars."""
 
 import sys
 from collections.abc import Iterable
@@ -11,21 +11,27 @@ from charlm.inference.model import Model
 
 
 def show_heatmap(
-    judge: Model, texts: Iterable[tuple[str, str]], *, direction: SingleDirection | None
+    model: Model, texts: Iterable[tuple[str, str]], *, direction: SingleDirection | None
 ) -> None:
-    """Show texts that have names, each character by its surprisal, and what that means."""
+    """Show texts with the surprisal of each character, and a legend on stderr.
+
+    Args:
+        model: The model.
+        texts: Text and name of each.
+        direction: In which texts are read.
+    """
     colours = SurprisalColours()
     for text, name in texts:
-        nats = judge.score_tokens(text, direction=direction, name=name).character_nats()
-        shown = harmless(text) if is_terminal(sys.stdout) else text
+        nats = model.score_tokens(text, direction=direction, name=name).character_nats()
+        visible_text = harmless(text) if is_terminal(sys.stdout) else text
         if text and not text.endswith("\n"):
-            shown, nats = shown + "\n", [*nats, 0.0]
-        place = 0
-        for line in shown.split("\n")[:-1]:
-            of_line = nats[place : place + len(line)]
-            place += len(line) + 1
+            visible_text, nats = visible_text + "\n", [*nats, 0.0]
+        start = 0
+        for line in visible_text.split("\n")[:-1]:
+            line_nats = nats[start : start + len(line)]
+            start += len(line) + 1
             if colours.are_there:
-                write(colours.coloured(line, of_line) + "\n")
+                write(colours.coloured(line, line_nats) + "\n")
             else:
-                write("".join(f"{row}\n" for row in surprisal_bars(line, of_line)))
+                write("".join(f"{row}\n" for row in surprisal_bars(line, line_nats)))
     colours.explain()

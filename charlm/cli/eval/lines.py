@@ -1,4 +1,4 @@
-"""Lines and their scores: all of them, some of them, or the strangest."""
+"""Lines with their scores: all lines, those within limits, or those with the highest scores."""
 
 import heapq
 import itertools
@@ -13,52 +13,53 @@ from charlm.cli.output import finite, is_terminal, write, write_json
 from charlm.config import ScoreUnit, SingleDirection
 from charlm.corpus.line_batches import LineBatch, read_line_batches
 from charlm.corpus.reading import STDIN
+from charlm.errors import ConfigError
 from charlm.formatting import harmless
 from charlm.inference.model import Model
-from charlm.inference.scoring import Score, best_of
+from charlm.inference.scoring import Score, index_of_best
 
 
 @dataclass(frozen=True, kw_only=True)
-class LineChoice:
+class LineOptions:
     """Which lines are shown, and how.
 
     Attributes:
-        unit: Of the scores.
-        least: The lowest score that passes, or None.
-        most: The highest score that passes, or None.
-        top: How many of the strangest pass, or None for all.
-        is_scored: Whether scores are written before the lines.
-        is_json: Whether lines are told as JSON.
+        unit: The unit of scores and limits.
+        min_score: The lowest score that passes, or None.
+        max_score: The highest score that passes, or None.
+        top: Number of lines to show, those with the highest scores; None shows all.
+        shows_scores: Whether scores are written before the lines.
+        is_json: Whether lines are written as JSON.
     """
 
     unit: ScoreUnit
-    least: float | None
-    most: float | None
+    min_score: float | None
+    max_score: float | None
     top: int | None
-    is_scored: bool
+    shows_scores: bool
     is_json: bool
 
     @property
     def is_filter(self) -> bool:
-        """Whether some lines may not pass."""
-        return any(each is not None for each in (self.least, self.most, self.top))
+        """Whether some lines may be left out."""
+        return any(limit is not None for limit in (self.min_score, self.max_score, self.top))
 
     def passes(self, score: float) -> bool:
-        """Return whether a line with this score passes."""
-        return (self.least is None or score >= self.least) and (
-            self.most is None or score <= self.most
+        """Return whether a line with this score is within the limits."""
+        return (self.min_score is None or score >= self.min_score) and (
+            self.max_score is None or score <= self.max_score
         )
 
 
-class JudgedLine(NamedTuple):
+class ScoredLine(NamedTuple):
     """A line and its scores.
 
     Attributes:
-        name: Of its file.
-        number: In its file, from 1.
-        text: Without its end.
-        scores: One by each model.
-        values: The same in the unit that was asked for.
+        name: The name of its file.
+        number: Its number in the file, from 1.
+        text: The line without its end.
+        scores: One score by each model.
+        values: The scores in the unit of the options.
     """
 
     name: str
@@ -69,114 +70,135 @@ class JudgedLine(NamedTuple):
 
 
 def show_lines(
-    judges: dict[str, Model],
+    models: dict[str, Model],
     names: Sequence[str],
-    choice: LineChoice,
+    options: LineOptions,
     *,
     carry: bool,
     direction: SingleDirection | None,
 ) -> None:
-    """Show the lines of files, each lot as soon as it is scored; exit 1 if a filter passes none."""
-    has_passed = False
-    # A heap. Percentiles may be equal where bits are not.
-    strangest: list[tuple[float, float, int, JudgedLine]] = []
-    order = itertools.count(0, -1)  # of two that are as strange, the first stays
-    for batch in _judged(judges, names, choice.unit, carry=carry, direction=direction):
-        passed = [line for line in batch if choice.passes(line.values[0])]
-        has_passed = has_passed or bool(passed)
-        if choice.top is None:
-            _show(passed, list(judges), choice)
+    """Show the lines of files batch by batch; exit 1 if a filter passes none.
+
+    Args:
+        models: By label.
+        names: The files.
+        options: Which lines are shown, and how.
+        carry: Whether the recurrent state is carried from line to line.
+        direction: In which lines are read.
+    """
+    any_passed = False
+    # A heap, by score; equal percentiles are ordered by bits, and equal lines by their order.
+    highest: list[tuple[float, float, int, ScoredLine]] = []
+    order = itertools.count(0, -1)
+    for batch in _score_files(models, names, options.unit, carry=carry, direction=direction):
+        passed = [line for line in batch if options.passes(line.values[0])]
+        any_passed = any_passed or bool(passed)
+        if options.top is None:
+            _write_lines(passed, list(models), options)
             continue
         for line in passed:
             entry = (line.values[0], line.scores[0].bits_per_character, next(order), line)
-            if len(strangest) < choice.top:
-                heapq.heappush(strangest, entry)
+            if len(highest) < options.top:
+                heapq.heappush(highest, entry)
             else:
-                heapq.heappushpop(strangest, entry)
-    if choice.top is not None:
-        _show([line for *_, line in sorted(strangest, reverse=True)], list(judges), choice)
-    if choice.is_filter and not has_passed:
+                heapq.heappushpop(highest, entry)
+    if options.top is not None:
+        _write_lines([line for *_, line in sorted(highest, reverse=True)], list(models), options)
+    if options.is_filter and not any_passed:
         raise typer.Exit(1)
 
 
-def _judged(
-    judges: dict[str, Model],
+def check_percentiles(models: dict[str, Model], direction: SingleDirection | None) -> None:
+    """Raise ConfigError if lines are read in another direction than the held-out lines."""
+    for model in models.values():
+        own_direction = model.config.directions[0]
+        if direction not in (None, own_direction):
+            raise ConfigError(
+                f"the percentiles of this model are for lines read {own_direction}",
+                hint="leave out --direction",
+            )
+
+
+def _score_files(
+    models: dict[str, Model],
     names: Sequence[str],
     unit: ScoreUnit,
     *,
     carry: bool,
     direction: SingleDirection | None,
-) -> Iterator[list[JudgedLine]]:
-    """Yield the lines of files with their scores, as many at a time as were there."""
+) -> Iterator[list[ScoredLine]]:
+    """Yield the scored lines of files, in the batches in which they are read."""
     for name in names:
-        read = _noting_wrong_bytes(read_line_batches(name, is_strict=False))
-        batches, *for_each = itertools.tee(read, 1 + len(judges))
-        scored = [
+        lines = _noting_wrong_bytes(read_line_batches(name, is_strict=False))
+        batches, *batches_by_model = itertools.tee(lines, 1 + len(models))
+        scores_by_model = [
             model.score_batches(
-                (batch.lines for batch in own),
+                (batch.lines for batch in model_batches),
                 carry=carry,
                 direction=direction,
                 name="stdin" if name == STDIN else name,
             )
-            for model, own in zip(judges.values(), for_each, strict=True)
+            for model, model_batches in zip(models.values(), batches_by_model, strict=True)
         ]
-        for batch, *found in zip(batches, *scored, strict=True):
+        for batch, *scores in zip(batches, *scores_by_model, strict=True):
             values = [
-                [model.in_unit(score, unit) for score in scores]
-                for model, scores in zip(judges.values(), found, strict=True)
+                [model.in_unit(score, unit) for score in model_scores]
+                for model, model_scores in zip(models.values(), scores, strict=True)
             ]
-            yield _lines(batch, found, values)
+            yield _scored_lines(batch, scores, values)
 
 
 def _noting_wrong_bytes(batches: Iterator[LineBatch]) -> Iterator[LineBatch]:
-    """Yield the lots of a file, and say once if a line is not UTF-8."""
-    is_said = False
+    """Yield the batches of a file; print a note at the first line that is not UTF-8."""
+    is_noted = False
     for batch in batches:
-        if batch.wrong is not None and not is_said:
+        if batch.wrong is not None and not is_noted:
             from charlm.display import show_note
 
-            is_said = True
+            is_noted = True
             show_note(
                 f"{batch.name}, line {batch.wrong:,}, is not UTF-8; "
-                "its wrong bytes, and those of later lines, are read as U+FFFD"
+                "wrong bytes in it and in later lines are read as U+FFFD"
             )
         yield batch
 
 
-def _lines(
+def _scored_lines(
     batch: LineBatch, scores: Sequence[Sequence[Score]], values: Sequence[Sequence[float]]
-) -> list[JudgedLine]:
-    """Return the lines of a lot that were scored, given what each model says of them."""
+) -> list[ScoredLine]:
+    """Return the lines of a batch that have scores; scores and values are one list a model."""
     rows = zip(batch.lines, zip(*scores, strict=True), zip(*values, strict=True), strict=False)
     return [
-        JudgedLine(batch.name, number, line.removesuffix("\n"), of_line, in_unit)
-        for number, (line, of_line, in_unit) in enumerate(rows, start=batch.number)
+        ScoredLine(batch.name, number, line.removesuffix("\n"), line_scores, line_values)
+        for number, (line, line_scores, line_values) in enumerate(rows, start=batch.number)
     ]
 
 
-def _show(lines: Sequence[JudgedLine], labels: Sequence[str], choice: LineChoice) -> None:
-    if choice.is_json:
+def _write_lines(lines: Sequence[ScoredLine], labels: Sequence[str], options: LineOptions) -> None:
+    """Write lines as JSON, or with their scores and the best model in columns before them."""
+    if options.is_json:
         for line in lines:
-            write_json(_facts(line, labels, choice.unit))
+            write_json(_line_to_json(line, labels, options.unit))
         return
-    shown = []
+    rows = []
     for line in lines:
-        columns = [f"{each:.4f}" for each in line.values] if choice.is_scored else []
+        columns = [f"{value:.4f}" for value in line.values] if options.shows_scores else []
         if len(labels) > 1:
-            columns.append(labels[best_of(line.scores)])
-        shown.append("\t".join([*columns, line.text]) + "\n")
-    text = "".join(shown)
+            columns.append(labels[index_of_best(line.scores)])
+        rows.append("\t".join([*columns, line.text]) + "\n")
+    text = "".join(rows)
     write(harmless(text) if is_terminal(sys.stdout) else text)
 
 
-def _facts(line: JudgedLine, labels: Sequence[str], unit: ScoreUnit) -> dict[str, Any]:
-    """Return what is known of a line: of one model all figures, of several their scores."""
-    facts: dict[str, Any] = {"file": line.name, "line": line.number, "text": line.text}
+def _line_to_json(line: ScoredLine, labels: Sequence[str], unit: ScoreUnit) -> dict[str, Any]:
+    """Return a line as a JSON object: all figures of one model, or one score of each model."""
+    fields: dict[str, Any] = {"file": line.name, "line": line.number, "text": line.text}
     if len(labels) > 1:
         scores = dict(zip(labels, map(finite, line.values), strict=True))
-        return {**facts, "unit": unit, "scores": scores, "best": labels[best_of(line.scores)]}
+        best = labels[index_of_best(line.scores)]
+        return {**fields, "unit": unit, "scores": scores, "best": best}
     [score] = line.scores
-    facts |= {
+    fields |= {
         "nats": score.nats,
         "tokens": score.tokens,
         "characters": score.characters,
@@ -186,5 +208,5 @@ def _facts(line: JudgedLine, labels: Sequence[str], unit: ScoreUnit) -> dict[str
         "perplexity": finite(score.perplexity),
     }
     if unit == "percentile":
-        facts["percentile"] = line.values[0]
-    return facts
+        fields["percentile"] = line.values[0]
+    return fields

@@ -10,34 +10,34 @@ from charlm.config import DEFAULT_MODEL_PATH, DEFAULT_SCORE_UNIT, Device, Direct
 
 LINES = "Line by line"
 TOKENS = "Token by token"
-WHOLE = "The text as a whole"
-SEEING = "Seeing where it surprises"
+WHOLE = "Whole texts"
+PICTURES = "Pictures of the surprisal"
 
 TextArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Texts to score, UTF-8; - or nothing is stdin. Each is read from nothing, and "
-        "their scores are added.",
+        help="Texts to score, UTF-8; - or none reads stdin. Each is scored separately; the scores "
+        "are added.",
         show_default=False,
     ),
 ]
-JudgesOption = Annotated[
+ModelsOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--model",
         "-m",
         metavar="FILE",
-        help="The model; several are compared, whatever their tokenizers, and the best is told.",
+        help="The model. Give the option several times to compare models.",
         show_default=f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}",
     ),
 ]
 DirectionOption = Annotated[
     Direction | None,
     typer.Option(
-        help="Read texts from the beginning or from the end, or score each token from both sides: "
-        "a pseudo-likelihood, which compares with nothing but its like.",
-        show_default="the model's; of both, forward",
+        help="Read texts forward or backward. `both` predicts each token from both sides; the "
+        "result is a pseudo-likelihood.",
+        show_default="the model's; forward if it has both",
     ),
 ]
 JsonOption = Annotated[
@@ -47,9 +47,8 @@ ScoreOption = Annotated[
     ScoreUnit | None,
     typer.Option(
         "--score",
-        help="What the score of a line, or for --fail-above of the text, is: information per "
-        "character, in all in bits or nats, perplexity per token, or the percentage of the lines "
-        "held out from training that score lower.",
+        help="Unit of the scores of lines and of --fail-above. `percentile` is the percentage of "
+        "held-out lines with a lower score.",
         show_default=DEFAULT_SCORE_UNIT,
     ),
 ]
@@ -58,7 +57,7 @@ PerLineOption = Annotated[
     bool,
     typer.Option(
         "--per-line",
-        help="Write each line's score, a tab and the line, as soon as it is scored.",
+        help="Write the score of each line, a tab and the line, as soon as it is scored.",
         rich_help_panel=LINES,
     ),
 ]
@@ -66,7 +65,7 @@ CarryOption = Annotated[
     bool,
     typer.Option(
         "--carry",
-        help="Read each line on from the one before, not for itself.",
+        help="Carry the recurrent state from line to line. Without it each line is scored alone.",
         rich_help_panel=LINES,
     ),
 ]
@@ -74,8 +73,7 @@ MinScoreOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Pass on the lines that score at least X, unchanged but for --per-line; exit 1 if "
-        "there are none.",
+        help="Write only lines that score at least X, from 0; exit 1 if there are none.",
         show_default=False,
         rich_help_panel=LINES,
     ),
@@ -84,7 +82,7 @@ MaxScoreOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Pass on the lines that score at most X.",
+        help="Write only lines that score at most X, from 0; exit 1 if there are none.",
         show_default=False,
         rich_help_panel=LINES,
     ),
@@ -93,7 +91,8 @@ TopOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Pass on the N strangest lines, the strangest first, once all are read.",
+        help="Write the N lines with the highest scores, the highest first, after all are "
+        "read; from 1.",
         show_default=False,
         rich_help_panel=LINES,
     ),
@@ -103,8 +102,8 @@ PerTokenOption = Annotated[
     bool,
     typer.Option(
         "--per-token",
-        help="Write a table, tabs between its columns: line, column, token, surprisal and entropy "
-        "in bits, the token's rank, and the likeliest one.",
+        help="Write a tab-separated table: line, column, token, its surprisal and the "
+        "entropy before it in bits, its rank, and the likeliest token.",
         rich_help_panel=TOKENS,
     ),
 ]
@@ -112,8 +111,8 @@ PerWordOption = Annotated[
     bool,
     typer.Option(
         "--per-word",
-        help="The same for words, each with the white space before it. Surprisal and entropy are "
-        "sums, rank and best are those of the token in it that surprises most.",
+        help="Write that table for words. Surprisal and entropy are sums over the word; "
+        "rank and best are those of its most surprising token.",
         rich_help_panel=TOKENS,
     ),
 ]
@@ -122,7 +121,7 @@ FailAboveOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Exit 1 if the whole text scores above X.",
+        help="Exit 1 if the whole text scores above X, from 0.",
         show_default=False,
         rich_help_panel=WHOLE,
     ),
@@ -131,7 +130,7 @@ BaselinesOption = Annotated[
     bool,
     typer.Option(
         "--baselines",
-        help="Add what gzip, bzip2 and xz make of the same text, in bits per character.",
+        help="Add the size of the text after gzip, bzip2 and xz, in bits per character.",
         rich_help_panel=WHOLE,
     ),
 ]
@@ -139,8 +138,9 @@ TrainingTextOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE",
-        help="With --baselines: what they make of it after this text, too. Give it as often as "
-        "there are files.",
+        help="With --baselines: also compress the text after this one, as if the "
+        "compressor were trained on it. Give the option several times for several "
+        "files.",
         show_default=False,
         rich_help_panel=WHOLE,
     ),
@@ -149,16 +149,15 @@ DynamicOption = Annotated[
     bool,
     typer.Option(
         "--dynamic",
-        help="Score each text also by a model that goes on learning from it, each piece scored "
-        "before it is learnt from: dynamic_nats. Loads PyTorch and takes its time.",
+        help="Add dynamic evaluation: the model is trained on each part of a text after it"
+        " has scored it. Needs PyTorch, and is slower.",
         rich_help_panel=WHOLE,
     ),
 ]
 DeviceOption = Annotated[
     Device | None,
     typer.Option(
-        help="Score whole texts with PyTorch on this device, such as a graphics card; without it "
-        "NumPy scores, which starts faster.",
+        help="Score with PyTorch on this device. Without it NumPy scores, which starts faster.",
         show_default=False,
         rich_help_panel=WHOLE,
     ),
@@ -168,17 +167,18 @@ HeatmapOption = Annotated[
     bool,
     typer.Option(
         "--heatmap",
-        help="Write the text, each character coloured by its surprisal; without colours, with a "
-        "row of bars below each line.",
-        rich_help_panel=SEEING,
+        help="Write the text with each character coloured by its surprisal; without "
+        "colours, with a row of bars below each line.",
+        rich_help_panel=PICTURES,
     ),
 ]
 HtmlOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write a page that shows it in a browser, with what was expected at each place.",
+        help="Write an HTML page that shows the surprisal and the likeliest tokens at each"
+        " position.",
         show_default=False,
-        rich_help_panel=SEEING,
+        rich_help_panel=PICTURES,
     ),
 ]

@@ -1,8 +1,8 @@
-"""Texts token by token or word by word: tables of tabs, or JSON."""
+"""The tokens or words of texts with their scores: tab-separated tables, or JSON."""
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -19,50 +19,50 @@ Row = tuple[int, int, str, float, float, int, str]
 
 
 def show_tokens(
-    judge: Model,
+    model: Model,
     texts: Iterable[tuple[str, str]],
     *,
     direction: SingleDirection | None,
-    is_of_words: bool,
-    is_of_several: bool,
+    by_word: bool,
+    with_names: bool,
     is_json: bool,
 ) -> None:
-    """Show the surprisal of every token, or word, of texts that have names.
+    """Show the surprisal of every token, or word, of texts.
 
     Args:
-        judge: The model.
+        model: The model.
         texts: Text and name of each.
-        direction: In which they are read.
-        is_of_words: Whether the tokens of a word are shown together.
-        is_of_several: Whether the name of its text stands before each row.
-        is_json: Whether rows are told as JSON.
+        direction: In which texts are read.
+        by_word: Whether the tokens of a word are joined into one row.
+        with_names: Whether each row of the table begins with the name of its text.
+        is_json: Whether rows are written as JSON.
     """
     if not is_json:
-        write("\t".join(["file"] * is_of_several + list(COLUMNS)) + "\n")
+        write("\t".join(["file"] * with_names + list(COLUMNS)) + "\n")
     for text, name in texts:
-        scores = judge.score_tokens(text, direction=direction, name=name)
-        rows = _rows(scores.by_word() if is_of_words else scores, is_of_words=is_of_words)
+        scores = model.score_tokens(text, direction=direction, name=name)
+        rows = _rows(scores.by_word() if by_word else scores, by_word=by_word)
         if is_json:
             for row in rows:
                 write_json({"file": name, **dict(zip(COLUMNS, row, strict=True))})
             continue
-        first = [in_field(name)] if is_of_several else []
-        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            write("".join("\t".join([*first, *_fields(row)]) + "\n" for row in some))
+        prefix = [in_field(name)] if with_names else []
+        while batch := list(islice(rows, ROWS_AT_ONCE)):
+            write("".join("\t".join([*prefix, *_fields(row)]) + "\n" for row in batch))
 
 
-def _rows(scores: TokenScores, *, is_of_words: bool) -> Iterator[Row]:
-    """Yield the rows of the table, surprisal and entropy in bits."""
+def _rows(scores: TokenScores, *, by_word: bool) -> Iterator[Row]:
+    """Yield the rows of the table, with surprisal and entropy in bits."""
     text = scores.text
-    ends = np.flatnonzero(np.array([character == "\n" for character in text], np.bool_))
+    line_ends = np.flatnonzero(np.array([character == "\n" for character in text], np.bool_))
     for number in range(len(scores.ids)):
         start, stop = int(scores.start[number]), int(scores.stop[number])
         token = scores.pieces[scores.ids[number]]
-        if is_of_words and token is not None:
+        if by_word and token is not None:
             token = text[start:stop].strip() or text[start:stop]
             start += text[start:stop].index(token)
-        line = int(np.searchsorted(ends, start))
-        column = start - (int(ends[line - 1]) + 1 if line else 0)
+        line = int(np.searchsorted(line_ends, start))
+        column = start - (int(line_ends[line - 1]) + 1 if line else 0)
         yield (
             line + 1,
             column + 1,
@@ -70,11 +70,11 @@ def _rows(scores: TokenScores, *, is_of_words: bool) -> Iterator[Row]:
             float(scores.nats[number]) / math.log(2),
             float(scores.entropy[number]) / math.log(2),
             int(scores.rank[number]),
-            token_name(scores.pieces[scores.choices[number, 0]]),
+            token_name(scores.pieces[scores.top_tokens[number, 0]]),
         )
 
 
 def _fields(row: Row) -> Iterator[str]:
-    """Yield the row's fields, with so many digits that sums are those of the whole."""
-    for each in row:
-        yield in_field(each) if isinstance(each, str) else f"{each:.10g}"
+    """Yield the fields of a row, with enough digits to add up to the score of the text."""
+    for value in row:
+        yield in_field(value) if isinstance(value, str) else f"{value:.10g}"

@@ -1,4 +1,4 @@
-"""`charlm eval` as a filter: lines in, scores and lines out, in their order and as they come."""
+"""`charlm eval` as a filter: it writes lines and scores in order, as they come."""
 
 import json
 import math
@@ -13,8 +13,8 @@ PROBABILITIES = {"a": 0.5, "b": 0.25, "c": 0.125, "\n": 0.125}
 
 
 @pytest.fixture
-def judge(charlm, unigram_checkpoint, tmp_path):
-    """Run eval with a model that knows a, b, c and the line end."""
+def score(charlm, unigram_checkpoint, tmp_path):
+    """Run eval with a model of a, b, c and the line end."""
     path = tmp_path / "letters.safetensors"
     unigram_checkpoint(PROBABILITIES).save(path)
 
@@ -24,8 +24,8 @@ def judge(charlm, unigram_checkpoint, tmp_path):
     return run
 
 
-def test_each_line_has_its_score_before_it(judge):
-    result = judge("--per-line")
+def test_each_line_has_its_score_before_it(score):
+    result = score("--per-line")
 
     assert result.stdout.decode() == "1.5000\taaa\n3.0000\tcccc\n0.0000\t\n2.0000\tbba\n"
     assert (result.returncode, result.stderr) == (0, b"")
@@ -40,41 +40,41 @@ def test_each_line_has_its_score_before_it(judge):
         ("perplexity", [2**1.5, 8, 1, 4]),
     ],
 )
-def test_a_score_has_the_unit_that_was_asked_for(judge, unit, scores):
-    lines = judge("--per-line", "--score", unit).stdout.decode().splitlines()
+def test_a_score_has_the_unit_of_score(score, unit, scores):
+    lines = score("--per-line", "--score", unit).stdout.decode().splitlines()
 
     assert [float(line.split("\t")[0]) for line in lines] == pytest.approx(scores, abs=1e-3)
 
 
-def test_lines_pass_unchanged_or_not_at_all(judge):
-    assert judge("--min-score", 1.9).stdout == b"cccc\nbba\n"
-    assert judge("--max-score", 2.1).stdout == b"aaa\n\nbba\n"
-    assert judge("--min-score", 1.4, "--max-score", 2.1).stdout == b"aaa\nbba\n"
-    assert judge("--min-score", 1.9, "--per-line").stdout == b"3.0000\tcccc\n2.0000\tbba\n"
-    assert judge("--max-score", 2.1, stdin=b"\r\n").stdout == b"\r\n"  # an empty line
-    assert judge("--max-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b""  # spelled: far above 9
-    assert judge("--min-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b"a\r\nb\x0b\tc\n"
+def test_lines_pass_unchanged_or_not_at_all(score):
+    assert score("--min-score", 1.9).stdout == b"cccc\nbba\n"
+    assert score("--max-score", 2.1).stdout == b"aaa\n\nbba\n"
+    assert score("--min-score", 1.4, "--max-score", 2.1).stdout == b"aaa\nbba\n"
+    assert score("--min-score", 1.9, "--per-line").stdout == b"3.0000\tcccc\n2.0000\tbba\n"
+    assert score("--max-score", 2.1, stdin=b"\r\n").stdout == b"\r\n"  # an empty line
+    assert score("--max-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b""  # spelled: far above 9
+    assert score("--min-score", 9, stdin=b"a\r\nb\x0b\tc").stdout == b"a\r\nb\x0b\tc\n"
 
 
-def test_a_filter_that_nothing_passes_exits_with_1(judge):
+def test_a_filter_that_nothing_passes_exits_with_1(score):
     for arguments in (("--min-score", 4), ("--max-score", 1, "--min-score", 0.5)):
-        result = judge(*arguments)
+        result = score(*arguments)
 
         assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"")
-    assert judge("--top", 3, stdin=b"").returncode == 1
-    assert judge("--per-line", stdin=b"").returncode == 0
+    assert score("--top", 3, stdin=b"").returncode == 1
+    assert score("--per-line", stdin=b"").returncode == 0
 
 
-def test_the_strangest_come_first_and_of_equals_the_first(judge):
+def test_top_lines_are_in_descending_order_and_equal_ones_in_order_of_the_file(score):
     text = b"a\ncc\nbb\nc\nccc\n"
 
-    assert judge("--top", 2, stdin=text).stdout == b"cc\nc\n"
-    assert judge("--top", 9, "--per-line", stdin=text).stdout.count(b"\n") == 5
-    assert judge("--top", 2, "--max-score", 2.9, stdin=text).stdout == b"bb\na\n"
+    assert score("--top", 2, stdin=text).stdout == b"cc\nc\n"
+    assert score("--top", 9, "--per-line", stdin=text).stdout.count(b"\n") == 5
+    assert score("--top", 2, "--max-score", 2.9, stdin=text).stdout == b"bb\na\n"
 
 
-def test_json_tells_all_of_each_line(judge):
-    _, line, empty, _ = map(json.loads, judge("--per-line", "--json").stdout.splitlines())
+def test_json_holds_every_figure_of_each_line(score):
+    _, line, empty, _ = map(json.loads, score("--per-line", "--json").stdout.splitlines())
 
     assert line == {
         "file": "stdin",
@@ -91,13 +91,13 @@ def test_json_tells_all_of_each_line(judge):
     assert (empty["line"], empty["text"], empty["nats"]) == (3, "", 0)
 
 
-def test_files_come_one_after_another(judge, tmp_path):
+def test_files_come_one_after_another(score, tmp_path):
     for name, text in {"one": "a\nb", "two": "c\n"}.items():
         (tmp_path / name).write_text(text)
-    lines = map(json.loads, judge("--per-line", "--json", "one", "two").stdout.splitlines())
+    lines = map(json.loads, score("--per-line", "--json", "one", "two").stdout.splitlines())
 
-    told = [(each["file"], each["line"], each["text"]) for each in lines]
-    assert told == [("one", 1, "a"), ("one", 2, "b"), ("two", 1, "c")]
+    positions = [(line["file"], line["line"], line["text"]) for line in lines]
+    assert positions == [("one", 1, "a"), ("one", 2, "b"), ("two", 1, "c")]
 
 
 def test_a_line_comes_out_before_the_next_goes_in(charlm_path, verse_model_path):
@@ -112,7 +112,7 @@ def test_a_line_comes_out_before_the_next_goes_in(charlm_path, verse_model_path)
     assert process.returncode == 0
 
 
-def test_lines_may_carry_on(charlm, verse_model_path, verse_path):
+def test_lines_may_carry_the_state(charlm, verse_model_path, verse_path):
     how = ("eval", "-m", verse_model_path, verse_path)
     total = json.loads(charlm(*how, "--json").stdout)
     told = charlm(*how, "--per-line", "--carry", "--json").stdout.splitlines()
@@ -134,8 +134,8 @@ def test_percentiles_need_no_threshold(charlm, verse_model_path):
     assert charlm(*how, "--min-score", 99.9, stdin=text).stdout == b"zq!!9 Rx\n"
 
 
-def test_a_line_that_is_not_utf8_ends_nothing(judge):
-    result = judge("--min-score", 1, stdin=b"aaa\n\xffb\ncccc\n\xfe\n")
+def test_a_line_that_is_not_utf8_prints_one_note(score):
+    result = score("--min-score", 1, stdin=b"aaa\n\xffb\ncccc\n\xfe\n")
 
     assert result.stdout.decode() == "aaa\n\ufffdb\ncccc\n\ufffd\n"
     assert result.returncode == 0
@@ -143,7 +143,7 @@ def test_a_line_that_is_not_utf8_ends_nothing(judge):
     assert result.stderr.count(b"\n") == 1
 
 
-def test_several_models_have_a_column_each_and_the_best_is_told(
+def test_several_models_have_a_column_each_and_one_for_the_best(
     charlm, unigram_checkpoint, tmp_path
 ):
     unigram_checkpoint({"a": 0.5, "b": 0.25, "\n": 0.25}).save(tmp_path / "aaa.safetensors")
@@ -166,20 +166,7 @@ def test_several_models_have_a_column_each_and_the_best_is_told(
     assert table[-1].split() == ["best", "bbb"]
 
 
-def test_models_of_one_name_are_told_by_their_paths(charlm, unigram_checkpoint, tmp_path):
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        unigram_checkpoint({"a": 0.5, "\n": 0.5}).save(tmp_path / folder / "m.safetensors")
-    models = ("-m", "one/m.safetensors", "-m", "two/m.safetensors")
-
-    assert b"\tone/m.safetensors\ta\n" in charlm("eval", *models, "--per-line", stdin=b"a").stdout
-    twice = charlm("eval", "-m", "one/m.safetensors", *models[:2], stdin=b"a")
-    assert (twice.returncode, twice.stderr) == (2, b"error: a model is there twice\n")
-
-
-def test_of_lines_beyond_all_held_out_ones_the_strangest_comes_first(
-    charlm, unigram_checkpoint, tmp_path
-):
+def test_lines_of_equal_percentile_are_ordered_by_bits(charlm, unigram_checkpoint, tmp_path):
     checkpoint = unigram_checkpoint(PROBABILITIES)
     scores = np.array([0.5, 1.0], np.float32)
     replace(checkpoint, line_scores=scores).save(tmp_path / "m")
@@ -189,7 +176,7 @@ def test_of_lines_beyond_all_held_out_ones_the_strangest_comes_first(
     assert result.stdout == b"100.0000\tcc\n100.0000\tccc\n"
 
 
-def test_a_line_that_is_no_pair_is_told_after_those_before_it(charlm, unigram_checkpoint, tmp_path):
+def test_lines_before_a_wrong_pair_are_written(charlm, unigram_checkpoint, tmp_path):
     unigram_checkpoint({"a": 0.5, None: 0.5}, task="pairs").save(tmp_path / "pairs")
     (tmp_path / "text.tsv").write_text("a\ta\n\nb\ta\nbad\n")
     result = charlm("eval", "-m", "pairs", "--per-line", "text.tsv")
@@ -212,53 +199,3 @@ def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
     result = charlm(*how, "backward", stdin=b"abc")
     assert result.returncode == 2
     assert b"for lines read forward" in result.stderr
-
-
-def test_what_scores_other_parts_of_a_text_is_not_compared(charlm, unigram_checkpoint, tmp_path):
-    for task in ("lines", "pairs"):
-        unigram_checkpoint({"a": 0.5, None: 0.5}, task=task).save(tmp_path / task)
-    result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
-
-    assert result.returncode == 2
-    assert b"compare with their like only" in result.stderr
-    assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--per-line", "--per-token"), "--per-token and --per-line exclude one another"),
-        (("--per-word", "--top", 3), "--per-word and --top exclude one another"),
-        (("--heatmap", "--per-word"), "--per-word and --heatmap exclude one another"),
-        (("--per-line", "--dynamic"), "--per-line and --dynamic exclude one another"),
-        (("--min-score", 1, "--fail-above", 2), "--min-score and --fail-above exclude one another"),
-        (("--per-line", "--direction", "both"), "--per-line and --direction both exclude"),
-        (("--dynamic", "--direction", "both"), "--direction both and --dynamic exclude"),
-        (("--device", "cpu", "--per-line"), "--per-line and --device exclude one another"),
-        (("--device", "cpu", "--top", 1), "--top and --device exclude one another"),
-        (("--device", "cpu", "--per-token"), "--per-token and --device exclude one another"),
-        (("--device", "cpu", "--per-word"), "--per-word and --device exclude one another"),
-        (("--device", "cpu", "--heatmap"), "--heatmap and --device exclude one another"),
-        (("--device", "cpu", "--html", "page"), "--device and --html exclude one another"),
-        (("--device", "cpu", "--direction", "both"), "--direction both and --device exclude"),
-        (("--carry",), "--carry is for --per-line"),
-        (("--score", "nats"), "--score is for lines and for --fail-above"),
-        (("--score", "percentile", "--fail-above", 1), "a percentile is that of a line"),
-        (("--heatmap", "--json"), "--heatmap and --json exclude one another"),
-        (("-m", "x", "--baselines"), "several models and --baselines exclude one another"),
-        (("--per-line", "--carry", "--score", "percentile"), "a percentile is that of a line"),
-        (("--top", 0), "top must be a whole number of at least 1"),
-        (("--min-score", "nan"), "min-score must be finite and at least 0"),
-        (("--min-score", 3, "--max-score", 1), "no line scores at least 3 and at most 1"),
-        (("--fail-above", -1), "fail-above must be at least 0"),
-        (("--training-text", "x"), "--training-text is for --baselines"),
-        (("-m", "x", "--top", 1), "several models and --top exclude one another"),
-        (("-m", "x", "--per-token"), "several models and --per-token exclude one another"),
-        (("-m", "x", "--fail-above", 1), "several models and --fail-above exclude one another"),
-    ],
-)
-def test_options_that_have_no_meaning_together_are_refused(judge, arguments, message):
-    result = judge(*arguments)
-
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.decode().startswith(f"error: {message}")

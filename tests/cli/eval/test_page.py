@@ -1,4 +1,4 @@
-"""The page, in a browser: what it shows of numbers known beforehand, to eyes, keys and ears."""
+"""The page in a browser: it shows known numbers to mouse, keyboard and screen reader."""
 
 import math
 import re
@@ -46,8 +46,8 @@ def opened(browser, tmp_path):
     path = tmp_path / "page.html"
     contexts, failures, requests = [], [], set()
 
-    def open_page(scores, *, title="a text", facts=(), **options):
-        write_page(path, scores, title=title, facts=dict(facts))
+    def open_page(scores, *, title="a text", figures=(), **options):
+        write_page(path, scores, title=title, figures=dict(figures))
         context = browser.new_context(**options)
         contexts.append(context)
         context.on("request", lambda request: requests.add(request.url))
@@ -67,11 +67,11 @@ def opened(browser, tmp_path):
     assert requests <= {path.as_uri(), "data:,"}
 
 
-def made(*units, pieces=None, rank=3, choices=("e", " "), shares=(0.5, 0.25)):
-    """Return scores of texts with their bits; a None is the end of an item, of no length."""
+def scores_of(*units, pieces=None, rank=3, top_tokens=("e", " "), shares=(0.5, 0.25)):
+    """Return scores of texts with their bits; None is the end of an example, of no length."""
     scored = [(piece, bits) for piece, bits in units if bits is not GAP]
     pieces = pieces or [
-        *sorted({piece for piece, _ in scored if piece is not None} | set(choices)),
+        *sorted({piece for piece, _ in scored if piece is not None} | set(top_tokens)),
         None,
     ]
     lengths = np.array([len(piece or "") for piece, _ in units])
@@ -87,14 +87,14 @@ def made(*units, pieces=None, rank=3, choices=("e", " "), shares=(0.5, 0.25)):
         nats=np.array([bits for _, bits in scored], float) * math.log(2),
         entropy=np.full(size, 2 * math.log(2)),
         rank=np.full(size, rank),
-        choices=np.tile([pieces.index(choice) for choice in choices], (size, 1)),
-        choice_nats=np.tile(-np.log(np.array(shares, np.float32)), (size, 1)),
+        top_tokens=np.tile([pieces.index(token) for token in top_tokens], (size, 1)),
+        top_nats=np.tile(-np.log(np.array(shares, np.float32)), (size, 1)),
     )
 
 
 def lines_of(*lines):
     """Return scores of lines, given the bits of each of their characters."""
-    return made(*((character, bits) for line, bits in lines for character in line))
+    return scores_of(*((character, bits) for line, bits in lines for character in line))
 
 
 def unit(page, number):
@@ -144,7 +144,7 @@ def contrast(one, other):
 
 def test_each_character_has_the_colour_of_its_bits(opened):
     bits = [0, 0.9, 1, 2.9, 3, 5.9, 6, 9.9, 10, 300]
-    page = opened(made(*(("a", each) for each in bits), ("b", GAP)))
+    page = opened(scores_of(*(("a", each) for each in bits), ("b", GAP)))
 
     classes = [each.get_attribute("class") for each in page.locator("#text span").all()]
     assert classes == [f"heat-{level}" for level in [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]] + ["gap"]
@@ -155,7 +155,7 @@ def test_each_character_has_the_colour_of_its_bits(opened):
 
 
 def test_the_steps_are_wider_where_a_token_is_longer_than_a_character(opened):
-    page = opened(made(("the", 1.9), (" ferry", 12)))
+    page = opened(scores_of(("the", 1.9), (" ferry", 12)))
 
     assert "heat-0" in unit(page, 0).get_attribute("class")
     assert "heat-3" in unit(page, 1).get_attribute("class")
@@ -163,8 +163,8 @@ def test_the_steps_are_wider_where_a_token_is_longer_than_a_character(opened):
     assert page.locator(".legend .gap").count() == 0
 
 
-def test_pointing_shows_what_is_known_of_a_character(opened):
-    page = opened(made(("q", 7), ("u", 0), rank=12))
+def test_pointing_shows_the_figures_of_a_character(opened):
+    page = opened(scores_of(("q", 7), ("u", 0), rank=12))
 
     unit(page, 0).hover()
 
@@ -176,13 +176,13 @@ def test_pointing_shows_what_is_known_of_a_character(opened):
         "Entropy": "2.00 bits",
         "Line": "1",
     }
-    assert page.locator("#choices li").all_text_contents() == ["“e”50.0 %", "space25.0 %"]
+    assert page.locator("#top-tokens li").all_text_contents() == ["“e”50.0 %", "space25.0 %"]
     bars = [bar.bounding_box()["width"] for bar in page.locator(".bar").all()]
     assert bars[0] == pytest.approx(2 * bars[1], rel=0.01)
 
 
-def test_what_is_pointed_at_gives_way_to_what_was_clicked(opened):
-    page = opened(made(("a", 1), ("b", 2), ("c", 3)))
+def test_after_pointing_the_clicked_token_is_shown_again(opened):
+    page = opened(scores_of(("a", 1), ("b", 2), ("c", 3)))
 
     unit(page, 1).click()
     unit(page, 2).hover()
@@ -193,7 +193,7 @@ def test_what_is_pointed_at_gives_way_to_what_was_clicked(opened):
     assert current(page) == 1
 
 
-def test_keys_go_by_characters_and_lines_and_to_what_surprises(opened):
+def test_keys_move_by_characters_by_lines_and_to_surprising_tokens(opened):
     page = opened(lines_of(("ab\n", 1), ("cde\n", 2), ("f\n", 8), ("gh", 1)))
 
     page.locator("#text").focus()
@@ -223,33 +223,33 @@ def test_up_and_down_keep_to_their_column(opened):
     assert unit(page, current(page)).text_content() == "i"
 
 
-def test_a_choice_is_read_out_in_one_sentence(opened):
-    page = opened(made(("q", 7), (" ", 0.5), ("\n", 13), (None, 1), rank=2))
+def test_a_selected_token_is_announced_in_one_sentence(opened):
+    page = opened(scores_of(("q", 7), (" ", 0.5), ("\n", 13), (None, 1), rank=2))
 
-    said = []
+    sentences = []
     page.locator("#text").focus()
     for _ in range(4):
         press(page, "ArrowRight")
-        said.append(spoken(page))
+        sentences.append(spoken(page))
 
     rest = "rank 2 of 5; likeliest: “e” 50.0 %, space 25.0 %"
-    assert said[0] == f"“q”, 7.0 bits, probability 0.78 %, {rest}"
-    assert said[1] == f"space, 0.5 bits, probability 70.7 %, {rest}"
-    assert said[2] == f"line end, 13.0 bits, probability 0.012 %, {rest}"
-    assert said[3] == f"end of line, 1.0 bits, probability 50.0 %, {rest}"
+    assert sentences[0] == f"“q”, 7.0 bits, probability 0.78 %, {rest}"
+    assert sentences[1] == f"space, 0.5 bits, probability 70.7 %, {rest}"
+    assert sentences[2] == f"line end, 13.0 bits, probability 0.012 %, {rest}"
+    assert sentences[3] == f"end of line, 1.0 bits, probability 50.0 %, {rest}"
     assert page.locator("#spoken").get_attribute("aria-live") == "polite"
 
 
-def test_touching_chooses(opened):
-    page = opened(made(("a", 1), ("b", 2)), has_touch=True)
+def test_touching_selects(opened):
+    page = opened(scores_of(("a", 1), ("b", 2)), has_touch=True)
 
     unit(page, 1).tap()
 
     assert spoken(page).startswith("“b”, 2.0 bits, probability 25.0 %")
 
 
-def test_pointing_is_not_read_out(opened):
-    page = opened(made(("a", 1), ("b", 2)))
+def test_pointing_is_not_announced(opened):
+    page = opened(scores_of(("a", 1), ("b", 2)))
 
     unit(page, 1).hover()
 
@@ -257,8 +257,8 @@ def test_pointing_is_not_read_out(opened):
     assert spoken(page) == ""
 
 
-def test_a_character_in_bytes_tells_which_byte_the_rank_is_of(opened):
-    scores = made(("é", 9), pieces=[0xC3, 0xA9, "e", " ", None])
+def test_a_character_in_bytes_shows_the_byte_of_its_rank(opened):
+    scores = scores_of(("é", 9), pieces=[0xC3, 0xA9, "e", " ", None])
     page = opened(scores)
 
     unit(page, 0).click()
@@ -281,18 +281,18 @@ def test_lines_are_sorted_by_number_and_by_score(opened):
         assert heads.get_attribute("scope") == "col"
         return heads.text_content(), heads.get_attribute("aria-sort"), table(page)
 
-    assert table(page) == [second, first, fourth]  # at first, what surprises most
+    assert table(page) == [second, first, fourth]  # at first by bits per character
     assert sort("Bits per character")[1:] == ("ascending", [fourth, first, second])
     assert sort("Line") == ("Line", "ascending", [first, second, fourth])
     assert sort("Line") == ("Line", "descending", [fourth, second, first])
     assert sort("Bits in total") == ("Bits in total", "descending", [fourth, first, second])
 
 
-def test_the_end_of_an_item_counts_as_a_character(opened):
-    page = opened(made(("a", 2), ("b", 2), (None, 5)))
+def test_the_end_of_an_example_counts_as_a_character(opened):
+    page = opened(scores_of(("a", 2), ("b", 2), (None, 5)))
 
     assert table(page) == [(1, 3, 9)]
-    assert "mean of all, 3.00" in page.locator("figcaption").text_content()
+    assert "mean of the text, 3.00" in page.locator("figcaption").text_content()
 
 
 def test_a_row_goes_to_its_line(opened):
@@ -322,11 +322,11 @@ def is_in_view(page):
     )
 
 
-def test_the_chart_tells_bits_per_character_and_goes_to_a_place(opened):
+def test_the_chart_shows_bits_per_character_and_goes_to_a_position(opened):
     page = opened(lines_of(("a" * 300, 1), ("b" * 300, 3)))
 
     chart = page.get_by_role("img", name="Bits per character along the text")
-    assert "The mean is 2.00. It is highest, 3.00, from character 301 of 600 on." in (
+    assert "The mean is 2.00. The maximum is 3.00, at character 301 of 600." in (
         page.locator("#chart-description").text_content()
     )
     assert page.locator(".upward").text_content() == "420"
@@ -339,9 +339,9 @@ def test_the_chart_tells_bits_per_character_and_goes_to_a_place(opened):
     assert page.locator("#marker").get_attribute("visibility") == "visible"
 
 
-def test_any_text_keeps_its_characters_and_places(opened):
-    scores = made(*((piece, number) for number, piece in enumerate(AWKWARD)), ("\n", GAP))
-    page = opened(scores, title="<b>&\0", facts={"<i>": "</dl>"})
+def test_any_text_keeps_its_characters_and_positions(opened):
+    scores = scores_of(*((piece, number) for number, piece in enumerate(AWKWARD)), ("\n", GAP))
+    page = opened(scores, title="<b>&\0", figures={"<i>": "</dl>"})
 
     shown = ["␍", "\n", "␀", "\ufffd", "\ufffd"]
     at = AWKWARD.index("\r")
@@ -363,7 +363,7 @@ def test_any_text_keeps_its_characters_and_places(opened):
 
 
 def test_no_block_cuts_a_token(opened):
-    scores = made(("a " * 500, GAP), ("b" * 5000, 1), ("😀" * 3000, GAP), ("c", 2))
+    scores = scores_of(("a " * 500, GAP), ("b" * 5000, 1), ("😀" * 3000, GAP), ("c", 2))
     page = opened(scores)
 
     assert page.locator("#text").text_content() == scores.text
@@ -376,7 +376,7 @@ def test_no_block_cuts_a_token(opened):
 
 def test_sources_of_pairs_are_not_scored_and_ends_are(opened, unigram_model):
     model = unigram_model({"a": 0.5, "b": 0.25, None: 0.25}, task="pairs")
-    page = opened(model.score_tokens("a\tab\r\nbb\tb\n", choices=2).by_character())
+    page = opened(model.score_tokens("a\tab\r\nbb\tb\n", top_tokens=2).by_character())
 
     parts = page.locator("#text span").evaluate_all("all => all.map(each => each.textContent)")
     assert parts == ["a\t", "a", "b", "␍", "\nbb\t", "b", "\n"]
@@ -384,13 +384,13 @@ def test_sources_of_pairs_are_not_scored_and_ends_are(opened, unigram_model):
     unit(page, 4).click()
     assert page.locator("#token").text_content() == "end of line"
     assert details(page)["Rank"] == "2 of 259"
-    assert page.locator("#choices li").first.text_content() == "“a”50.0 %"
+    assert page.locator("#top-tokens li").first.text_content() == "“a”50.0 %"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_are_read_by_everyone(opened, scheme):
+def test_text_and_colours_have_enough_contrast(opened, scheme):
     units = [("a", bits) for bits in (0, 1, 3, 6, 10)]
-    page = opened(made(*units, ("b", GAP)), color_scheme=scheme)
+    page = opened(scores_of(*units, ("b", GAP)), color_scheme=scheme)
 
     def colours(selector):
         return page.locator(selector).evaluate_all(
@@ -413,7 +413,9 @@ def test_colours_are_read_by_everyone(opened, scheme):
 
 def test_without_scripts_there_are_the_text_and_the_figures(opened):
     text = "first <line>\n\tsecond & 😀\n" * 200
-    page = opened(lines_of((text, 2)), facts={"model": "m.safetensors"}, java_script_enabled=False)
+    page = opened(
+        lines_of((text, 2)), figures={"model": "m.safetensors"}, java_script_enabled=False
+    )
 
     assert page.locator("#text").text_content() == text
     assert page.locator(".block").count() > 2
@@ -424,7 +426,7 @@ def test_without_scripts_there_are_the_text_and_the_figures(opened):
     assert not page.locator("#lines").is_visible()
 
 
-def test_the_page_says_what_it_is_to_a_screen_reader(opened):
+def test_a_screen_reader_finds_every_part_of_the_page(opened):
     page = opened(lines_of(("a\n", 2), ("b", 3)), title="a.txt")
 
     playwright.expect(page.locator("body")).to_match_aria_snapshot(
@@ -467,7 +469,7 @@ def test_the_page_says_what_it_is_to_a_screen_reader(opened):
     )
 
 
-def test_paper_holds_the_whole_text_in_colour(opened):
+def test_the_printed_page_holds_the_whole_text_in_colour(opened):
     page = opened(lines_of(*(("some words of a line\n", 1),) * 400), color_scheme="dark")
     assert page.locator("[data-unit]").count() < 8400
 
@@ -494,8 +496,8 @@ def test_a_million_characters_are_as_light_as_what_is_in_view(opened, end):
         nats=np.linspace(0, 8 * math.log(2), 1_000_000),
         entropy=one.entropy[characters],
         rank=np.arange(1, 1_000_001),
-        choices=one.choices[characters],
-        choice_nats=one.choice_nats[characters],
+        top_tokens=one.top_tokens[characters],
+        top_nats=one.top_nats[characters],
     )
     page = opened(scores)
 
@@ -517,4 +519,4 @@ def test_a_million_characters_are_as_light_as_what_is_in_view(opened, end):
 
 def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be written"):
-        write_page(tmp_path / "none" / "page.html", made(("a", 1)), title="", facts={})
+        write_page(tmp_path / "none" / "page.html", scores_of(("a", 1)), title="", figures={})

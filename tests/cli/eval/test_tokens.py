@@ -10,7 +10,7 @@ PROBABILITIES = {"a": 0.5, "b": 0.25, " ": 0.125, "\n": 0.0625, "\t": 0.0625}
 
 
 @pytest.fixture
-def judge(charlm, unigram_checkpoint, tmp_path):
+def score(charlm, unigram_checkpoint, tmp_path):
     path = tmp_path / "letters.safetensors"
     unigram_checkpoint(PROBABILITIES).save(path)
 
@@ -25,8 +25,8 @@ def rows_of(result):
     return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def test_a_row_tells_place_surprisal_entropy_rank_and_what_was_expected(judge):
-    result = judge("--per-token")
+def test_a_row_has_position_surprisal_entropy_rank_and_likeliest_token(score):
+    result = score("--per-token")
 
     assert result.stdout.startswith(b"line\tcolumn\ttoken\tsurprisal\tentropy\trank\tbest\n")
     rows = rows_of(result)
@@ -45,8 +45,8 @@ def test_a_row_tells_place_surprisal_entropy_rank_and_what_was_expected(judge):
     assert [float(row["entropy"]) for row in rows] == pytest.approx([entropy] * 7)
 
 
-def test_a_word_is_the_sum_of_its_tokens_and_stands_where_its_letters_do(judge):
-    rows = rows_of(judge("--per-word"))
+def test_a_word_is_the_sum_of_its_tokens_and_stands_where_its_letters_do(score):
+    rows = rows_of(score("--per-word"))
 
     assert [(row["line"], row["column"], row["token"]) for row in rows] == [
         ("1", "1", "ab"),
@@ -67,8 +67,8 @@ def test_rows_add_up_to_the_whole(charlm, verse_model_path, verse_path, mode):
     assert total == pytest.approx(whole["nats"] / math.log(2), rel=1e-9)
 
 
-def test_json_has_tokens_as_they_are(judge):
-    rows = [json.loads(line) for line in judge("--per-token", "--json").stdout.splitlines()]
+def test_json_has_tokens_as_they_are(score):
+    rows = [json.loads(line) for line in score("--per-token", "--json").stdout.splitlines()]
 
     assert [row["token"] for row in rows] == list("ab a\n\tb")
     assert rows[2] == {
@@ -83,10 +83,10 @@ def test_json_has_tokens_as_they_are(judge):
     }
 
 
-def test_of_several_texts_each_row_names_its_own(judge, tmp_path):
+def test_each_row_names_its_text_if_there_are_several(score, tmp_path):
     for name in ("one", "two words"):
         (tmp_path / name).write_text("a")
-    rows = rows_of(judge("--per-token", "one", "two words"))
+    rows = rows_of(score("--per-token", "one", "two words"))
 
     assert [row["file"] for row in rows] == ["one", r"two\x20words"]
 
@@ -99,27 +99,7 @@ def test_bytes_and_ends_have_names(charlm, unigram_checkpoint, tmp_path):
     assert [row["column"] for row in rows] == ["1", "2", "2", "3"]
 
 
-def test_a_text_of_nothing_is_a_table_of_nothing(judge):
-    result = judge("--per-word", stdin=b"")
+def test_an_empty_text_is_an_empty_table(score):
+    result = score("--per-word", stdin=b"")
 
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 1)
-
-
-def test_without_colours_a_heatmap_has_bars(judge):
-    result = judge("--heatmap", stdin=b"ab a\n\nb\tb")
-
-    assert result.stdout.decode().splitlines() == ["ab a", "▂▂▄▂", "", "b b", "▂▄▂"]
-    assert result.stderr.decode() == "bits a character, from:    0  ▂ 1  ▄ 3  ▆ 6  █ 10 \n"
-
-
-def test_with_colours_a_heatmap_is_the_text_itself(charlm, verse_model_path):
-    text = "the cat sat on the mat, zq!! 客"
-    result = charlm(
-        "eval", "-m", verse_model_path, "--heatmap", stdin=text.encode(),
-        env={"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"},
-    )  # fmt: skip
-    shown = result.stdout.decode()
-
-    assert "48;2;193;18;31m" in shown  # of 10 bits and more
-    parts = [part.partition("m")[2] for part in f"m{shown}".split("\x1b[")]
-    assert "".join(parts).rstrip("\n") == text

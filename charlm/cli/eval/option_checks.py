@@ -1,0 +1,72 @@
+"""Which values and combinations of options `charlm eval` accepts."""
+
+from collections.abc import Set
+
+from charlm.cli.options import refuse
+from charlm.config import Direction, ScoreUnit
+from charlm.config.checks import require, require_whole
+from charlm.errors import ConfigError
+
+FILTERS = ("--min-score", "--max-score", "--top")
+LINE_OPTIONS = {"--per-line", *FILTERS}
+SINGLE_VIEWS = ("--per-token", "--per-word", "--heatmap")
+VIEWS = ("--per-line", *FILTERS, *SINGLE_VIEWS)  # show lines, tokens or the text itself
+BOTH = "--direction both"
+WHOLE = ("--html", "--fail-above", "--baselines", "--dynamic", "--device", BOTH)  # show figures
+# Pairs of an option and the options that it excludes, in the order of the checks.
+EXCLUSIONS = (
+    *((view, tuple(other for other in VIEWS if other != view)) for view in SINGLE_VIEWS),
+    *((view, WHOLE) for view in VIEWS),
+    (BOTH, WHOLE[:-1]),
+    ("--device", ("--html",)),  # a page shows tokens, which NumPy scores
+    ("--heatmap", ("--json",)),
+)
+SINGLE_MODEL = (*FILTERS, *SINGLE_VIEWS, *(option for option in WHOLE if option != "--device"))
+
+
+def check_limits(
+    *,
+    min_score: float | None,
+    max_score: float | None,
+    fail_above: float | None,
+    top: int | None,
+) -> None:
+    """Raise ConfigError if a limit is out of range."""
+    require("min-score", min_score, at_least=0)
+    require("max-score", max_score, at_least=0)
+    require("fail-above", fail_above, at_least=0)
+    if min_score is not None and max_score is not None and min_score > max_score:
+        raise ConfigError(f"no line scores at least {min_score:g} and at most {max_score:g}")
+    if top is not None:
+        require_whole("top", top, 1)
+
+
+def check_options(
+    options: Set[str], *, models: int, unit: ScoreUnit | None, direction: Direction | None
+) -> None:
+    """Raise ConfigError if options do not fit together.
+
+    Args:
+        options: The flags of the command line.
+        models: Number of models.
+        unit: The value of --score, if it is given.
+        direction: The value of --direction, if it is given.
+    """
+    options = options | {BOTH} if direction == "both" else options
+    is_of_lines = bool(options & LINE_OPTIONS)
+    for option, others in EXCLUSIONS:
+        if option in options:
+            refuse(option, {other: other in options for other in others})
+    if models > 1:
+        refuse("several models", {option: option in options for option in SINGLE_MODEL})
+    if "--training-text" in options and "--baselines" not in options:
+        raise ConfigError("--training-text needs --baselines")
+    if "--carry" in options and not is_of_lines:
+        raise ConfigError("--carry needs --per-line or an option that filters lines")
+    if unit is not None and not is_of_lines and "--fail-above" not in options:
+        raise ConfigError("--score needs --per-line, an option that filters lines, or --fail-above")
+    if unit == "percentile" and (not is_of_lines or "--carry" in options):
+        raise ConfigError(
+            "a percentile is for lines that are read alone",
+            hint="leave out --carry" if is_of_lines else "use it with --per-line",
+        )
