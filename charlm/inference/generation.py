@@ -9,12 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from charlm.inference.runtime import (
-    Floats,
-    concatenate_states,
-    log_softmax,
-    select_rows,
-)
+from charlm.inference.runtime import Floats, concatenate_states, log_softmax, select_rows
 from charlm.inference.sampling import draw_next_tokens, next_token_probabilities
 from charlm.inference.sequences import Continuation, GeneratedSequence, GeneratorSettings
 from charlm.inference.stopping import FinishReason

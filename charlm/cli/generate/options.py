@@ -96,8 +96,7 @@ LengthOption = Annotated[
 ]
 WordsOption = Annotated[int | None, _stopping("Stop after this number of words.")]
 LinesOption = Annotated[
-    int | None,
-    _stopping("Stop after this number of lines. For a model of lines, use --count."),
+    int | None, _stopping("Stop after this number of lines. For a model of lines, use --count.")
 ]
 SentencesOption = Annotated[
     int | None,
@@ -140,8 +139,7 @@ MaxWidthOption = Annotated[
 NoRepeatNgramOption = Annotated[
     int,
     _option(
-        SAMPLING,
-        "Never repeat this number of tokens in a row, among the last 10,000. 0 is off.",
+        SAMPLING, "Never repeat this number of tokens in a row, among the last 10,000. 0 is off."
     ),
 ]
 RepetitionPenaltyOption = Annotated[
@@ -153,8 +151,7 @@ RepetitionPenaltyOption = Annotated[
     ),
 ]
 RepetitionWindowOption = Annotated[
-    int,
-    _option(SAMPLING, "Number of recent tokens that --repetition-penalty looks back over."),
+    int, _option(SAMPLING, "Number of recent tokens that --repetition-penalty looks back over.")
 ]
 TemperatureOption = Annotated[
     float,
@@ -195,10 +192,7 @@ TypicalPOption = Annotated[
 
 CountOption = Annotated[
     int,
-    _option(
-        FILTERS,
-        "Texts for each seed text. An empty line separates texts of several lines.",
-    ),
+    _option(FILTERS, "Texts for each seed text. An empty line separates texts of several lines."),
 ]
 BestOfOption = Annotated[
     int,
