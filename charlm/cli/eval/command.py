@@ -148,7 +148,7 @@ def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
     """Return the models by their labels: the names of their files, or their paths.
 
     Raises:
-        ConfigError: If a model is command_line_options twice, or only some of the models are of pairs.
+        ConfigError: If a model is given twice, or only some of the models are of pairs.
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
@@ -157,7 +157,7 @@ def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
         labels = list(map(str, paths))
     if len(set(labels)) < len(labels):
         raise ConfigError(
-            "a model is command_line_options twice", hint="name each model once with --model"
+            "a model is given twice", hint="name each model once with --model"
         )
     models = {label: load(path) for label, path in zip(labels, paths, strict=True)}
     if len({model.config.task == "pairs" for model in models.values()}) > 1:
