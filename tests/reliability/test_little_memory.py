@@ -108,7 +108,7 @@ def test_too_little_memory_is_told_with_its_cure(measured, tmp_path, verse_model
     assert "Traceback" not in told
     if arguments == ["train"]:  # for which PyTorch alone is too large
         assert told.endswith(
-            "error: PyTorch needs 900 MB of addresses, but this shell allows 314 MB\n\n"
+            "error: PyTorch needs 900 MB of address space, but this shell allows 314 MB\n\n"
             "hint: ulimit -v 1757812, or more\n"
         ), told
         return

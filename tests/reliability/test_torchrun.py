@@ -294,7 +294,7 @@ def test_without_restarts_a_killed_worker_ends_the_run_which_can_go_on(
 
     assert workers(directory) == []
     assert words.count("error: ") == 1
-    assert f"{tells} process of the run has gone, or does not answer" in words
+    assert f"{tells} process of the run has ended or does not answer" in words
     assert "go on from the last save with --resume" in words
     step = steps_of(directory / "model.state")()
     status, words = train(1, "--max-steps", step + 20, "-o", "model", "--resume")
@@ -449,7 +449,7 @@ def test_a_network_that_is_not_there_is_told_with_the_cure(train, directory):
 
     assert status == 1
     assert words.count("error: ") == 1
-    assert "cannot be joined with the others" in words
+    assert "cannot connect to the others" in words
     assert "GLOO_SOCKET_IFNAME=eth0" in words
 
 
