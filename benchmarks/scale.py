@@ -295,7 +295,7 @@ def reading_table(path: Path) -> str:
         ]
     kinds: tuple[TokenizerKind, ...] = ("char", "byte", "word", "bpe")
     for kind in kinds:
-        tokenizer = tokenizers.learn(kind, iter([text]), vocab_size=None, reserved="")
+        tokenizer = tokenizers.train(kind, iter([text]), vocab_size=None, reserved="")
         started = time.perf_counter()
         tokens = len(tokenizer.encode(text))
         spent = time.perf_counter() - started

@@ -1,28 +1,41 @@
-"""charlm: train a small recurrent language model on your own text; let it speak and judge text.
+"""charlm: train a small recurrent language model on your own text; generate and score text with it.
 
-    text ─ corpus ─ ids ─ training ────▶ model.safetensors ────▶ inference ─ text, scores
-           PyTorch learns                   one file                NumPy speaks and judges
+    text ─ corpus ─ ids ─ training ────▶ model.safetensors ────▶ inference ─┬─ generation ─▶ text
+              │           PyTorch        checkpoint.py           NumPy      └─ scoring ────▶ scores
+          tokenizers
 
-The rooms, from the floor up; each imports only from those above it in this list:
+The map of the package, from the lowest layer up. A module imports from lower layers and from its
+own package; `tests/test_architecture.py` checks it.
 
-errors        what can go wrong in a way that a user can mend
-baselines     what compressors make of a text
-config        every setting and its default
-atomic        files that are replaced whole
-lock          one process at a time writes an output
-fingerprint   what a training text says, so small that a model can hold it
-tensorfile    facts and arrays in one file, with their hash
-parameters    every matrix and vector of a network
-filetypes     names for files that were given by mistake
-tokenizers    text ⇄ ids
-corpus        text on disk → ids on disk → streams, batches and passages
-checkpoint    the one file between the halves
-inference     NumPy: runtime, sampling, generation, scoring, model
-training      PyTorch: network, plan, loop
-display       how progress and errors look
-cli           one file a command
+    errors, formatting   errors that a user can fix; numbers and texts for people
+    cells                the table of recurrent cells
+    config/              settings and their defaults
+    files/               atomic writes, the lock, safetensors with a hash, file types
+    fingerprint          a Bloom filter of the training text
+    process_group        the processes of a run under torchrun
+    tokenizers/          text ⇄ ids
+    parameters           every matrix and vector of a network
+    corpus/              text on disk → ids on disk → windows and batches
+    checkpoint           the model file
+    inference/           NumPy: the network, sampling, generation and scoring
+    training/            PyTorch: the network, the plan, the loop and the training state
+    display              progress, scores and errors on a terminal
+    cli/                 the commands: train/, generate/, eval/ and info
 
-The public names are below; `charlm.load(path)` is where a program starts.
+Where to add:
+
+    a cell                            an entry in cells.py; its update in inference/runtime.py; its
+                                      torch layer in training/network.py
+    a sampling filter                 a function in inference/sampling.py; a field in
+                                      config/generation.py; an option in cli/generate/options.py
+    a tokenizer                       a module in tokenizers/; a case in tokenizers/__init__.py; its
+                                      name in config/corpus.py
+    a field of the training state     training/state.py
+    a subcommand                      a folder or module in cli/; its name in cli/__init__.py
+    an attention decoder              the update in inference/runtime.py; the torch module in
+                                      training/network.py; its matrices in parameters.py
+
+The public names are below. Programs start with `charlm.load(path)`.
 """
 
 from importlib import import_module
@@ -35,8 +48,8 @@ if TYPE_CHECKING:
     from charlm.inference.scoring import Score as Score
     from charlm.inference.token_scores import TokenScores as TokenScores
 
-# Loaded when first asked for, so that `charlm --help` does not wait for NumPy.
-_HOMES = {
+# Imported on first use, so that `charlm --help` does not wait for NumPy.
+_MODULES = {
     "CharlmError": "charlm.errors",
     "Model": "charlm.inference.model",
     "Score": "charlm.inference.scoring",
@@ -48,6 +61,6 @@ __all__ = ["CharlmError", "Model", "Score", "TokenScores", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'charlm' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

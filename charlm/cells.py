@@ -1,4 +1,4 @@
-"""The table of recurrent cells: what the two halves have to know of each.
+"""The table of recurrent cells: the gates and the state of each, for training and inference.
 
 A new cell is one entry here, its update in `inference/runtime.py`, and its torch layer in
 `training/network.py`.
@@ -13,14 +13,15 @@ Activation = Literal["sigmoid", "tanh", "nonlinearity"]
 
 @dataclass(frozen=True, kw_only=True)
 class CellType:
-    """The arrays of one kind of cell; H is the hidden size, I the size of its input.
+    """One kind of cell, with hidden size H and input size I.
 
-    A layer has weight_ih (gates · H, I), weight_hh (gates · H, H) and one bias (gates · H,).
+    A layer has gates · (H I + H H + H) parameters: weight_ih (gates · H, I), weight_hh
+    (gates · H, H) and one bias (gates · H,).
 
     Attributes:
-        gates: The blocks of H rows in each array, in PyTorch's order, and what each goes through.
+        gates: The blocks of H rows of each array, in PyTorch's order, and their activations.
             "nonlinearity" is the setting of that name.
-        state: The vectors of H numbers that go from step to step. The first is the layer's output.
+        state: The vectors of H numbers that pass from step to step. The first is the output.
     """
 
     gates: dict[str, Activation]

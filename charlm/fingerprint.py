@@ -134,12 +134,7 @@ class Fingerprint:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the filter."""
-        return {
-            "kind": self.kind,
-            "entries": self.entries,
-            "stride": self.stride,
-            "hashes": self.hashes,
-        }
+        return {name: getattr(self, name) for name in ("kind", "entries", "stride", "hashes")}
 
     @classmethod
     def from_json(cls, value: object, bits: NDArray[np.uint8]) -> "Fingerprint":

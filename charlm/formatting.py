@@ -1,35 +1,35 @@
-"""Numbers and texts as people read them."""
+"""Format numbers and texts for people, and for terminals."""
 
 import json
 import re
 
 BARS = "▁▂▃▄▅▆▇█"
-# Control characters but for line ends and tabs, and those that turn the direction of writing.
-_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What a terminal acts on: control characters except line feed and tab, and direction overrides.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return `text` on one line, with nothing in it that a terminal would obey."""
+    """Return `text` on one line: ↵ for line ends, → for tabs, U+FFFD for what is not printable."""
     line = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", "→")
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 def harmless(text: str) -> str:
-    """Return `text` with a picture for each character that a terminal would obey.
+    """Return `text` with a symbol in place of each character that a terminal would act on.
 
-    Line ends and tabs stay as they are, and there are as many characters as before.
+    Line feeds and tabs stay. The number of characters stays the same.
     """
-    return _OBEYED.sub(_picture, text)
+    return _CONTROLS.sub(_symbol, text)
 
 
 def without_surrogates(text: str) -> str:
-    """Return `text` with U+FFFD for each lone surrogate, which UTF-8 cannot hold."""
+    """Return `text` with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
     return _LONE_SURROGATE.sub("\ufffd", text)
 
 
-def _picture(match: re.Match[str]) -> str:
+def _symbol(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20:
         return chr(0x2400 + code)
@@ -37,28 +37,28 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return `text` in quotation marks, as JSON has it, with escapes for what is not printed."""
+    """Return `text` as a JSON string, in ASCII if it is not printable."""
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def to_json(value: object) -> str:
-    """Return JSON on one line, with escapes for what a terminal would obey."""
-    told = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", told)
+    """Return JSON on one line, with escapes for what a terminal would act on."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def token_name(token: str | int | None) -> str:
-    """Return how a token is called: a text as it is, a byte, or the end of an item."""
+    """Return the name of a token: its text, <0x41> for a byte, <end> for None, the boundary."""
     if token is None:
         return "<end>"
     return f"<0x{token:02X}>" if isinstance(token, int) else token
 
 
 def in_field(text: str) -> str:
-    """Return `text` for a field of a table: with Python's escapes for what it would not show.
+    """Return `text` for a field of a table, with Python's escapes.
 
-    That is white space, control characters and the backslash; and a quotation mark at the
-    beginning, which would quote the field to many a reader.
+    White space, control characters and the backslash are escaped. So is a quotation mark at the
+    beginning, which many programs would take for the start of a quoted field.
     """
     quote = r"\x22" if text.startswith('"') else ""
     return quote + "".join(map(_escape, text[bool(quote) :]))
@@ -73,16 +73,15 @@ def _escape(character: str) -> str:
 
 
 def sparkline(values: list[float]) -> str:
-    """Return a bar for each value, the largest the highest."""
+    """Return a bar for each value, from ▁ for the smallest to █ for the largest."""
     low, high = min(values), max(values)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(BARS[round((value - low) * scale)] for value in values)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: 42 s, 5 min 3 s, 2 h 10 min."""
-    whole = max(0, round(seconds))
-    minutes, rest = divmod(whole, 60)
+    """Return a time such as 42 s, 5 min 3 s, 2 h 10 min."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
@@ -92,7 +91,7 @@ def duration(seconds: float) -> str:
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """Return a number with three digits and its power of a thousand: 1.12 M, 640 k."""
+    """Return a number with three digits and the prefix k, M or G: 1.12 M, 640 k."""
     for power in ("", "k", "M", "G"):
         if abs(value) < 999.5 or power == "G":
             break
@@ -102,5 +101,5 @@ def quantity(value: float, unit: str = "") -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number and its noun: 1 epoch, 2,000 epochs."""
+    """Return a number and a noun: 1 epoch, 2,000 epochs."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What several tests hold in their hands: small models, and the command as a user runs it."""
+"""Fixtures of several tests: small models, and the command as a user runs it."""
 
 import os
 import shutil
@@ -19,8 +19,8 @@ from charlm.inference.scoring import score_windows
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
-# Networks as small as these learn fastest on one thread, and threads that wait for one another on a
-# busy machine wait for ever. Set before torch is imported; child processes inherit it.
+# Small networks train fastest on one thread: threads on a busy machine wait long for one another.
+# Set before torch is imported; child processes inherit it.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 VERSE = (
@@ -32,7 +32,7 @@ VERSE = (
 
 @pytest.fixture(autouse=True)
 def processor():
-    """Leave it as it was: `prepare` is for a process of its own, and sets what outlives a test."""
+    """Restore torch's settings, which `prepare` sets for the whole process."""
     import torch
 
     threads = torch.get_num_threads()
@@ -45,8 +45,8 @@ def processor():
 def random_checkpoint():
     """Build a checkpoint with random weights of a size that makes every gate matter."""
 
-    def build(characters="abcdefgh", *, embedding_size=5, hidden_size=7, scale=1.0, **more):
-        config = ModelConfig(embedding_size=embedding_size, hidden_size=hidden_size, **more)
+    def build(characters="abcdefgh", *, embedding_size=5, hidden_size=7, scale=1.0, **settings):
+        config = ModelConfig(embedding_size=embedding_size, hidden_size=hidden_size, **settings)
         tokenizer = CharacterTokenizer(characters)
         generator = np.random.default_rng(0)
         arrays = {
@@ -62,9 +62,9 @@ def random_checkpoint():
 
 @pytest.fixture
 def unigram_checkpoint():
-    """Build a model that says each of some tokens with a given probability, whatever came before.
+    """Build a model that predicts tokens with given probabilities, whatever came before.
 
-    A key is a character, a byte, or None for the end of an item.
+    A key is a character, a byte, or None for the end of an example.
     """
 
     def build(probabilities, *, task="text", fingerprints=()):
@@ -72,8 +72,8 @@ def unigram_checkpoint():
         tokenizer = CharacterTokenizer(characters)
         config = ModelConfig(embedding_size=2, hidden_size=2, task=task)
         arrays = {
-            each.name: np.zeros(each.shape, np.float32)
-            for each in parameters(config, tokenizer.vocab_size)
+            parameter.name: np.zeros(parameter.shape, np.float32)
+            for parameter in parameters(config, tokenizer.vocab_size)
         }
         arrays["output.bias"][:] = -1000
         for key, probability in probabilities.items():
@@ -90,24 +90,24 @@ def unigram_checkpoint():
 def unigram_model(unigram_checkpoint):
     """Build that model, loaded."""
 
-    def build(probabilities, **more):
+    def build(probabilities, **settings):
         from charlm.inference.model import Model
 
-        return Model(unigram_checkpoint(probabilities, **more))
+        return Model(unigram_checkpoint(probabilities, **settings))
 
     return build
 
 
 @pytest.fixture
 def random_model(random_checkpoint):
-    """Build a model with random weights and a tokenizer that has learnt from a text."""
+    """Build a model with random weights and a tokenizer trained on a text."""
 
     def build(kind, text, **config):
         from charlm import tokenizers
         from charlm.inference.model import Model
 
         checkpoint = random_checkpoint(**config)
-        tokenizer = tokenizers.learn(
+        tokenizer = tokenizers.train(
             kind,
             [text],
             vocab_size=None if kind in ("char", "byte") else 60,
@@ -115,8 +115,8 @@ def random_model(random_checkpoint):
         )
         generator = np.random.default_rng(0)
         arrays = {
-            each.name: generator.standard_normal(each.shape, dtype=np.float32)
-            for each in parameters(checkpoint.config, tokenizer.vocab_size)
+            parameter.name: generator.standard_normal(parameter.shape, dtype=np.float32)
+            for parameter in parameters(checkpoint.config, tokenizer.vocab_size)
         }
         return Model(replace(checkpoint, tokenizer=tokenizer, arrays=arrays))
 
@@ -137,7 +137,7 @@ def corpus_of(tmp_path):
 
 @pytest.fixture
 def score_segments():
-    """Score ids as one text that is cut into so many passages; in nats."""
+    """Score ids as one text that is cut into `count` segments; in nats."""
 
     def score(runtime, ids, boundary_id, *, count):
         cut = segments(0, len(ids), count)
@@ -154,9 +154,15 @@ def learn(corpus, model, config):
     return list(train(corpus, make_plan(corpus, model, config)))
 
 
+@pytest.fixture
+def train_checkpoint():
+    """Train in this process and return the best checkpoint."""
+    return lambda corpus, model, config: learn(corpus, model, config)[-1].best.best
+
+
 @pytest.fixture(scope="session")
 def verse_path(tmp_path_factory):
-    """A small text that is easy to learn."""
+    """A small text that is easy to predict."""
     path = tmp_path_factory.mktemp("corpus") / "verse.txt"
     path.write_text(VERSE * 40, encoding="utf-8")
     return path
@@ -164,7 +170,7 @@ def verse_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def verse_checkpoint(verse_path):
-    """A small model that has learnt the verse."""
+    """A small model, trained on the verse."""
     corpus = encode_corpus([Document("verse.txt", verse_path)], CorpusConfig())
     config = TrainingConfig(
         max_steps=200,
@@ -175,8 +181,7 @@ def verse_checkpoint(verse_path):
         precision="fp32",
         device="cpu",
     )
-    *_, finished = learn(corpus, ModelConfig(embedding_size=16, hidden_size=48), config)
-    return finished.best.best
+    return learn(corpus, ModelConfig(embedding_size=16, hidden_size=48), config)[-1].best.best
 
 
 @pytest.fixture(scope="session")
@@ -190,10 +195,10 @@ def verse_model_path(verse_checkpoint, tmp_path_factory):
 @pytest.fixture(scope="session")
 def charlm_path():
     """Return the installed `charlm`, the one beside this Python."""
-    found = shutil.which("charlm", path=str(Path(sys.executable).parent)) or shutil.which("charlm")
-    if found is None:
+    path = shutil.which("charlm", path=str(Path(sys.executable).parent)) or shutil.which("charlm")
+    if path is None:
         raise RuntimeError("charlm is not installed: pip install -e .")
-    return found
+    return path
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ PLACE, SIGNATURE = "\ue000", "\ue001"  # in facts, where other JSON is to stand
 
 def honest(kind="char", *, is_complete=True, **config):
     """Return the facts and arrays of a model that has all a file can hold, or as little."""
-    tokenizer = tokenizers.learn(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
+    tokenizer = tokenizers.train(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
     config = ModelConfig(**{"embedding_size": 2, "hidden_size": 2, **config})
     generator = np.random.default_rng(0)
     arrays = {

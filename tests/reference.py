@@ -1,6 +1,6 @@
-"""The textbooks' networks, forward and back through time, in float64 and from the equations alone.
+"""The textbooks' networks, forward and back through time, in float64, from the equations alone.
 
-Both the torch network and the NumPy runtime are held to this. Nothing here is fast.
+Both the torch network and the NumPy runtime are compared with this. It is not fast.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ def sigmoid(x):
 
 
 def rnn(x, state, w, u, b, nonlinearity):
-    """Return the new state and what takes its gradient back: h' = f(W x + U h + b)."""
+    """Return the new state and its backward pass: h' = f(W x + U h + b)."""
     [h] = state
     z = w @ x + u @ h + b
     after = np.tanh(z) if nonlinearity == "tanh" else np.maximum(z, 0)
@@ -77,7 +77,7 @@ CELLS = {"rnn": (rnn, 1), "lstm": (lstm, 2), "gru": (gru, 1)}  # and its state v
 def loss_and_gradients(config, arrays, ids):
     """Return logits (T − 1, V), the summed −ln p of ids[1:], and its gradient by every array.
 
-    One stream, read from the zero state: what is predicted from ids[t] is ids[t + 1].
+    One stream from the zero state; ids[t] predicts ids[t + 1].
     """
     arrays = {name: array.astype(np.float64) for name, array in arrays.items()}
     gradients = {name: np.zeros_like(array) for name, array in arrays.items()}
@@ -120,7 +120,7 @@ def loss_and_gradients(config, arrays, ids):
 
 
 def _output(config, arrays, x):
-    """Return the output matrix and what it is multiplied by."""
+    """Return the output matrix and its input."""
     if not config.tie_weights:
         return arrays["output.weight"], x
     projected = arrays["output.projection"] @ x if "output.projection" in arrays else x

@@ -1,8 +1,9 @@
-"""The house keeps its shape: who imports whom, what waits, what is said where."""
+"""The house keeps its shape: layers, sizes of files and functions, and what starts quickly."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import charlm
 
 PACKAGE = Path(charlm.__file__).parent
 
-# From the floor up; a room imports only from those below it. `training` may use `inference`.
+# From the lowest up. A module imports from lower layers and from its own package or module.
 LAYERS = [
     ["cells", "errors", "formatting"],
     ["config", "files", "fingerprint", "process_group"],
@@ -23,45 +24,123 @@ LAYERS = [
     ["cli"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+LIBRARIES = {"torch": {"training"}, "typer": {"cli"}, "rich": {"display", "cli"}}
+MOST_LINES = 350  # of a file
+LONGEST_FUNCTION = 80  # lines after the signature
+MOST_ENTRIES = 8  # in cli/
+
+TREES = {
+    path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 
 
-def room_of(module):
-    return module.parts[0].removesuffix(".py")
+def layer_of(path):
+    """Return the top-level module or package of a file."""
+    return path.parts[0].removesuffix(".py")
 
 
-def imported_names(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def dotted_name(path):
+    parts = ("charlm", *path.with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_every_room_has_its_level():
-    assert {room_of(module) for module in MODULES} == LEVEL.keys() | {"__init__", "__main__"}
+def imported_names(node):
+    """Yield the full names that a tree imports, those inside functions included."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Import):
+            yield from (alias.name for alias in inner.names)
+        elif isinstance(inner, ast.ImportFrom):
+            yield from (f"{inner.module}.{alias.name}" for alias in inner.names)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_imports_only_from_the_layers_below(module):
-    room = room_of(module)
-    if room not in LEVEL:
-        return
-    for name in imported_names(PACKAGE / module):
-        if name.startswith("charlm."):
-            imported = name.split(".")[1]
-            assert imported == room or LEVEL[imported] < LEVEL[room], name
+def imports_at_module_level(node):
+    """Yield the import statements that run when a module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            for statement in child.orelse:
+                yield from imports_at_module_level(statement)
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports_at_module_level(child)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_heavy_and_talking_libraries_stay_in_their_rooms(module):
-    homes = {"torch": {"training"}, "typer": {"cli"}, "rich": {"display", "cli"}}
-    for name in imported_names(PACKAGE / module):
-        library = name.split(".")[0]
-        assert library not in homes or room_of(module) in homes[library], name
+def functions_of(tree):
+    return (
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
-def loaded_by(*lines):
+def test_every_module_has_its_layer():
+    assert {layer_of(path) for path in TREES} == LEVEL.keys() | {"__init__", "__main__"}
+
+
+def test_a_module_imports_only_from_lower_layers():
+    upward = [
+        f"{path} imports {name}"
+        for path, tree in TREES.items()
+        if (layer := layer_of(path)) in LEVEL
+        for name in imported_names(tree)
+        if name.startswith("charlm.")
+        and (imported := name.split(".")[1]) != layer
+        and LEVEL[imported] >= LEVEL[layer]
+    ]
+
+    assert upward == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Imports inside functions and for types alone do not count."""
+    modules = {dotted_name(path) for path in TREES}
+    graph = {}
+    for path, tree in TREES.items():
+        names = {name for node in imports_at_module_level(tree) for name in imported_names(node)}
+        imported = {name if name in modules else name.rpartition(".")[0] for name in names}
+        graph[dotted_name(path)] = (imported & modules) - {dotted_name(path)}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_torch_and_the_libraries_that_print_stay_in_their_layers():
+    strays = [
+        f"{path} imports {name}"
+        for path, tree in TREES.items()
+        for name in imported_names(tree)
+        if layer_of(path) not in LIBRARIES.get(name.split(".")[0], {layer_of(path)})
+    ]
+
+    assert strays == []
+
+
+def test_no_file_is_longer_than_350_lines():
+    lengths = {
+        str(path): len((PACKAGE / path).read_text(encoding="utf-8").splitlines()) for path in TREES
+    }
+
+    assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_function_is_longer_than_80_lines():
+    """The signature does not count: that of a command declares its options."""
+    lengths = {
+        f"{path}: {function.name}": function.end_lineno - function.body[0].lineno + 1
+        for path, tree in TREES.items()
+        for function in functions_of(tree)
+    }
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_the_commands_share_little():
+    entries = [path.name for path in (PACKAGE / "cli").iterdir() if path.name != "__pycache__"]
+
+    assert len(entries) <= MOST_ENTRIES, sorted(entries)
+
+
+def modules_loaded_by(*lines):
     """Return the top-level modules that are loaded after some lines of Python."""
     code = "\n".join([*lines, "import sys", "print(*{m.split('.')[0] for m in sys.modules})"])
     result = subprocess.run(
@@ -70,23 +149,27 @@ def loaded_by(*lines):
     return set(result.stdout.splitlines()[-1].split())
 
 
-def after_command(*arguments, **environment):
-    return loaded_by(
+def modules_loaded_by_commands(*commands, **environment):
+    """Return the modules that are loaded after some commands, one after another."""
+    return modules_loaded_by(
         "import os, sys, charlm.cli",
         f"os.environ.update({environment})",
-        f"sys.argv = {['charlm', *map(str, arguments)]!r}",
-        "try: charlm.cli.main()",
-        "except SystemExit as end: assert not end.code, end.code",
+        f"for arguments in {[list(map(str, command)) for command in commands]}:",
+        "    sys.argv = ['charlm', *arguments]",
+        "    try: charlm.cli.main()",
+        "    except SystemExit as end: assert not end.code, end.code",
         "print()",
     )
 
 
 def test_the_package_itself_loads_nothing_heavy():
-    assert not loaded_by("import charlm") & {"torch", "numpy", "rich", "typer", "sentencepiece"}
+    heavy = {"torch", "numpy", "rich", "typer", "sentencepiece"}
+
+    assert not modules_loaded_by("import charlm") & heavy
 
 
 def test_every_file_of_the_package_is_installed():
-    """What is no Python is left out of an installation unless pyproject.toml names it."""
+    """An installation lacks files that are not Python unless pyproject.toml names them."""
     tomllib = pytest.importorskip("tomllib")
     pyproject = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     files = {
@@ -98,31 +181,33 @@ def test_every_file_of_the_package_is_installed():
     assert files == set(pyproject["tool"]["setuptools"]["package-data"]["charlm"])
 
 
-def test_public_names_are_there():
+def test_the_public_names_exist():
     assert all(getattr(charlm, name) is not None for name in charlm.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         charlm.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("--help",), ("--version",), ("train", "--help"), ("generate", "-h"), ("eval", "-h")],
-)
-def test_help_waits_for_neither_torch_nor_numpy(arguments):
-    assert not after_command(*arguments) & {"torch", "numpy", "sentencepiece"}
+def test_help_loads_neither_torch_nor_numpy():
+    loaded = modules_loaded_by_commands(
+        ["--help"], ["--version"], ["train", "--help"], ["generate", "-h"], ["eval", "-h"]
+    )
+
+    assert not loaded & {"torch", "numpy", "sentencepiece"}
 
 
-def test_completion_waits_for_neither_torch_nor_numpy():
-    asked = {"COMP_WORDS": "charlm tr", "COMP_CWORD": "1", "_CHARLM_COMPLETE": "complete_bash"}
+def test_completion_loads_neither_torch_nor_numpy():
+    shell = {"COMP_WORDS": "charlm tr", "COMP_CWORD": "1", "_CHARLM_COMPLETE": "complete_bash"}
 
-    assert not after_command(**asked) & {"torch", "numpy", "sentencepiece"}
+    assert not modules_loaded_by_commands([], **shell) & {"torch", "numpy", "sentencepiece"}
 
 
-def test_speaking_and_judging_never_load_torch(verse_model_path, verse_path):
-    for arguments in (
-        ("generate", "-m", verse_model_path, "-n", 3),
-        ("eval", "-m", verse_model_path, verse_path),
-        ("info", verse_model_path),
-        ("info", verse_model_path, "--json"),
-    ):
-        assert "torch" not in after_command(*arguments)
+def test_generation_and_scoring_never_load_torch(verse_model_path, verse_path):
+    loaded = modules_loaded_by_commands(
+        ["generate", "-m", verse_model_path, "-n", 3],
+        ["eval", "-m", verse_model_path, verse_path],
+        ["info", verse_model_path],
+        ["info", verse_model_path, "--json"],
+    )
+
+    assert "numpy" in loaded
+    assert "torch" not in loaded

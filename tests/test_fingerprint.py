@@ -1,4 +1,4 @@
-"""What a fingerprint says of texts that are in it, and of texts that are not."""
+"""A fingerprint finds every entry, and hardly any other text."""
 
 import numpy as np
 import pytest
@@ -13,31 +13,31 @@ def words(count, seed):
 
 
 def test_every_line_is_found_and_hardly_any_other():
-    known, others = words(20_000, 0), words(20_000, 1)
-    fingerprint = Fingerprint.of_lines([known[:7], known[7:]], len(known))
+    entries, others = words(5_000, 0), words(5_000, 1)
+    fingerprint = Fingerprint.of_lines([entries[:7], entries[7:]], len(entries))
 
-    assert all(map(fingerprint.holds, known))
-    assert sum(map(fingerprint.holds, others)) <= 1  # one in a million is wanted
+    assert all(map(fingerprint.holds, entries))
+    assert sum(map(fingerprint.holds, others)) <= 1  # one in a million
     assert fingerprint.false_positives == pytest.approx(1e-6, rel=0.3)
-    assert len(fingerprint.bits) == pytest.approx(3.6 * 20_000, rel=0.01)
+    assert len(fingerprint.bits) == pytest.approx(3.6 * 5_000, rel=0.01)
 
 
-def test_a_filter_does_not_grow_beyond_its_bound(monkeypatch):
-    monkeypatch.setattr("charlm.fingerprint.LARGEST_FILTER", 2_000)
-    known = words(4_000, 0)
-    fingerprint = Fingerprint.of_lines([known], len(known))
+def test_a_filter_has_a_largest_size(monkeypatch):
+    monkeypatch.setattr("charlm.fingerprint.LARGEST_FILTER", 1_000)
+    entries = words(2_000, 0)
+    fingerprint = Fingerprint.of_lines([entries], len(entries))
 
-    assert all(map(fingerprint.holds, known))
-    assert len(fingerprint.bits) == 2_000
-    found = sum(map(fingerprint.holds, words(4_000, 1))) / 4_000
-    assert found == pytest.approx(fingerprint.false_positives, abs=0.02)
-    assert 0.1 < found < 0.2  # 0.6185 to the power of 4 bits an entry is 0.146
+    assert all(map(fingerprint.holds, entries))
+    assert len(fingerprint.bits) == 1_000
+    rate = sum(map(fingerprint.holds, words(2_000, 1))) / 2_000
+    assert rate == pytest.approx(fingerprint.false_positives, abs=0.03)
+    assert 0.1 < rate < 0.2  # 0.6185 to the power of 4 bits an entry is 0.146
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 40, 10_000])
-def test_long_passages_are_found_wherever_they_stand(chunk):
+def test_long_pieces_of_the_text_are_found_wherever_they_begin(chunk):
     text = "".join(words(60, 0))
-    chunks = [text[place : place + chunk] for place in range(0, len(text), chunk)]
+    chunks = [text[start : start + chunk] for start in range(0, len(text), chunk)]
     fingerprint = Fingerprint.of_texts([chunks], len(text))
 
     assert fingerprint.always_found == 47
@@ -55,16 +55,16 @@ def test_texts_do_not_run_into_one_another():
     assert not fingerprint.holds(first[-16:] + second[:16])
 
 
-def test_of_long_texts_passages_are_farther_apart():
+def test_in_a_long_text_shingles_are_farther_apart():
     assert Fingerprint.of_texts([["a" * 100]], 50_000_000).always_found == 32 + 50 - 1
 
 
 def test_what_is_written_is_read_again():
-    known = words(50, 0)
-    fingerprint = Fingerprint.of_lines([known], len(known))
+    entries = words(50, 0)
+    fingerprint = Fingerprint.of_lines([entries], len(entries))
     again = Fingerprint.from_json(fingerprint.to_json(), fingerprint.bits)
 
-    assert all(map(again.holds, known)) and not again.holds("x")
+    assert all(map(again.holds, entries)) and not again.holds("x")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_is_written_is_read_again():
         {"more": 1}, {"entries": True}, {"stride": 1 << 54}, {"kind": "passages", "stride": 15},
     ],
 )  # fmt: skip
-def test_what_is_none_is_refused(change):
+def test_a_malformed_fingerprint_is_an_error(change):
     good = Fingerprint.of_lines([["a"]], 1)
     with pytest.raises(ConfigError, match="fingerprint"):
         Fingerprint.from_json({**good.to_json(), **change}, good.bits)
@@ -83,12 +83,12 @@ def test_what_is_none_is_refused(change):
             Fingerprint.from_json(good.to_json(), bits)
 
 
-def test_an_empty_text_has_one():
+def test_an_empty_or_short_text_has_a_fingerprint():
     assert not Fingerprint.of_lines([], 0).holds("")
     assert not Fingerprint.of_texts([["short"]], 5).holds("short")
 
 
-def test_of_several_texts_all_are_known_or_none():
+def test_the_union_is_empty_if_a_text_is_unknown():
     first, second = (Fingerprint.of_lines([[name]], 1) for name in ("Anna", "Bob"))
     again = Fingerprint.of_lines([["Anna"]], 1)
 
@@ -99,16 +99,20 @@ def test_of_several_texts_all_are_known_or_none():
     assert union(MOST_FINGERPRINTS * [first], [second]) == ()
 
 
-def test_the_share_that_is_known_is_that_of_lines_or_of_passages():
+def test_the_share_in_the_training_text_is_of_lines_or_of_shingles():
     lines = Fingerprint.of_lines([["Anna", "Bob"]], 2)
     assert lines.share_in_training_text("Anna\r\nEve\n\nBob\nZoe") == 0.5
     assert lines.share_in_training_text("") == 0.0
 
     text = "".join(chr(0x4E00 + number) for number in range(4000))
     other = "".join(chr(0x3400 + number) for number in range(4000))
-    windows = Fingerprint.of_texts([[text]], len(text))
+    shingles = Fingerprint.of_texts([[text]], len(text))
     assert (
-        windows.share_in_training_text(text) == windows.share_in_training_text(text[100:180]) == 1.0
+        shingles.share_in_training_text(text)
+        == shingles.share_in_training_text(text[100:180])
+        == 1.0
     )
-    assert windows.share_in_training_text(other) == windows.share_in_training_text(text[:20]) == 0.0
-    assert windows.share_in_training_text(text + other) == pytest.approx(0.5, abs=0.03)
+    assert (
+        shingles.share_in_training_text(other) == shingles.share_in_training_text(text[:20]) == 0.0
+    )
+    assert shingles.share_in_training_text(text + other) == pytest.approx(0.5, abs=0.03)

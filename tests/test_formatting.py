@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them."""
+"""Numbers are short; texts hold nothing that a terminal acts on."""
 
 import ast
 import json
@@ -6,7 +6,19 @@ import re
 
 import pytest
 
-from charlm.formatting import count, duration, in_field, quantity, sparkline, to_json, visible
+from charlm.formatting import (
+    count,
+    duration,
+    escaped,
+    harmless,
+    in_field,
+    quantity,
+    sparkline,
+    to_json,
+    token_name,
+    visible,
+    without_surrogates,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +66,7 @@ def test_the_highest_bar_is_the_largest_value():
     assert sparkline([2.0, 2.0]) == "▁▁"
 
 
-def test_nothing_that_a_terminal_obeys_stays():
+def test_a_visible_text_is_printable_and_on_one_line():
     assert visible("a\x1b[31mb\r\nc\td\u202e\x9b") == "a\ufffd[31mb↵c→d\ufffd\ufffd"
     assert visible("客栈 é 👍 [bold]") == "客栈 é 👍 [bold]"
 
@@ -76,8 +88,28 @@ def test_a_field_holds_no_white_space_and_comes_back(text, field):
     assert re.sub(escapes, lambda found: ast.literal_eval(f"'{found[0]}'"), field) == text
 
 
-def test_json_holds_nothing_that_a_terminal_obeys():
+def test_json_holds_nothing_that_a_terminal_acts_on():
     value = {"text": "a\x1b[2J\x9b2J\x7f\u202eb\n\t客"}
 
     assert to_json(value) == r'{"text": "a\u001b[2J\u009b2J\u007f\u202eb\n\t客"}'
     assert json.loads(to_json(value)) == value
+
+
+def test_a_harmless_text_has_symbols_for_what_a_terminal_acts_on():
+    text = "a\x1b[31mb\n\tc\x7f\u202e\x9b"
+
+    assert harmless(text) == "a␛[31mb\n\tc␡\ufffd\ufffd"
+    assert len(harmless(text)) == len(text)
+
+
+def test_lone_surrogates_are_replaced():
+    assert without_surrogates("a\ud800b") == "a\ufffdb"
+
+
+def test_a_text_is_escaped_as_json():
+    assert escaped("né") == '"né"'
+    assert escaped('é"\n') == r'"\u00e9\"\n"'
+
+
+def test_tokens_have_names():
+    assert [token_name(token) for token in ("cat", 0x41, None)] == ["cat", "<0x41>", "<end>"]

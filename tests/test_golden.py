@@ -1,9 +1,8 @@
-"""A model that was trained once speaks and scores for ever as it did then.
+"""A model of every released format generates and scores as it did when it was trained.
 
-`data/ferry-format-1.safetensors` has learnt the ferry tales (two layers of 40 units, before there
-was a choice of cells and forms), `data/places-format-1.safetensors` the place names as lines (a GRU
-of 40 units, tied, subwords of SentencePiece). A file of every format that was ever released stays
-here.
+`data/ferry-format-1.safetensors` was trained on the ferry tales: two layers of 40 units, before
+there was a choice of cells and tasks. `data/places-format-1.safetensors` was trained on the place
+names as lines: a GRU of 40 units, tied, with SentencePiece's subwords.
 """
 
 from pathlib import Path
@@ -16,7 +15,7 @@ MODEL = Path(__file__).parent / "data" / "ferry-format-1.safetensors"
 PLACES = MODEL.with_name("places-format-1.safetensors")
 
 
-def test_format_1_says_what_it_always_said():
+def test_format_1_generates_the_same_text():
     model = charlm.load(MODEL)
 
     assert (
@@ -25,14 +24,14 @@ def test_format_1_says_what_it_always_said():
     )
 
 
-def test_format_1_scores_as_it_always_did():
+def test_format_1_scores_the_same():
     score = charlm.load(MODEL).score("So the lamp was turned down, and the tide went out.\n")
 
     assert score.nats == pytest.approx(54.0286, abs=1e-3)
     assert score.tokens == 52
 
 
-def test_format_1_holds_lines_subwords_and_other_cells():
+def test_format_1_has_lines_subwords_and_other_cells():
     model = charlm.load(PLACES)
     score = model.score("Ferry Reach\nOld Marrow\n")
 

@@ -1,4 +1,4 @@
-"""The reference is right by finite differences; torch and NumPy compute what it computes."""
+"""Finite differences confirm the reference; torch and NumPy compute the same."""
 
 import numpy as np
 import pytest
@@ -65,11 +65,13 @@ def test_torch_has_the_gradients_of_the_reference(checkpoint):
     network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size)
     network.load_arrays(checkpoint.arrays)
     features, _ = network(torch.from_numpy(ids[None, :-1]))
-    found = network.output(features)
-    summed = torch.nn.functional.cross_entropy(found[0], torch.from_numpy(ids[1:]), reduction="sum")
+    in_torch = network.output(features)
+    summed = torch.nn.functional.cross_entropy(
+        in_torch[0], torch.from_numpy(ids[1:]), reduction="sum"
+    )
     summed.backward()
 
-    assert found[0].detach().numpy() == pytest.approx(logits, abs=1e-5)
+    assert in_torch[0].detach().numpy() == pytest.approx(logits, abs=1e-5)
     assert float(summed.detach()) == pytest.approx(loss, rel=1e-5)
     for name, tensor in network.tensors().items():
         assert tensor.grad.numpy() == pytest.approx(gradients[name], rel=1e-3, abs=1e-4), name
@@ -87,7 +89,7 @@ def test_the_runtime_has_the_logits_of_the_reference_over_200_steps(checkpoint):
     assert np.array(rows) == pytest.approx(logits, abs=1e-5)
 
 
-def test_what_torch_gives_away_is_what_it_took(checkpoint):
+def test_arrays_come_back_from_torch(checkpoint):
     """A transposed square matrix would pass every check of shapes."""
     network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size)
     network.load_arrays(checkpoint.arrays)

@@ -1,17 +1,17 @@
-"""What every setting is checked by; a message names the setting as its flag is called."""
+"""Checks of settings. A message names a setting as its option does: `hidden-size`."""
 
 import math
 
 from charlm.errors import ConfigError
 
-# What a file may claim is bounded before anything is computed from it (law 8: a file is data).
+# Bounds for numbers in a file, which are checked before anything is computed (a file is data).
 LARGEST_SIZE = 1 << 20
-LONGEST_TIME = 1e9  # seconds; some thirty years, told to a ten-millionth
+LONGEST_TIME = 1e9  # seconds; some thirty years, with a resolution of 1e-7 in float64
 MOST_SHOWN = 60  # characters of a value in a message
 
 
 def require_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
-    """Raise ConfigError unless `value` is a whole number within the given bounds."""
+    """Raise ConfigError unless `value` is a whole number in [smallest, largest]."""
     if type(value) is int and smallest <= value and (largest is None or value <= largest):
         return
     bounds = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
@@ -19,10 +19,10 @@ def require_whole(name: str, value: object, smallest: int, largest: int | None =
 
 
 def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise ConfigError unless `value` is one of the choices; 1 is not True."""
+    """Raise ConfigError unless `value` is one of `choices`, of the same type (1 is not True)."""
     if not any(type(value) is type(choice) and value == choice for choice in choices):
-        listed = ", ".join(map(str, choices))
-        raise ConfigError(f"{name} must be one of {listed}, got {_shown(value)}")
+        names = ", ".join(map(str, choices))
+        raise ConfigError(f"{name} must be one of {names}, got {_shown(value)}")
 
 
 def require(
@@ -34,7 +34,7 @@ def require(
     below: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Raise ConfigError unless `value` is None or a finite number within the given bounds."""
+    """Raise ConfigError unless `value` is None or a finite number within the bounds."""
     if value is None:
         return
     rules = [
@@ -50,6 +50,6 @@ def require(
 
 
 def _shown(value: object) -> str:
-    """Return a value as a message has it, which a file may have made long."""
-    told = repr(value)
-    return told if len(told) <= MOST_SHOWN else f"{told[:MOST_SHOWN]}…"
+    """Return a value for a message, cut to MOST_SHOWN characters; one from a file may be long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""How texts become what is learnt from."""
+"""How texts become training data."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,7 +9,8 @@ from charlm.errors import ConfigError
 TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
 Task = Literal["text", "lines", "pairs"]
 
-# What ends an item or a source: never in a token but spelled, so that byte 10 is the end of a line.
+# The ends of an example and of a source. No token contains them, only bytes, so byte 10 is always
+# the end of a line.
 TERMINATORS: dict[Task, str] = {"text": "", "lines": "\n", "pairs": "\n\t"}
 LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
@@ -17,13 +18,15 @@ DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusConfig:
-    """How texts become what is learnt from, and which part of them is held out."""
+    """How texts become training data, and which part of them is held out for validation."""
 
     tokenizer: TokenizerKind = "char"
-    vocab_size: int | None = None  # words or subwords beside the bytes; None lets these choose
-    # One running text; lines that are items of their own; or lines of a source, a tab and a target.
+    vocab_size: int | None = (
+        None  # words or subwords beside the bytes; None lets the tokenizer choose
+    )
+    # Running text; lines, each one example; or pairs: lines with a source, a tab and a target.
     task: Task = "text"
-    document_separator: str | None = None  # stands between documents and is no part of them
+    document_separator: str | None = None  # between documents, in none of them
     validation_fraction: float = 0.1
     max_validation_characters: int = 500_000
 
@@ -43,7 +46,7 @@ class CorpusConfig:
             raise ConfigError("document-separator must not be empty")
         try:
             (self.document_separator or "").encode()
-        except UnicodeEncodeError:  # a byte that is no UTF-8, as a shell may give it
+        except UnicodeEncodeError:  # a shell may pass bytes that are not UTF-8
             raise ConfigError("document-separator must be UTF-8, as texts are") from None
         if self.document_separator is not None and self.task != "text":
             raise ConfigError(f"document-separator is for running text, not for {self.task}")

@@ -1,4 +1,4 @@
-"""The network's size."""
+"""The network: its size, cell, direction and task."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -13,26 +13,26 @@ SingleDirection = Literal["forward", "backward"]
 Direction = Literal["forward", "backward", "both"]
 
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
-SMALLEST_FITTED_SIZE = 256  # units of a network that has little time
+SMALLEST_FITTED_SIZE = 256  # units; the plan chooses no fewer for a short run
 LARGEST_NUM_LAYERS = 64
-FORMER_NAMES = {"form": "task"}  # of settings, in files of charlm 0.1.0
+FORMER_NAMES = {"form": "task"}  # charlm 0.1.0 wrote "form" for "task"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The network's size, and what its ids stand for; stored in every checkpoint.
+    """The network's size, and what it is trained for; stored in every checkpoint.
 
     With `tie_weights` the output matrix is the embedding (Press & Wolf 2017,
-    https://arxiv.org/abs/1608.05859), behind a projection where their sizes differ.
+    https://arxiv.org/abs/1608.05859), after a projection if their sizes differ.
     """
 
     embedding_size: int = 64
     hidden_size: int = 512  # units per layer
     num_layers: int = 1
     cell: Cell = "lstm"
-    nonlinearity: Nonlinearity = "tanh"  # of the simple RNN; the others have their own
-    residual: bool = False  # a layer's output is added to its input, from the second layer on
-    # Backward reads a text from its end; both are two networks with one embedding.
+    nonlinearity: Nonlinearity = "tanh"  # of the simple RNN alone
+    residual: bool = False  # adds a layer's input to its output, from the second layer on
+    # A backward network reads a text from its end. "both" is two networks with one embedding.
     direction: Direction = "forward"
     tie_weights: bool = False
     task: Task = "text"
@@ -55,7 +55,7 @@ class ModelConfig:
         if self.task == "pairs" and self.direction != "forward":
             raise ConfigError(
                 f"pairs are read forward, not {self.direction}",
-                hint="to learn the way from target to source, swap the columns",
+                hint="to predict sources from targets, swap the columns",
             )
         if not isinstance(self.document_separator, str | None):
             raise ConfigError("document-separator must be a text")
@@ -69,32 +69,31 @@ class ModelConfig:
         *,
         embedding_size: int | None = None,
         tie_weights: bool | None = None,
-        **more: Any,
+        **settings: Any,
     ) -> "ModelConfig":
-        """Return the config whose unnamed settings suit a tokenizer.
+        """Return a config whose defaults suit a tokenizer.
 
-        The larger the vocabulary, the more the embedding has to tell apart, and the more a
-        second matrix of its size costs.
+        A large vocabulary needs a larger embedding, and a second matrix of that size costs more.
         """
         is_large = kind in LARGE_VOCABULARIES
         if embedding_size is None:
             embedding_size = LARGE_EMBEDDING_SIZE if is_large else cls.embedding_size
         if tie_weights is None:
             tie_weights = is_large
-        return cls(embedding_size=embedding_size, tie_weights=tie_weights, **more)
+        return cls(embedding_size=embedding_size, tie_weights=tie_weights, **settings)
 
     @property
     def directions(self) -> tuple[SingleDirection, ...]:
-        """The direction of each network."""
+        """The direction of each network, forward first."""
         return ("forward", "backward") if self.direction == "both" else (self.direction,)
 
     @property
     def predicts_boundary(self) -> bool:
-        """Whether the end of an item is predicted, as one more token."""
+        """Whether the network predicts the end of an example, as one more token."""
         return self.task != "text"
 
     def outputs(self, vocab_size: int) -> int:
-        """Return the number of tokens that are predicted."""
+        """Return the number of outputs: the vocabulary, and the boundary if it is predicted."""
         return vocab_size + self.predicts_boundary
 
     @classmethod
@@ -102,8 +101,8 @@ class ModelConfig:
         """Return the config that `to_json` wrote, trusting nothing in `value`.
 
         Raises:
-            ConfigError: If a key is unknown or its value out of range. One that is not there
-                has its default, which is what files meant that were written before it.
+            ConfigError: If a key is unknown or a value out of range. A missing key takes its
+                default: the file is older than the setting.
         """
         names = set(cls.__dataclass_fields__)
         if isinstance(value, dict) and "task" not in value:

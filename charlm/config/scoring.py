@@ -1,7 +1,7 @@
-"""How a text is judged."""
+"""The unit of scores."""
 
 from typing import Literal
 
 ScoreUnit = Literal["bits_per_character", "bits", "nats", "perplexity", "percentile"]
 
-DEFAULT_SCORE_UNIT: ScoreUnit = "bits_per_character"  # lines of any length compare in it
+DEFAULT_SCORE_UNIT: ScoreUnit = "bits_per_character"  # comparable between lines of any length

@@ -196,7 +196,7 @@ def _learn(
 ) -> Tokenizer:
     """Learn a tokenizer in the first process; the others are told its JSON, a NUL, its binary."""
     if group.process.is_first:
-        tokenizer = tokenizers.learn(
+        tokenizer = tokenizers.train(
             config.tokenizer, texts, vocab_size=config.vocab_size, reserved=reserved
         )
         group.broadcast(json.dumps(tokenizer.to_json()).encode() + b"\0" + tokenizer.binary)

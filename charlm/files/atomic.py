@@ -1,15 +1,18 @@
-"""Files that are replaced whole: at every instant the old one is there, or the new one.
+"""Replace files whole: at every instant the old file is there, or the new one.
 
-The order of the operations is what the promise rests on:
+The promise rests on the order of the operations:
 
-    open a temporary file beside the target, which nobody else has     its mode follows the umask
+    create a temporary file beside the target, under a unique name     its mode follows the umask
     write everything · take over the target's mode · fsync             the bytes are on the disk
     rename it to the target                                            one step: the old or the new
     fsync the directory                                                the name is on the disk
 
-A process that dies before the rename leaves the old file and a temporary one, which
-the next training removes (`lock.py`); a power cut leaves the old file or the new one, on file
-systems that honour fsync.
+A process that is killed before the rename leaves the old file and a temporary one, which the next
+training removes (`lock.py`). A power cut leaves the old file or the new one, on file systems that
+honour fsync.
+
+Each operation is one call of the system, so that tests can make each of them fail
+(`tests/faults.py`).
 """
 
 import contextlib
@@ -26,13 +29,13 @@ from charlm.errors import CheckpointError
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, or leave it as it was.
 
-    A symbolic link stays one: what it points to is replaced. A new file's mode follows the umask,
-    an old file's is kept.
+    A symbolic link stays one: its target is replaced. A new file's mode follows the umask; an old
+    file keeps its own.
 
     Raises:
-        CheckpointError: With the reason of the system, whichever operation failed. No temporary
-            file is left. Only where the last one failed, the directory's fsync, `path` has the new
-            file already, which a power cut may still undo.
+        CheckpointError: If an operation fails, with the system's reason. No temporary file is left.
+            If only the fsync of the directory fails, `path` already has the new file, which a
+            power cut may undo.
     """
     with reported(path):
         mode = _mode(path)
@@ -69,27 +72,27 @@ def check_writable(path: Path) -> None:
 
 
 def target_of(path: Path) -> Path:
-    """Return where a symbolic link leads; itself if that is nowhere, of which opening tells."""
+    """Return the file that `path` names, symbolic links followed as far as they lead."""
     return Path(os.path.realpath(path))
 
 
 def _temporary(target: Path) -> Path:
-    """Return a name beside `target` that nobody else has."""
+    """Return a unique name beside `target`."""
     return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write `data`, however few bytes the system takes at a time."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    """Write all of `data`; one call of the system may write less."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _mode(path: Path) -> int | None:
-    """Return the mode of the file at `path`; None if there is none.
+    """Return the mode of the file at `path`; None if there is no file.
 
     Raises:
-        CheckpointError: For what a rename would destroy: a directory, device, pipe or socket.
+        CheckpointError: If it is a directory, device, pipe or socket, which a rename would destroy.
     """
     try:
         mode = os.stat(path).st_mode
@@ -106,12 +109,12 @@ def _mode(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Raise CheckpointError where the system refuses to write `path`."""
+    """Turn an OSError into a CheckpointError that names `path`."""
     try:
         yield
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}", hint="choose another place"
+            f"{path} cannot be written: {error.strerror or error}", hint="choose another path"
         ) from None
 
 
@@ -119,23 +122,23 @@ def reported(path: Path) -> Iterator[None]:
 def _removed_on_error(path: Path) -> Iterator[None]:
     try:
         yield
-    except FileExistsError:  # somebody else's
+    except FileExistsError:  # another process's file
         raise
     except BaseException:
-        with contextlib.suppress(OSError):  # what went wrong before is told, and no more than that
+        with contextlib.suppress(OSError):  # the first error is the one to report
             os.unlink(path)
         raise
 
 
 def _flush_directory(path: Path) -> None:
-    """Make a rename in `path` survive a power cut, where the system can (Windows cannot)."""
+    """Make a rename in the directory `path` survive a power cut. Windows cannot."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that knows no such thing
+        if error.errno != errno.EINVAL:  # a file system without fsync of directories
             raise
     finally:
         os.close(descriptor)

@@ -1,12 +1,12 @@
-"""Names for files that were given by mistake, from their first bytes.
+"""Recognise files that were named by mistake, from their first bytes.
 
-A message that says "is a gzip archive" saves its reader a search; nothing here decides what a
-file may do.
+A message such as "is a gzip archive" saves the user a search. A file is never accepted or trusted
+because of its type.
 """
 
 import codecs
 
-HEAD_SIZE = 4096  # bytes that `recognise` wants to see
+HEAD_SIZE = 4096  # bytes that `recognise` and `is_text` look at
 
 GIT_LFS_POINTER = "a git-lfs pointer, not the file itself"
 
@@ -39,12 +39,12 @@ _SIGNATURES: list[tuple[bytes, str]] = [
 
 
 def recognise(head: bytes) -> str | None:
-    """Return what a file that begins with `head` is ("a PDF document"), None if not known.
+    """Return the type of a file that begins with `head` ("a PDF document"), or None.
 
-    Plain text without a mark of its own is not known, except UTF-16: every other byte of an
-    ASCII text in it is NUL.
+    Plain text has no signature. UTF-16 without a mark is recognised, because every other byte of
+    an ASCII text in it is NUL.
     """
-    # First of all, for the length that it begins with may look like any signature.
+    # safetensors comes first: the length at its beginning may look like any signature.
     if head[4:16].strip(b"\x00").startswith(b"{") and head[8:9] == b"{":
         return "a safetensors file"
     for signature, name in _SIGNATURES:
@@ -59,7 +59,7 @@ def recognise(head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether `head` is UTF-8, perhaps cut short, without a NUL."""
+    """Return whether `head` is UTF-8 without a NUL; its last character may be cut."""
     try:
         return "\0" not in codecs.getincrementaldecoder("utf-8")("strict").decode(head)
     except UnicodeDecodeError:

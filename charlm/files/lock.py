@@ -1,7 +1,7 @@
-"""One process at a time writes an output.
+"""Let one process at a time write an output.
 
-A file beside it, locked, holds the number of the process. The system lets go of the lock when the
-process dies, however that happens, so what is left of the file never stands in anybody's way.
+A lock file beside the output holds the number of the process. The system releases the lock when the
+process ends, however it ends, so a lock file that is left behind blocks nobody.
 """
 
 import contextlib
@@ -16,37 +16,37 @@ from charlm.files.atomic import reported, target_of, write_all
 
 
 @contextlib.contextmanager
-def only_writer(path: Path, *more: Path) -> Iterator[None]:
-    """Hold the right to write `path`, and `more`, which one process at a time can have.
+def single_writer(path: Path, *others: Path) -> Iterator[None]:
+    """Hold the right to write `path` and `others`, which one process at a time can have.
 
-    What others have left who died while they wrote is removed. A file system without locks, as some
-    of networks are, tells nobody of anybody.
+    Temporary files that killed processes left there are removed. On a file system without locks
+    (some network file systems) and on Windows, other processes are not noticed.
 
     Raises:
-        CheckpointError: If another process has it; the message tells which.
+        CheckpointError: If another process holds it; the message names the process.
     """
-    if os.name == "nt":  # which has no such locks
+    if os.name == "nt":  # no flock there
         yield
         return
     target = target_of(path)
     lock = target.with_name(f".{target.name}.lock")
     with reported(path):
-        descriptor = _locked(path, lock)
+        descriptor = _acquire(path, lock)
     try:
         with reported(path):
-            for each in (path, *more):
-                _remove_stale_temporaries(target_of(each))
+            for output in (path, *others):
+                _remove_stale_temporaries(target_of(output))
         yield
     finally:
-        with contextlib.suppress(OSError):  # left or not, it stands in nobody's way
+        with contextlib.suppress(OSError):  # a file that stays blocks nobody
             os.unlink(lock)
         with contextlib.suppress(OSError):
             os.close(descriptor)
 
 
-def _locked(path: Path, lock: Path) -> int:
-    """Return the descriptor of the lock file, which this process holds now."""
-    import fcntl  # POSIX's
+def _acquire(path: Path, lock: Path) -> int:
+    """Return the descriptor of the lock file, locked by this process."""
+    import fcntl  # on POSIX systems alone
 
     while True:
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
@@ -58,13 +58,13 @@ def _locked(path: Path, lock: Path) -> int:
                 owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
                 raise CheckpointError(
                     f"another training, process {owner}, is writing {path}",
-                    hint="wait until it is done, or name another --output",
+                    hint="wait until it ends, or name another --output",
                 ) from None
             except OSError as error:
                 if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
             if not _is_at(lock, descriptor):
-                continue  # its last owner has just removed it: a file without a name
+                continue  # the last owner has just removed the name of this file
             undo.callback(os.unlink, lock)
             os.ftruncate(descriptor, 0)
             write_all(descriptor, f"{os.getpid()}\n".encode())
@@ -73,7 +73,7 @@ def _locked(path: Path, lock: Path) -> int:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Return whether it is the open file that has this name."""
+    """Return whether `path` is the name of the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
@@ -81,22 +81,22 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _remove_stale_temporaries(target: Path) -> None:
-    """Remove the temporary files that processes left which died while they wrote `target`."""
-    name = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.[0-9a-f]{8}\.tmp")
-    for found in target.parent.iterdir():
-        match = name.fullmatch(found.name)
+    """Remove the temporary files of processes that were killed while they wrote `target`."""
+    pattern = re.compile(re.escape(f".{target.name}.") + r"(\d+)\.[0-9a-f]{8}\.tmp")
+    for path in target.parent.iterdir():
+        match = pattern.fullmatch(path.name)
         if match is not None and not _is_alive(int(match[1])):
-            with contextlib.suppress(OSError):  # another user's, who alone may remove it
-                os.unlink(found)
+            with contextlib.suppress(OSError):  # another user's file
+                os.unlink(path)
 
 
 def _is_alive(process: int) -> bool:
-    if process == os.getpid():  # had by one before this, as in containers, where numbers are few
+    if process == os.getpid():  # an earlier process had this number, as in containers
         return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # somebody else's
+        return True  # another user's process
     return True

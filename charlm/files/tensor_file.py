@@ -1,12 +1,12 @@
-"""A safetensors file of charlm's: facts in JSON, arrays, and one SHA-256 of them all.
+"""A safetensors file of charlm: tensors, metadata in JSON, and one SHA-256 over all of it.
 
-The facts are one entry of the file's metadata, a JSON object; its key says what the file is. (One
-entry, because safetensors writes several in any order.) Among them are `format`, a number,
-`version` (of the charlm that wrote it) and `sha256`, a hash of all other facts and of every
-tensor's name, shape and bytes.
+The metadata is one JSON object, in one entry of the safetensors header. (safetensors writes
+several entries in any order.) The key of the entry is the kind of file. Every kind has `format`, a
+whole number; `version`, the charlm that wrote it; and `sha256`, a hash of all other metadata and
+of every tensor's name, shape and bytes.
 
-Reading promises: nothing of the file is executed, and nothing in it names another file; a damaged
-file is one CheckpointError. No array is larger than the file, for safetensors compares them.
+A file is data. Reading executes nothing of it, and follows no name in it to another file. A damaged
+file is one CheckpointError. No array is larger than the file: safetensors compares them.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,24 +31,24 @@ from charlm.errors import CheckpointError, ConfigError
 from charlm.files.atomic import write_atomically
 from charlm.files.file_types import HEAD_SIZE, is_text, recognise
 
-# Bytes. A million words make some 14; parsed, its JSON takes up to 25 times as much memory.
+# Bytes. A million words take some 14 million; parsed, JSON takes up to 25 times the memory.
 LARGEST_HEADER = 16 << 20
-WRITTEN = ("F32", "U8")  # types of arrays, as the format names them
-DEEPEST = 32  # facts in facts; what is written has 4, and Python's json fails at some 1,000
+DTYPES = ("F32", "U8")  # of the tensors that are written, as safetensors names them
+MOST_LEVELS = 32  # of nested JSON; written files have 4, and Python's json fails at some 1,000
 
 Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileKind:
-    """What a file of charlm's is for.
+    """A kind of file, and what to say of it in errors.
 
     Attributes:
-        key: Of its facts, in the metadata.
-        name: What it is called, as in "a charlm model".
-        format: The newest format that this charlm knows.
-        cure: What to do when there is none.
-        repair: What to do when it is damaged.
+        key: The name of its entry in the header.
+        name: Its name in a sentence, such as "a charlm model".
+        format: The one format that this charlm reads and writes.
+        cure: The hint if there is no file of this kind.
+        repair: The hint if the file is damaged.
     """
 
     key: str
@@ -58,12 +59,12 @@ class FileKind:
 
 
 class TensorFile:
-    """An open file: its facts, and arrays that are read when they are asked for.
+    """An open file: its metadata, and tensors that are read on demand.
 
     Attributes:
-        path: Where it is.
-        facts: What its JSON says; nothing of it can be trusted.
-        names: Of its arrays.
+        path: The path of the file.
+        metadata: Its JSON object, not to be trusted.
+        names: The names of its tensors.
     """
 
     def __init__(self, path: Path, file: Any, metadata: Metadata, prefix: str = "") -> None:
@@ -74,50 +75,50 @@ class TensorFile:
         )
 
     def within(self, prefix: str, metadata: object) -> "TensorFile":
-        """Return the arrays whose names begin with `prefix`, with facts of their own."""
+        """Return the tensors whose names begin with `prefix`, with their own metadata."""
         if not isinstance(metadata, dict):
-            raise ConfigError(f"what it says of {prefix.rstrip('.')} is no JSON object")
+            raise ConfigError(f"its entry {prefix.rstrip('.')!r} is not a JSON object")
         return TensorFile(self.path, self._file, metadata, self._prefix + prefix)
 
     def kind(self, name: str) -> tuple[str, tuple[int, ...]]:
-        """Return the type and the shape of an array, as the header has them."""
+        """Return the type and the shape of a tensor, as the header claims them."""
         tensor = self._file.get_slice(self._prefix + name)
         return tensor.get_dtype(), tuple(tensor.get_shape())
 
     def array(self, name: str) -> NDArray[Any]:
-        """Read an array.
+        """Read a tensor.
 
         Raises:
-            ConfigError: If it is of a type that is never written, or of no shape that NumPy has.
+            ConfigError: If its type is never written, or NumPy cannot have its shape.
         """
         dtype, _ = self.kind(name)
-        if dtype not in WRITTEN:
-            raise ConfigError(f"{name[:60]} is {dtype}, not one of {', '.join(WRITTEN)}")
+        if dtype not in DTYPES:
+            raise ConfigError(f"{name[:60]} is {dtype}, not one of {', '.join(DTYPES)}")
         try:
-            found: NDArray[Any] = self._file.get_tensor(self._prefix + name)
+            array: NDArray[Any] = self._file.get_tensor(self._prefix + name)
         except ValueError:
-            raise ConfigError(f"{name[:60]} has no shape that an array can have") from None
-        return found
+            raise ConfigError(f"{name[:60]} has an impossible shape") from None
+        return array
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Read all arrays."""
+        """Read all tensors."""
         return {name: self.array(name) for name in sorted(self.names)}
 
     def bytes(self, name: str) -> NDArray[np.uint8]:
-        """Read an array of bytes; where there is none, nothing.
+        """Read a tensor of bytes, shape (bytes,); empty if the file lacks it.
 
         Raises:
-            ConfigError: If it is of another type or shape.
+            ConfigError: If it has another type or number of dimensions.
         """
         if name not in self.names:
             return np.empty(0, np.uint8)
         dtype, shape = self.kind(name)
         if dtype != "U8" or len(shape) != 1:
-            raise ConfigError(f"{name[:60]} is no sequence of bytes")
+            raise ConfigError(f"{name[:60]} is not a sequence of bytes")
         return self.array(name)
 
     def check_digest(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Raise ConfigError unless the facts and arrays are those that were written."""
+        """Raise ConfigError unless metadata and arrays match the hash in the file."""
         if digest(self.metadata, arrays) != self.metadata.get("sha256"):
             raise ConfigError("its contents do not match their SHA-256")
 
@@ -130,36 +131,34 @@ def save(
     Raises:
         CheckpointError: If it cannot be written; the previous one is untouched.
     """
-    whole = {
-        "format": kind.format,
-        "version": importlib.metadata.version("charlm"),
-        **metadata,
-    }
+    version = importlib.metadata.version("charlm")
+    written = {"format": kind.format, "version": version, **metadata}
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    whole["sha256"] = digest(whole, contiguous)
-    data = to_safetensors(contiguous, {kind.key: _to_json(whole)})
+    written["sha256"] = digest(written, contiguous)
+    data = to_safetensors(contiguous, {kind.key: _to_json(written)})
     if _header_size(data) > LARGEST_HEADER:
         raise CheckpointError(
-            f"the vocabulary is too large for {path}: its description takes "
-            f"{_header_size(data):,} bytes, of at most {LARGEST_HEADER:,}",
+            f"the vocabulary is too large for {path}: the header takes {_header_size(data):,} "
+            f"bytes, more than {LARGEST_HEADER:,}",
             hint="lower --vocab-size",
         )
     write_atomically(path, data)
 
 
 @contextmanager
-def opened(path: Path, kind: FileKind) -> Iterator[TensorFile]:
+def open_tensor_file(path: Path, kind: FileKind) -> Iterator[TensorFile]:
     """Open a file that `save` wrote.
 
-    A ConfigError that is raised while it is open tells of damage: a CheckpointError names the file.
+    A ConfigError inside the `with` block means that the file is damaged. It becomes a
+    CheckpointError that names the file.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, foreign, or of a newer format.
+        CheckpointError: If the file is missing, damaged, of another kind or of another format.
     """
-    _refuse_what_is_none(path, kind)
+    _check_file_type(path, kind)
     try:
         with safe_open(path, framework="np") as file:
-            yield TensorFile(path, file, _facts(path, file, kind))
+            yield TensorFile(path, file, _metadata(path, file, kind))
     except ConfigError as error:
         raise CheckpointError(f"{path} is damaged: {error.message}", hint=kind.repair) from None
     except (SafetensorError, OSError) as error:
@@ -169,8 +168,8 @@ def opened(path: Path, kind: FileKind) -> Iterator[TensorFile]:
 
 
 def check_replaceable(path: Path, kind: FileKind) -> None:
-    """Raise CheckpointError if at `path` is something else; a damaged file may be replaced."""
-    _refuse_what_is_none(path, kind)
+    """Raise CheckpointError if the file at `path` is of another kind. It may be damaged."""
+    _check_file_type(path, kind)
     with contextlib.suppress(SafetensorError, OSError), safe_open(path, framework="np") as file:
         if kind.key not in (file.metadata() or {}):
             raise CheckpointError(f"{path} is a safetensors file, but not {kind.name}")
@@ -179,58 +178,68 @@ def check_replaceable(path: Path, kind: FileKind) -> None:
 def digest(metadata: Metadata, arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the SHA-256 of everything in the file but the hash itself."""
     hashed = {name: value for name, value in metadata.items() if name != "sha256"}
-    found = hashlib.sha256(_to_json(hashed).encode())
+    sha256 = hashlib.sha256(_to_json(hashed).encode())
     for name in sorted(arrays):
-        found.update(_to_json([name, list(arrays[name].shape)]).encode())
-        found.update(np.ascontiguousarray(arrays[name]).data)
-    return found.hexdigest()
+        sha256.update(_to_json([name, list(arrays[name].shape)]).encode())
+        sha256.update(np.ascontiguousarray(arrays[name]).data)
+    return sha256.hexdigest()
 
 
-def _facts(path: Path, file: Any, kind: FileKind) -> Metadata:
-    """Return the facts of a file, if it is of the kind that is wanted."""
-    metadata = file.metadata() or {}
-    if kind.key not in metadata:
+def _metadata(path: Path, file: Any, kind: FileKind) -> Metadata:
+    """Return the metadata of a file, after checking its kind and format."""
+    entries = file.metadata() or {}
+    if kind.key not in entries:
         raise CheckpointError(f"{path} is a safetensors file, but not {kind.name}", hint=kind.cure)
-    metadata = _from_json(metadata[kind.key])
-    if metadata.get("format") != kind.format:
+    metadata = _from_json(entries[kind.key])
+    number = metadata.get("format")
+    if type(number) is not int or number < 1:
+        raise ConfigError(f"its format is {repr(number)[:20]}, not a number from 1")
+    if number != kind.format:
         raise CheckpointError(
-            f"{path} has checkpoint format {repr(metadata.get('format'))[:20]}; "
-            f"this charlm reads {kind.format}",
-            hint="upgrade charlm",
+            f"{path} has format {repr(number)[:20]}; this charlm reads format {kind.format}",
+            hint="upgrade charlm" if number > kind.format else _cure_of_age(metadata),
         )
     return metadata
 
 
-def _refuse_what_is_none(path: Path, kind: FileKind) -> None:
-    """Raise CheckpointError for what its first bytes show to be something else."""
+def _cure_of_age(metadata: Metadata) -> str:
+    """Return the hint for a file of an older format: the charlm that wrote it."""
+    version = str(metadata.get("version"))
+    if not re.fullmatch(r"\d[0-9a-z.+-]{,30}", version):  # a file is data, not advice
+        return "train again"
+    return f"use the charlm that wrote it, {version}, or train again"
+
+
+def _check_file_type(path: Path, kind: FileKind) -> None:
+    """Raise CheckpointError if the first bytes show another type of file, or a false header."""
     try:
         if not path.exists():
             raise CheckpointError(f"there is no {kind.name.split()[-1]} at {path}", hint=kind.cure)
-        if not path.is_file():  # a directory, a pipe or a device, none of which ever ends well
+        if not path.is_file():  # a directory; or a pipe or device, which may never end
             raise CheckpointError(f"{path} is not a regular file", hint=kind.cure)
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
-    found = recognise(head)
-    if is_text(head):  # the first bytes of a safetensors file are a number, with NULs in it
-        found = found or ("text" if head else "empty")
-    if found is not None and found != "a safetensors file":
-        raise CheckpointError(f"{path} is {found}, not {kind.name}", hint=kind.cure)
+    file_type = recognise(head)
+    if is_text(head):  # a safetensors file begins with a number of 8 bytes, some of them NUL
+        file_type = file_type or ("text" if head else "empty")
+    if file_type is not None and file_type != "a safetensors file":
+        raise CheckpointError(f"{path} is {file_type}, not {kind.name}", hint=kind.cure)
     if _header_size(head) > LARGEST_HEADER:
         raise CheckpointError(
             f"{path} is damaged: its header claims {_header_size(head):,} bytes, "
-            f"of at most {LARGEST_HEADER:,}",
+            f"more than {LARGEST_HEADER:,}",
             hint=kind.repair,
         )
-    # A file of holes takes no room, and may have any size; safetensors panics without memory.
+    # safetensors panics without memory. A sparse file may claim any size and take no room.
     if size > _memory():
         raise CheckpointError(f"{path} has {size:,} bytes, more than this machine's memory")
 
 
 def _memory() -> float:
-    """Return the machine's memory in bytes, as far as the system tells."""
+    """Return the machine's memory in bytes; infinity if the system does not report it."""
     if not hasattr(os, "sysconf"):
         return math.inf
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -245,23 +254,23 @@ def _to_json(value: object) -> str:
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    """Return a JSON object, not deep, in which no key is twice and every number is finite."""
+    """Parse a JSON object that is not deep, has no duplicate key and only finite numbers."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-        json.dumps(value, allow_nan=False)  # 1e999 is JSON, and not a finite number
+        json.dumps(value, allow_nan=False)  # refuses 1e999, which is JSON but not finite
     except (ValueError, RecursionError):
         raise ConfigError("its metadata is not JSON") from None
     if not isinstance(value, dict):
-        raise ConfigError("its metadata is no JSON object")
+        raise ConfigError("its metadata is not a JSON object")
     if _is_deep(value):
-        raise ConfigError(f"its metadata is nested more than {DEEPEST} deep")
+        raise ConfigError(f"its metadata is nested more than {MOST_LEVELS} deep")
     return value
 
 
 def _is_deep(value: dict[str, Any]) -> bool:
-    """Return whether there are more than DEEPEST objects and lists in one another."""
+    """Return whether objects and lists are nested more than MOST_LEVELS deep."""
     level: list[Any] = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MOST_LEVELS):
         level = [
             inner
             for outer in level
@@ -272,10 +281,10 @@ def _is_deep(value: dict[str, Any]) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        raise ValueError("duplicate key")
+    return entries
 
 
 def _refuse_constant(name: str) -> float:

@@ -1,4 +1,15 @@
-"""Text ⇄ ids: the tokenizers, how they are learnt from a text and found again in a file."""
+"""Text ⇄ ids.
+
+base               the class of all tokenizers, lossless by byte fallback; decoding token by token
+byte               bytes of UTF-8
+character          characters of the training text
+word               words and punctuation marks
+subword            BPE and unigram pieces, by SentencePiece
+pre_tokenization   text → words and white space, for the word and subword tokenizers
+
+`train` makes a tokenizer for a text; `from_json` reads one from a file. A new tokenizer is one
+module here, one case in each of the two, and one entry in `config.TokenizerKind`.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -6,56 +17,47 @@ from typing import Any, get_args
 
 from charlm.config import DEFAULT_WORDS, TokenizerKind
 from charlm.errors import ConfigError
-from charlm.tokenizers.base import Ids, StreamDecoder, Tokenizer
-from charlm.tokenizers.byte import ByteTokenizer
-from charlm.tokenizers.character import CharacterTokenizer
-from charlm.tokenizers.word import WordTokenizer
-
-__all__ = [
-    "ByteTokenizer",
-    "CharacterTokenizer",
-    "Ids",
-    "StreamDecoder",
-    "Tokenizer",
-    "WordTokenizer",
-    "from_json",
-    "learn",
-]
+from charlm.tokenizers.base import Ids as Ids
+from charlm.tokenizers.base import StreamDecoder as StreamDecoder
+from charlm.tokenizers.base import Tokenizer as Tokenizer
+from charlm.tokenizers.byte import ByteTokenizer as ByteTokenizer
+from charlm.tokenizers.character import CharacterTokenizer as CharacterTokenizer
+from charlm.tokenizers.word import WordTokenizer as WordTokenizer
 
 
-def learn(
+def train(
     kind: TokenizerKind,
     chunks: Iterable[str],
     *,
     vocab_size: int | None = None,
     reserved: str = "",
 ) -> Tokenizer:
-    """Return a tokenizer of the given kind for the text in `chunks`.
+    """Train a tokenizer on a text.
 
     Args:
-        kind: What a token is.
+        kind: The kind of tokens.
         chunks: The text, cut anywhere.
-        vocab_size: Words or subwords beside the bytes, at most; None lets the tokenizer choose.
-        reserved: Characters that never stand in a token but are spelled.
+        vocab_size: Most words or subwords beside the bytes; None lets the tokenizer choose.
+        reserved: Characters that are in no token of the vocabulary, only in bytes.
     """
     match kind:
         case "byte":
             return ByteTokenizer()
         case "char":
-            return CharacterTokenizer.learn(chunks, reserved=reserved)
+            return CharacterTokenizer.train(chunks, reserved=reserved)
         case "word":
-            return WordTokenizer.learn(chunks, vocab_size or DEFAULT_WORDS, reserved=reserved)
+            return WordTokenizer.train(chunks, vocab_size or DEFAULT_WORDS, reserved=reserved)
         case "bpe" | "unigram":
-            from charlm.tokenizers.subword import SubwordTokenizer  # SentencePiece, for these alone
+            from charlm.tokenizers.subword import SubwordTokenizer  # imports SentencePiece
 
-            return SubwordTokenizer.learn(kind, chunks, vocab_size, reserved=reserved)
+            return SubwordTokenizer.train(kind, chunks, vocab_size, reserved=reserved)
 
 
 def from_json(value: object, binary: bytes = b"") -> Tokenizer:
     """Return the tokenizer whose `to_json` and `binary` these are, trusting nothing in them.
 
     Raises:
-        ConfigError: If they are not a tokenizer that this version knows.
+        ConfigError: If they do not describe a tokenizer of this version.
     """
     try:
         match value:
@@ -79,9 +81,7 @@ def from_json(value: object, binary: bytes = b"") -> Tokenizer:
     except ValueError as error:
         raise ConfigError(f"the tokenizer is damaged: {error}") from None
     if isinstance(value, dict) and value.get("kind") not in get_args(TokenizerKind):
-        raise ConfigError(
-            f"the tokenizer is of a kind unknown here: {str(value.get('kind'))[:40]!r}"
-        )
+        raise ConfigError(f"the tokenizer is of an unknown kind: {str(value.get('kind'))[:40]!r}")
     raise ConfigError("the tokenizer is damaged")
 
 

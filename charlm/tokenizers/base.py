@@ -1,7 +1,7 @@
-"""What all tokenizers share: text ⇄ ids without loss.
+"""The base class of tokenizers: text ⇄ ids without loss.
 
-A token stands for a piece of text or for one byte. What a vocabulary lacks is spelled out in the
-bytes of its UTF-8 form, so there is no unknown token and no text is refused.
+A token is a piece of text or one byte. Text that is out of vocabulary becomes the bytes of its
+UTF-8 form (byte fallback), so there is no unknown token, and every text can be encoded.
 """
 
 import codecs
@@ -17,42 +17,42 @@ from charlm.config import TokenizerKind
 Ids = NDArray[np.unsignedinteger[Any]]
 
 BYTES = 256
-FEWEST_OCCURRENCES = 2  # in the training text, for a character or word to be a token
+FEWEST_OCCURRENCES = 2  # of a character or word in the training text, to become a token
 
 
 class Tokenizer(ABC):
-    """A fixed vocabulary and the lossless way between text and ids in [0, vocab_size)."""
+    """A fixed vocabulary: encode text to ids in [0, vocab_size), and decode them without loss."""
 
     kind: TokenizerKind
-    pieces: Sequence[str | int]  # what each id stands for: a text, or a byte in [0, 256)
+    pieces: Sequence[str | int]  # the text of each id, or its byte in [0, 256)
 
     @property
     def vocab_size(self) -> int:
-        """Number of tokens that can be predicted."""
+        """Number of tokens, the boundary not counted."""
         return len(self.pieces)
 
     @property
     def boundary_id(self) -> int:
-        """The id beyond the vocabulary that stands between texts.
+        """The id between texts (BOS and EOS in one): the first beyond the vocabulary.
 
-        It is read before the first token of a text. Where texts are items of their own, it is
-        predicted after the last.
+        A network reads it before the first token of a text, so that token has a probability, too.
+        Models of lines and pairs predict it after the last token of an example.
         """
         return self.vocab_size
 
     @property
     def id_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
-        """The smallest unsigned integer type that holds every id, the boundary's included."""
+        """The smallest unsigned integer type that holds every id, including the boundary's."""
         return np.min_scalar_type(self.boundary_id)
 
     @property
     @abstractmethod
     def vocabulary(self) -> str:
-        """What the tokens are, in words, such as "65 characters and 256 bytes"."""
+        """A description of the tokens, such as "65 characters and 256 bytes"."""
 
     @abstractmethod
     def encode(self, text: str) -> Ids:
-        """Return the ids of `text`, shape (tokens,); any str is accepted."""
+        """Return the ids of any `text`, shape (tokens,)."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -60,15 +60,13 @@ class Tokenizer(ABC):
 
     @property
     def binary(self) -> bytes:
-        """What belongs to it beside the JSON: a SentencePiece model, for most tokenizers none."""
+        """A SentencePiece model, which is stored beside the JSON; empty in most tokenizers."""
         return b""
 
-    def unlisted(self, text: str) -> str:
-        """Return the characters of `text` that no piece of the vocabulary holds, each once."""
-        listed = {
-            character for piece in self.pieces if isinstance(piece, str) for character in piece
-        }
-        return "".join(sorted(set(text) - listed))
+    def out_of_vocabulary(self, text: str) -> str:
+        """Return the different characters of `text` that are in no piece of the vocabulary."""
+        texts = (piece for piece in self.pieces if isinstance(piece, str))
+        return "".join(sorted(set(text).difference(*texts)))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD.
@@ -76,52 +74,54 @@ class Tokenizer(ABC):
         `decode(encode(text)) == text` for every str, lone surrogates included.
         """
         pieces: list[str] = []
-        spelled = bytearray()
+        pending = bytearray()
         for token in ids:
             piece = self.pieces[token]
             if isinstance(piece, int):
-                spelled.append(piece)
+                pending.append(piece)
                 continue
-            pieces += [_text_of(spelled), piece]
-            spelled.clear()
-        return "".join([*pieces, _text_of(spelled)])
+            pieces += [_from_utf8(pending), piece]
+            pending.clear()
+        return "".join([*pieces, _from_utf8(pending)])
 
 
 class StreamDecoder:
-    """Turns ids into text one at a time, holding back the bytes of an unfinished character.
+    """Decodes one id at a time, and holds back the bytes of an incomplete character.
 
-    The text is always valid Unicode: bytes that cannot become a character come out as U+FFFD.
+    The text is always valid Unicode: bytes that are not UTF-8 become U+FFFD.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._pieces = tokenizer.pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._is_spelling = False
+        self._holds_bytes = False
 
     def push(self, token: int) -> str:
-        """Return the text that is complete now that `token` has come."""
+        """Return the text that `token` completes."""
         piece = self._pieces[token]
         if isinstance(piece, int):
-            self._is_spelling = True
+            self._holds_bytes = True
             return self._decoder.decode(bytes([piece]))
-        return self.finish() + piece if self._is_spelling else piece
+        return self.finish() + piece if self._holds_bytes else piece
 
     def finish(self) -> str:
-        """Return what is still held back, and start anew."""
+        """Return what is held back, and start again."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
-        self._is_spelling = False
+        self._holds_bytes = False
         return rest
 
 
 def lengths(tokenizer: Tokenizer) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the characters that each token begins, and whether it goes on with one, shape (V,).
+    """Return how many characters begin in each token, and whether it is a continuation byte.
 
-    Bytes 0x80 to 0xBF go on with the character that an earlier byte has begun.
+    Both have shape (V,). A continuation byte, 0x80 to 0xBF, belongs to the character of an earlier
+    byte.
     """
-    goes_on = np.array([isinstance(each, int) and each >> 6 == 2 for each in tokenizer.pieces])
-    length = np.array([1 if isinstance(each, int) else len(each) for each in tokenizer.pieces])
-    return np.where(goes_on, 0, length), goes_on
+    pieces = tokenizer.pieces
+    continues = np.array([isinstance(piece, int) and piece >> 6 == 2 for piece in pieces])
+    length = np.array([1 if isinstance(piece, int) else len(piece) for piece in pieces])
+    return np.where(continues, 0, length), continues
 
 
 def utf8(text: str) -> bytes:
@@ -129,8 +129,8 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _text_of(spelled: bytearray) -> str:
+def _from_utf8(data: bytearray) -> str:
     try:
-        return spelled.decode("utf-8", "surrogatepass")
+        return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        return spelled.decode("utf-8", "replace")
+        return data.decode("utf-8", "replace")

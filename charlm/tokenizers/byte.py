@@ -1,7 +1,7 @@
 """The byte tokenizer: a token is a byte of the text's UTF-8 form.
 
-256 tokens for every script and no vocabulary to learn; a text outside ASCII takes more tokens
-than characters.
+256 tokens for every script, and no vocabulary to train. A text outside ASCII has more tokens than
+characters.
 """
 
 from typing import Any
@@ -26,11 +26,11 @@ class ByteTokenizer(Tokenizer):
         """Return the UTF-8 bytes of `text`, shape (bytes,)."""
         return np.frombuffer(utf8(text), dtype=np.uint8).astype(self.id_dtype)
 
-    def unlisted(self, text: str) -> str:
-        """Return nothing: every text is bytes."""
+    def out_of_vocabulary(self, text: str) -> str:
+        """Return the empty string: every text is bytes."""
         del text
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the kind; there is nothing else to know."""
+        """Return the kind."""
         return {"kind": self.kind}

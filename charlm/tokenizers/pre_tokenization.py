@@ -1,8 +1,9 @@
-"""Text → stretches: what word and subword tokenizers have in common.
+"""Pre-tokenization: split a text into words, marks and white space.
 
-A stretch is a word, a mark or a run of white space, a word and a mark with the space before it.
-What a stretch is depends on at most LONGEST characters, so a text of any length is split in
-pieces, and where the pieces were cut does not show.
+A pre-token is a word or a punctuation mark, with the space before it, or a run of white space. The
+word and subword tokenizers encode each pre-token by itself, and cache its ids. A pre-token ends
+within LONGEST characters, so a text of any length can be split chunk by chunk, with the same result
+wherever it is cut.
 """
 
 import re
@@ -28,30 +29,30 @@ MARKS = (
     "\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\U0001f000-\U0001faff"
 )
 LETTERS = f"[^\\s{MARKS}{UNSPACED}]{{1,40}}"
-LONGEST = 256  # more characters than one stretch and what follows it have a say in
+LONGEST = 256  # more characters than the pattern ever looks at for one pre-token
 
-MOST_COUNTED = 1 << 18  # different stretches that are counted at once
-MOST_REMEMBERED = 1 << 16  # stretches whose ids are kept
+MOST_COUNTED = 1 << 18  # different pre-tokens that are counted at once
+MOST_CACHED = 1 << 16  # pre-tokens whose ids are kept
 
 
-def stretch_pattern(unspaced: str) -> re.Pattern[str]:
-    """Return the pattern of a stretch, every character of a text being in one.
+def pre_token_pattern(unspaced: str) -> re.Pattern[str]:
+    """Return the pattern of a pre-token. Its matches cover every character of a text.
 
     Args:
-        unspaced: How many characters of UNSPACED make a stretch, as a quantifier.
+        unspaced: The number of UNSPACED characters in one pre-token, as a quantifier.
     """
     return re.compile(
         f" ?{LETTERS}(?:['’]{LETTERS}){{0,3}}"  # a word: "the", " don't"
         f"| ?[{MARKS}]"
         f"| ?[{UNSPACED}]{unspaced}"
-        "| {1,16}(?= )"  # spaces but for the last, which goes with what follows
+        "| {1,16}(?= )"  # all spaces but the last, which belongs to the next pre-token
         "|\n{1,16}|\t{1,16}"
         "|[\\s\\S]"
     )
 
 
 class SplitTokenizer(Tokenizer):
-    """Ids 0 to 255 are bytes, then come texts; each stretch becomes ids for itself."""
+    """A tokenizer that encodes each pre-token by itself. Ids 0 to 255 are bytes, then texts."""
 
     pattern: ClassVar[re.Pattern[str]]
 
@@ -59,73 +60,70 @@ class SplitTokenizer(Tokenizer):
         """Take the vocabulary.
 
         Raises:
-            ValueError: If a text is empty, or there twice.
+            ValueError: If a text is empty or repeated.
         """
         if "" in texts or len(set(texts)) < len(texts):
             raise ValueError("pieces must be different and not empty")
         self.pieces = (*range(BYTES), *texts)
-        self.id_of_text = {text: BYTES + place for place, text in enumerate(texts)}
-        self._ids_of = _Memory(self)
+        self.id_of_text = {text: BYTES + index for index, text in enumerate(texts)}
+        self._ids_of = _Cache(self)
 
     @abstractmethod
-    def ids_of_stretch(self, stretch: str) -> tuple[int, ...]:
-        """Return the ids of one stretch, which decode to it."""
+    def ids_of_pre_token(self, pre_token: str) -> tuple[int, ...]:
+        """Return the ids of one pre-token."""
 
     def encode(self, text: str) -> Ids:
-        """Return the ids of `text`, shape (tokens,); any str is accepted."""
-        return self._ids(self.pattern.findall(text))
-
-    def _ids(self, stretches: list[str]) -> Ids:
-        ids = chain.from_iterable(map(self._ids_of.__getitem__, stretches))
+        """Return the ids of any `text`, shape (tokens,)."""
+        ids = chain.from_iterable(map(self._ids_of.__getitem__, self.pattern.findall(text)))
         return np.fromiter(ids, self.id_dtype)
 
 
-class _Memory(dict[str, tuple[int, ...]]):
-    """The ids of stretches that were met before; as many as MOST_REMEMBERED."""
+class _Cache(dict[str, tuple[int, ...]]):
+    """A cache of the ids of pre-tokens, emptied whenever it holds MOST_CACHED."""
 
     def __init__(self, tokenizer: SplitTokenizer) -> None:
         super().__init__()
         self._tokenizer = tokenizer
 
-    def __missing__(self, stretch: str) -> tuple[int, ...]:
-        if len(self) >= MOST_REMEMBERED:
+    def __missing__(self, pre_token: str) -> tuple[int, ...]:
+        if len(self) >= MOST_CACHED:
             self.clear()
-        ids = self[stretch] = self._tokenizer.ids_of_stretch(stretch)
+        ids = self[pre_token] = self._tokenizer.ids_of_pre_token(pre_token)
         return ids
 
 
 def split(pattern: re.Pattern[str], chunks: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the stretches of the text that `chunks` make up, a list a chunk."""
+    """Yield the pre-tokens of the text in `chunks`, one list for each chunk and a last one."""
     rest = ""
     for chunk in chunks:
-        stretches = pattern.findall(rest + chunk)
+        pre_tokens = pattern.findall(rest + chunk)
         held_back: list[str] = []
         held_characters = 0
-        while stretches and held_characters < LONGEST:
-            held_back.append(stretches.pop())
+        while pre_tokens and held_characters < LONGEST:
+            held_back.append(pre_tokens.pop())
             held_characters += len(held_back[-1])
         rest = "".join(reversed(held_back))
-        yield stretches
+        yield pre_tokens
     yield pattern.findall(rest)
 
 
-def count_stretches(pattern: re.Pattern[str], chunks: Iterable[str]) -> Counter[str]:
-    """Return how often each stretch occurs, in bounded memory.
+def count_pre_tokens(pattern: re.Pattern[str], chunks: Iterable[str]) -> Counter[str]:
+    """Count how often each pre-token occurs, in bounded memory.
 
-    Whenever there are more than MOST_COUNTED different ones, the rare are forgotten, so that a
-    stretch may be counted too low, by as little as possible (lossy counting, Manku & Motwani
-    2002, https://www.vldb.org/conf/2002/S10P03.pdf).
+    Whenever there are more than MOST_COUNTED different ones, the rarest are dropped, so a count may
+    be slightly too low (lossy counting, Manku & Motwani 2002,
+    https://www.vldb.org/conf/2002/S10P03.pdf).
     """
     counts: Counter[str] = Counter()
     fewest = 1
-    for stretches in split(pattern, chunks):
-        counts.update(stretches)
+    for pre_tokens in split(pattern, chunks):
+        counts.update(pre_tokens)
         while len(counts) > MOST_COUNTED:
             fewest += 1
-            counts = Counter({each: number for each, number in counts.items() if number >= fewest})
+            counts = Counter({text: count for text, count in counts.items() if count >= fewest})
     return counts
 
 
-def spelled(text: str) -> tuple[int, ...]:
-    """Return the ids of the bytes that spell `text`."""
+def byte_fallback(text: str) -> tuple[int, ...]:
+    """Return the ids of the bytes of `text`."""
     return tuple(utf8(text))

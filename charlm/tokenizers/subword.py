@@ -1,13 +1,13 @@
 """Subword tokenizers: a token is a frequent piece of a word, found by SentencePiece.
 
-`bpe` merges the most frequent pair, again and again (Sennrich et al. 2016,
-https://arxiv.org/abs/1508.07909); `unigram` keeps the pieces under which the text is likeliest
+`bpe` repeatedly merges the most frequent pair (Sennrich et al. 2016,
+https://arxiv.org/abs/1508.07909). `unigram` keeps the pieces under which the text is likeliest
 (Kudo 2018, https://arxiv.org/abs/1804.10959).
 
-SentencePiece alone is not lossless: it normalises, trims, squeezes, drops rare characters and
-takes U+2581 for a space. So it is given one stretch at a time, with all of that switched off; runs
-of line ends and tabs are tokens of their own; and a stretch that does not come back as it was is
-spelled out in bytes.
+SentencePiece alone is not lossless: it normalises, trims and squeezes white space, drops rare
+characters and takes U+2581 for a space. So all of that is switched off, and it encodes one
+pre-token at a time. Runs of line ends and tabs are separate tokens. A pre-token that SentencePiece
+would change becomes bytes.
 """
 
 import hashlib
@@ -24,46 +24,48 @@ from charlm.formatting import count
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
 from charlm.tokenizers.pre_tokenization import (
     SplitTokenizer,
-    count_stretches,
-    spelled,
-    stretch_pattern,
+    byte_fallback,
+    count_pre_tokens,
+    pre_token_pattern,
 )
 
 SubwordKind = Literal["bpe", "unigram"]
 
 SPACE = "\u2581"  # how SentencePiece writes a space
-# Characters that SentencePiece's training takes for its own marks, or cannot take at all.
+# Characters that SentencePiece cannot train on, or takes for its own marks.
 _UNFIT = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), SPACE, "\u2585", "\ufffd"}
-_RESERVED_PIECES = 1 + BYTES  # <unk>, which is never used, and the bytes
-THREADS = 2  # not the machine's, for the trained model names their number
+_RESERVED_PIECES = 1 + BYTES  # <unk>, which is never encoded, and the bytes
+THREADS = 2  # constant, because the trained model contains their number
 
 
 class SubwordTokenizer(SplitTokenizer):
-    """Pieces of words as tokens, and 256 bytes for what they lack."""
+    """Pieces of words as tokens, and 256 bytes for all other text."""
 
-    pattern = stretch_pattern(unspaced="{1,40}")
+    pattern = pre_token_pattern(unspaced="{1,40}")
 
     def __init__(self, kind: SubwordKind, white_space: Sequence[str], model: bytes) -> None:
         """Take the vocabulary.
 
         Args:
-            kind: How the pieces were found.
+            kind: The algorithm that found the pieces.
             white_space: Runs of line ends and tabs that are tokens.
             model: A trained SentencePiece model; empty if the text had nothing to train on.
 
         Raises:
-            ValueError: If `model` is no SentencePiece model, or a piece is there twice.
+            ValueError: If `model` is not a SentencePiece model, or a piece is repeated.
         """
         self.kind = kind
         self._white_space, self._model = white_space, model
-        pieces = self._texts_by_number()
-        super().__init__([*white_space, *pieces.values()])
+        pieces = self._pieces_by_number()
+        texts = [piece for piece in pieces.values() if isinstance(piece, str)]
+        super().__init__([*white_space, *texts])
         self._id_of_number = {
-            number: self.id_of_text[text] for number, text in pieces.items()
-        } | self._bytes_by_number()
+            number: self.id_of_text[piece] if isinstance(piece, str) else piece
+            for number, piece in pieces.items()
+        }
 
     @classmethod
-    def learn(
+    def train(
         cls,
         kind: SubwordKind,
         chunks: Iterable[str],
@@ -71,28 +73,28 @@ class SubwordTokenizer(SplitTokenizer):
         *,
         reserved: str = "",
     ) -> "SubwordTokenizer":
-        """Return the tokenizer of at most `vocab_size` pieces for the text in `chunks`.
+        """Return a tokenizer of at most `vocab_size` pieces for the text in `chunks`.
 
-        None takes the square root of the text's length, or twice the number of characters that
-        recur in it if that is more: of tiny shakespeare 1,000 pieces score better than 2,000, and
-        those better than 4,000. No piece holds a character of `reserved`.
+        The default is the square root of the text's length, or twice the number of characters that
+        recur in it if that is more. On tiny shakespeare 1,000 pieces score better than 2,000, and
+        2,000 better than 4,000. No piece contains a character of `reserved`.
         """
-        counts = count_stretches(cls.pattern, chunks)
+        counts = count_pre_tokens(cls.pattern, chunks)
         characters = _count_characters(counts)
         if vocab_size is None:
             recurring = sum(number >= FEWEST_OCCURRENCES for number in characters.values())
             vocab_size = max(math.isqrt(characters.total()), 2 * recurring)
         white_space = sorted(
-            stretch
-            for stretch, number in counts.items()
-            if stretch.isspace()
-            and set(stretch) <= _UNFIT - set(reserved)
+            pre_token
+            for pre_token, number in counts.items()
+            if pre_token.isspace()
+            and set(pre_token) <= _UNFIT - set(reserved)
             and number >= FEWEST_OCCURRENCES
         )[: vocab_size // 2]
         fit = {
-            stretch: number
-            for stretch, number in counts.items()
-            if not set(stretch) & _UNFIT and _is_unicode(stretch)
+            pre_token: number
+            for pre_token, number in counts.items()
+            if not set(pre_token) & _UNFIT and _is_unicode(pre_token)
         }
         return cls(kind, white_space, _train(kind, fit, vocab_size - len(white_space)))
 
@@ -106,15 +108,15 @@ class SubwordTokenizer(SplitTokenizer):
         """The SentencePiece model."""
         return self._model
 
-    def ids_of_stretch(self, stretch: str) -> tuple[int, ...]:
-        """Return the ids of the stretch's pieces, or of the bytes that spell it."""
-        if stretch in self._white_space:
-            return (self.id_of_text[stretch],)
-        if not _is_unicode(stretch) or self._processor is None:
-            return spelled(stretch)
-        numbers = self._processor.encode(stretch)
+    def ids_of_pre_token(self, pre_token: str) -> tuple[int, ...]:
+        """Return the ids of the pre-token's pieces, or of its bytes."""
+        if pre_token in self._white_space:
+            return (self.id_of_text[pre_token],)
+        if not _is_unicode(pre_token) or self._processor is None:
+            return byte_fallback(pre_token)
+        numbers = self._processor.encode(pre_token)
         ids = tuple(self._id_of_number.get(number, -1) for number in numbers)
-        return ids if -1 not in ids and self.decode(ids) == stretch else spelled(stretch)
+        return ids if -1 not in ids and self.decode(ids) == pre_token else byte_fallback(pre_token)
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind, the white space and the hash of the model, which is `binary`."""
@@ -132,45 +134,36 @@ class SubwordTokenizer(SplitTokenizer):
         try:
             processor.LoadFromSerializedProto(self._model)
         except RuntimeError as error:
-            raise ValueError(f"no SentencePiece model: {error}") from None
+            raise ValueError(f"not a SentencePiece model: {error}") from None
         return processor
 
-    def _texts_by_number(self) -> dict[int, str]:
-        """Return the texts among SentencePiece's pieces by their number there."""
+    def _pieces_by_number(self) -> dict[int, str | int]:
+        """Return SentencePiece's texts and bytes, by its own numbers."""
+        pieces: dict[int, str | int] = {}
         processor = self._processor
         if processor is None:
-            return {}
-        return {
-            number: processor.IdToPiece(number).replace(SPACE, " ")
-            for number in range(processor.GetPieceSize())
-            if not (
-                processor.IsByte(number)
-                or processor.IsUnknown(number)
+            return pieces
+        for number in range(processor.GetPieceSize()):
+            piece = processor.IdToPiece(number)
+            if processor.IsByte(number):
+                pieces[number] = int(piece[1:-1], 16)  # from <0x41>
+            elif not (
+                processor.IsUnknown(number)
                 or processor.IsControl(number)
                 or processor.IsUnused(number)
-            )
-        }
-
-    def _bytes_by_number(self) -> dict[int, int]:
-        """Return the bytes among SentencePiece's pieces, from <0x00>, by their number there."""
-        processor = self._processor
-        if processor is None:
-            return {}
-        return {
-            number: int(processor.IdToPiece(number)[1:-1], 16)
-            for number in range(processor.GetPieceSize())
-            if processor.IsByte(number)
-        }
+            ):
+                pieces[number] = piece.replace(SPACE, " ")
+        return pieces
 
 
 def _train(kind: SubwordKind, counts: Mapping[str, int], vocab_size: int) -> bytes:
-    """Return a SentencePiece model with at most `vocab_size` pieces for stretches so frequent."""
+    """Train a SentencePiece model of at most `vocab_size` pieces on counted pre-tokens."""
     counts = _without_rare_characters(counts, most=max(1, vocab_size // 2))
     if not counts:
         return b""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
-        sentence_iterator=(f"{each}\t{number}" for each, number in sorted(counts.items())),
+        sentence_iterator=(f"{text}\t{number}" for text, number in sorted(counts.items())),
         input_format="tsv",
         model_writer=model,
         model_type=kind,
@@ -191,9 +184,9 @@ def _train(kind: SubwordKind, counts: Mapping[str, int], vocab_size: int) -> byt
 
 
 def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping[str, int]:
-    """Return the stretches cut where a character stands that is to be spelled.
+    """Return the pre-tokens, cut at every character that stays out of vocabulary.
 
-    That is one that does not recur, or is not among the `most` frequent.
+    That is a character that does not recur, or is not among the `most` frequent ones.
     """
     characters = _count_characters(counts)
     kept = {
@@ -203,8 +196,8 @@ def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping
     }
     cut = str.maketrans(dict.fromkeys(characters.keys() - kept, "\n"))
     parts: Counter[str] = Counter()
-    for stretch, number in counts.items():
-        for part in stretch.translate(cut).split("\n"):
+    for pre_token, number in counts.items():
+        for part in pre_token.translate(cut).split("\n"):
             if part:
                 parts[part] += number
     return parts
@@ -212,14 +205,14 @@ def _without_rare_characters(counts: Mapping[str, int], *, most: int) -> Mapping
 
 def _count_characters(counts: Mapping[str, int]) -> Counter[str]:
     characters: Counter[str] = Counter()
-    for stretch, number in counts.items():
-        for character in stretch:
+    for pre_token, number in counts.items():
+        for character in pre_token:
             characters[character] += number
     return characters
 
 
 def _is_unicode(text: str) -> bool:
-    """Tell whether `text` is free of lone surrogates."""
+    """Return whether `text` has no lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:

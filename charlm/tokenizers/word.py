@@ -1,8 +1,8 @@
 """The word tokenizer: a token is a word with the space before it, a mark, or white space.
 
-Case is kept: "The", " The" and " the" are three tokens. Scripts without spaces between words
-go by the character. What the vocabulary lacks is spelled out in bytes, and so is a word that
-occurs only once, for that is how a model learns to spell (see the character tokenizer).
+Case is kept: "The", " The" and " the" are three tokens. In scripts without spaces between words a
+token is a character. Words out of vocabulary become bytes. So do words that occur only once, which
+trains the byte fallback (see the character tokenizer).
 """
 
 import heapq
@@ -13,9 +13,9 @@ from charlm.formatting import count
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
 from charlm.tokenizers.pre_tokenization import (
     SplitTokenizer,
-    count_stretches,
-    spelled,
-    stretch_pattern,
+    byte_fallback,
+    count_pre_tokens,
+    pre_token_pattern,
 )
 
 
@@ -30,21 +30,21 @@ class WordTokenizer(SplitTokenizer):
     """
 
     kind = "word"
-    pattern = stretch_pattern(unspaced="{1}")
+    pattern = pre_token_pattern(unspaced="{1}")
 
     def __init__(self, words: Sequence[str]) -> None:
         super().__init__(words)
         self.words = words
 
     @classmethod
-    def learn(
+    def train(
         cls, chunks: Iterable[str], vocab_size: int, *, reserved: str = ""
     ) -> "WordTokenizer":
         """Return the tokenizer of the `vocab_size` most frequent words that recur in `chunks`.
 
-        No word holds a character of `reserved`.
+        Words with a character of `reserved` are left out.
         """
-        counts = count_stretches(cls.pattern, chunks)
+        counts = count_pre_tokens(cls.pattern, chunks)
         recurring = (
             (-number, word)
             for word, number in counts.items()
@@ -57,10 +57,10 @@ class WordTokenizer(SplitTokenizer):
         """The number of words, and the bytes."""
         return f"{count(len(self.words), 'word')} and {BYTES} bytes"
 
-    def ids_of_stretch(self, stretch: str) -> tuple[int, ...]:
-        """Return the word's id, or the bytes that spell it."""
-        known = self.id_of_text.get(stretch)
-        return spelled(stretch) if known is None else (known,)
+    def ids_of_pre_token(self, pre_token: str) -> tuple[int, ...]:
+        """Return the word's id, or its bytes."""
+        word_id = self.id_of_text.get(pre_token)
+        return byte_fallback(pre_token) if word_id is None else (word_id,)
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and the words."""

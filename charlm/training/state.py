@@ -164,7 +164,7 @@ class TrainingState:
         Raises:
             CheckpointError: If the file is missing, damaged, foreign, or of a newer version.
         """
-        with tensor_file.opened(path, KIND) as file:
+        with tensor_file.open_tensor_file(path, KIND) as file:
             arrays = file.arrays()
             file.check_digest(arrays)
             names = {*cls.__dataclass_fields__, "best_provenance"}

@@ -1,4 +1,4 @@
-"""One process at a time writes a model, and what dead ones left is tidied up."""
+"""One process at a time writes a model; temporary files of killed processes are removed."""
 
 import errno
 import itertools
@@ -10,7 +10,7 @@ import pytest
 from faults import Disk, Fault
 
 from charlm.errors import CheckpointError
-from charlm.files.lock import only_writer
+from charlm.files.lock import single_writer
 
 fcntl = pytest.importorskip("fcntl", reason="the system has no such locks")
 
@@ -18,8 +18,8 @@ DEAD = 2**22 + 1  # more than Linux ever gives
 HOLD = """
 import sys
 from pathlib import Path
-from charlm.files.lock import only_writer
-with only_writer(Path(sys.argv[1])):
+from charlm.files.lock import single_writer
+with single_writer(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -47,13 +47,13 @@ def other(path):
 
 
 def assert_free(path):
-    with only_writer(path):
+    with single_writer(path):
         assert path.with_name(".model.lock").read_text() == f"{os.getpid()}\n"
     assert os.listdir(path.parent) == []
 
 
-def test_a_second_process_is_told_which_is_the_first(path, lock, other):
-    with pytest.raises(CheckpointError) as caught, only_writer(path):
+def test_a_second_process_gets_an_error_that_names_the_first(path, lock, other):
+    with pytest.raises(CheckpointError) as caught, single_writer(path):
         pytest.fail("two may write")
 
     assert caught.value.message == f"another training, process {other.pid}, is writing {path}"
@@ -64,10 +64,10 @@ def test_a_second_process_is_told_which_is_the_first(path, lock, other):
     assert_free(path)
 
 
-def test_an_owner_that_has_not_written_its_number_yet_is_unknown(path, lock, other):
+def test_a_process_that_has_not_written_its_number_is_unknown(path, lock, other):
     lock.write_bytes(b"")
     with pytest.raises(CheckpointError, match="another training, process unknown, is writing"):
-        with only_writer(path):
+        with single_writer(path):
             pytest.fail("two may write")
 
 
@@ -75,11 +75,11 @@ def test_a_symbolic_link_is_locked_where_it_leads(path, other):
     link = path.with_name("link")
     link.symlink_to(path)
     with pytest.raises(CheckpointError, match=f"process {other.pid}, is writing .*/link"):
-        with only_writer(link):
+        with single_writer(link):
             pytest.fail("two may write")
 
 
-def test_a_lock_of_a_killed_process_stands_in_nobodys_way(path, lock, other):
+def test_the_lock_of_a_killed_process_blocks_nobody(path, lock, other):
     other.kill()
     other.wait()
 
@@ -87,8 +87,8 @@ def test_a_lock_of_a_killed_process_stands_in_nobodys_way(path, lock, other):
     assert_free(path)
 
 
-def test_what_goes_wrong_while_it_is_held_lets_go(path, lock):
-    with pytest.raises(KeyError), only_writer(path):
+def test_an_error_while_it_is_held_releases_the_lock(path, lock):
+    with pytest.raises(KeyError), single_writer(path):
         assert lock.exists()
         raise KeyError
 
@@ -96,7 +96,9 @@ def test_what_goes_wrong_while_it_is_held_lets_go(path, lock):
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["removed", "held by the next one"])
-def test_a_lock_that_is_removed_before_it_is_held_is_made_anew(path, lock, monkeypatch, replaced):
+def test_a_lock_file_that_is_removed_before_it_is_locked_is_created_again(
+    path, lock, monkeypatch, replaced
+):
     flock, descriptors = fcntl.flock, []
 
     def removed_at_first(descriptor, operation):
@@ -109,7 +111,7 @@ def test_a_lock_that_is_removed_before_it_is_held_is_made_anew(path, lock, monke
 
     monkeypatch.setattr(fcntl, "flock", removed_at_first)
     before = len(os.listdir("/dev/fd"))
-    with only_writer(path):
+    with single_writer(path):
         assert len(descriptors) == 2
         assert lock.stat().st_ino == descriptors[1]
         assert lock.read_text() == f"{os.getpid()}\n"
@@ -118,7 +120,7 @@ def test_a_lock_that_is_removed_before_it_is_held_is_made_anew(path, lock, monke
     assert_free(path)
 
 
-def test_temporaries_of_the_dead_are_removed_and_all_else_is_kept(path, other):
+def test_temporary_files_of_dead_processes_are_removed_and_others_kept(path, other):
     other.communicate(timeout=60)
     names = {
         f".model.{DEAD}.0123abcd.tmp": False,
@@ -135,20 +137,20 @@ def test_temporaries_of_the_dead_are_removed_and_all_else_is_kept(path, other):
     }
     for name in names:
         (path.parent / name).write_bytes(b"")
-    with only_writer(path):
+    with single_writer(path):
         pass
 
     assert set(os.listdir(path.parent)) == {name for name, is_kept in names.items() if is_kept}
 
 
-def test_a_process_that_may_not_be_asked_is_alive(path, monkeypatch):
+def test_a_process_of_another_user_is_alive(path, monkeypatch):
     def refuse(process, signal):
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refuse)
     theirs = path.with_name(f".model.{DEAD}.0123abcd.tmp")
     theirs.write_bytes(b"")
-    with only_writer(path):
+    with single_writer(path):
         pass
 
     assert theirs.exists()
@@ -161,12 +163,12 @@ def broken(*arguments):
 @pytest.mark.parametrize(
     "function", ["fcntl.flock", "os.open", "os.ftruncate", "os.write", "pathlib.Path.iterdir"]
 )
-def test_a_lock_that_cannot_be_had_is_told_and_not_left(path, lock, monkeypatch, function):
+def test_a_lock_that_fails_is_an_error_and_leaves_no_file(path, lock, monkeypatch, function):
     before = len(os.listdir("/dev/fd"))
     with monkeypatch.context() as patched:
         patched.setattr(function, broken)
         with pytest.raises(CheckpointError, match="model cannot be written: Input/output error"):
-            with only_writer(path):
+            with single_writer(path):
                 pytest.fail("there is no lock")
 
     assert len(os.listdir("/dev/fd")) == before
@@ -174,10 +176,10 @@ def test_a_lock_that_cannot_be_had_is_told_and_not_left(path, lock, monkeypatch,
     assert_free(path)
 
 
-@pytest.mark.parametrize("is_done", [False, True], ids=["undone", "done all the same"])
+@pytest.mark.parametrize("is_done", [False, True], ids=["undone", "done"])
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
-def test_whichever_operation_of_the_lock_fails_the_next_process_gets_it(path, for_ever, is_done):
-    wanted = [
+def test_the_next_process_gets_the_lock_whichever_operation_failed(path, for_ever, is_done):
+    expected = [
         *["open .model.lock", "stat .model.lock", "write .model.lock"],
         *["unlink temporary", "unlink .model.lock", "close .model.lock"],
     ]
@@ -188,7 +190,7 @@ def test_whichever_operation_of_the_lock_fails_the_next_process_gets_it(path, fo
         is_refused = False
         with Disk(path.parent, fault=fault) as disk:
             try:
-                with only_writer(path):
+                with single_writer(path):
                     pass
             except CheckpointError as error:
                 assert error.message == f"{path} cannot be written: Input/output error"
@@ -200,25 +202,25 @@ def test_whichever_operation_of_the_lock_fails_the_next_process_gets_it(path, fo
         struck.append(disk.failed[0])
         assert is_refused == (number <= 3)  # later ones do no harm
 
-    assert struck == wanted
+    assert struck == expected
 
 
-def test_the_temporaries_of_all_that_is_written_are_removed(path):
+def test_temporary_files_of_all_outputs_are_removed(path):
     """A run writes its model and its state, and may have died in either."""
     state = path.with_name("model.state")
     for name in (".model", ".model.state", ".other"):
         path.with_name(f"{name}.{DEAD}.0123abcd.tmp").touch()
-    with only_writer(path, state):
+    with single_writer(path, state):
         left = sorted(os.listdir(path.parent))
 
     assert left == [".model.lock", f".other.{DEAD}.0123abcd.tmp"]
 
 
-def test_a_file_system_without_locks_stands_in_nobodys_way(path, lock, monkeypatch):
+def test_a_file_system_without_locks_blocks_nobody(path, lock, monkeypatch):
     def refuse(descriptor, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with only_writer(path):
+    with single_writer(path):
         assert lock.exists()
     assert not lock.exists()

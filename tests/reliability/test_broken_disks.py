@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.files.lock import only_writer
+from charlm.files.lock import single_writer
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
@@ -207,6 +207,6 @@ def test_a_process_that_is_killed_in_a_call_leaves_what_the_next_one_removes(inj
     assert ["killed by SIGKILL" in line for line in struck] == [True]
     assert path.read_bytes() in (old, new)
     assert Checkpoint.load(path)
-    with only_writer(path):
+    with single_writer(path):
         pass
     assert os.listdir(path.parent) == ["model"]

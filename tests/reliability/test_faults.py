@@ -11,7 +11,7 @@ from faults import Disk, Fault, power_cuts
 from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.files.atomic import check_writable
-from charlm.files.lock import only_writer
+from charlm.files.lock import single_writer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a Windows folder has no fsync")
 
@@ -117,7 +117,7 @@ def test_whichever_operation_fails_the_old_or_the_new_is_there(
             assert caught.message == f"{path} cannot be written: {error().strerror}"
         left = temporaries(path)
         assert not left or "unlink temporary" in disk.failed
-        with only_writer(path):
+        with single_writer(path):
             assert temporaries(path) == []
         _, wrong = power_cuts(disk.done, old, new_bytes, has_returned=False)
         assert wrong == set()
@@ -133,7 +133,7 @@ def test_a_temporary_that_cannot_be_removed_is_left_for_the_next_start(path, new
 
     assert "unlink temporary" in disk.failed
     assert len(temporaries(path)) == 1
-    with only_writer(path):
+    with single_writer(path):
         assert temporaries(path) == []
 
 

@@ -60,7 +60,7 @@ def noting_unlisted(
     """Yield the lots, and say in one line, and once, which characters the vocabulary lacks."""
     is_said = False
     for batch in batches:
-        unlisted = "" if is_said else tokenizer.unlisted("".join([*batch, ending]))
+        unlisted = "" if is_said else tokenizer.out_of_vocabulary("".join([*batch, ending]))
         if unlisted:
             is_said = True
             shown = " ".join(

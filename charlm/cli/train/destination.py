@@ -61,7 +61,7 @@ class Destination:
             yield
             return
         from charlm.files.atomic import check_writable
-        from charlm.files.lock import only_writer
+        from charlm.files.lock import single_writer
 
         check_writable(self.output)
         written = [self.output, self.state, *([self.metrics] if self.metrics else [])]
@@ -74,7 +74,7 @@ class Destination:
         if self.metrics in (self.output, self.state):
             raise CheckpointError(f"{self.metrics} is the model", hint="choose another --metrics")
         check_writable(self.state)
-        with only_writer(self.output, self.state):
+        with single_writer(self.output, self.state):
             self._refuse_what_was_not_named()
             yield
 

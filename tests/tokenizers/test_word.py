@@ -1,0 +1,36 @@
+"""A token is a frequent word with the space before it, or a byte."""
+
+import pytest
+
+from charlm.tokenizers import WordTokenizer
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("This is", ["This", " is"]),
+        ("don't, said I.", ["don't", ",", " said", " I", "."]),
+        ('say "no" (now)', ["say", ' "', "no", '"', " (", "now", ")"]),
+        ("a  b\n\n  c\r\n", ["a", " ", " b", "\n\n", " ", " c", "\r", "\n"]),
+        ("x_1 = 0x3f", ["x_1", " =", " 0x3f"]),
+        ("客栈, 山", ["客", "栈", ",", " 山"]),
+        ("हिन्दी में", ["हिन्दी", " में"]),
+        ("naïve café", ["naïve", " café"]),
+    ],
+)
+def test_words_are_split_as_a_reader_would(text, words):
+    assert WordTokenizer.pattern.findall(text) == words
+
+
+def test_the_most_frequent_words_that_recur_are_tokens():
+    tokenizer = WordTokenizer.train(["b b", " b a", " c c c d"], 2)  # in chunks: "b", " b" …
+
+    assert tokenizer.words == [" c", " b"]
+    assert tokenizer.encode(" c d").tolist() == [256, *b" d"]
+    assert tokenizer.vocabulary == "2 words and 256 bytes"
+
+
+def test_words_must_be_different_and_not_empty():
+    for words in ([""], ["a", "a"]):
+        with pytest.raises(ValueError, match="must be different and not empty"):
+            WordTokenizer(words)
