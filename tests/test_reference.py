@@ -65,11 +65,13 @@ def test_torch_has_the_gradients_of_the_reference(checkpoint):
     network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size)
     network.load_arrays(checkpoint.arrays)
     features, _ = network(torch.from_numpy(ids[None, :-1]))
-    found = network.output(features)
-    summed = torch.nn.functional.cross_entropy(found[0], torch.from_numpy(ids[1:]), reduction="sum")
+    in_torch = network.output(features)
+    summed = torch.nn.functional.cross_entropy(
+        in_torch[0], torch.from_numpy(ids[1:]), reduction="sum"
+    )
     summed.backward()
 
-    assert found[0].detach().numpy() == pytest.approx(logits, abs=1e-5)
+    assert in_torch[0].detach().numpy() == pytest.approx(logits, abs=1e-5)
     assert float(summed.detach()) == pytest.approx(loss, rel=1e-5)
     for name, tensor in network.tensors().items():
         assert tensor.grad.numpy() == pytest.approx(gradients[name], rel=1e-3, abs=1e-4), name

@@ -1,7 +1,8 @@
-"""Several processes that train one network, by PyTorch's engine for that.
+"""Several processes that train one network, with torch.distributed.
 
-gloo joins processors, nccl graphics cards (https://docs.pytorch.org/docs/stable/distributed.html).
-Gradients go by `DistributedDataParallel`; whatever else is told is small, and goes by gloo.
+The backend is gloo for CPUs and nccl for GPUs
+(https://docs.pytorch.org/docs/stable/distributed.html). `DistributedDataParallel` averages the
+gradients. All other data is small, and uses gloo.
 """
 
 import contextlib
@@ -22,151 +23,155 @@ from torch.nn.parallel import DistributedDataParallel
 from charlm.errors import TrainingError
 from charlm.process_group import ADDRESS_VARIABLES, RANK_VARIABLES, Process, ProcessGroup
 
-CONNECTING = timedelta(minutes=2)  # that processes wait for one another at the start, at most
-STEPPING = timedelta(minutes=10)  # that one may need longer for a step than another
-WAITING = timedelta(hours=6)  # that one may learn a vocabulary, or save; who dies is missed at once
-LOOPBACK = {"linux": "lo", "darwin": "lo0"}  # by which the processes of one machine talk
-LOOKS = 0.02  # seconds from one look for the others to the next
-# As gloo and nccl say that another process has gone, after the place of their code.
-_GONE = re.compile(
+# Timeouts. A process that hangs in a step ends the run after minutes, but one may train a tokenizer
+# or save for hours. The death of a process is noticed at once.
+CONNECT_TIMEOUT = timedelta(minutes=2)
+STEP_TIMEOUT = timedelta(minutes=10)
+LONG_TIMEOUT = timedelta(hours=6)
+LOOPBACK = {"linux": "lo", "darwin": "lo0"}  # network interface of processes on one machine
+POLL_INTERVAL = 0.02  # seconds
+# Errors of gloo and nccl when another process has ended, and the source location before them.
+_PROCESS_LOST = re.compile(
     r"gloo|nccl|connection|peer|broken pipe|socket|timed out|TCPStore", re.IGNORECASE
 )
-_PLACE = re.compile(r"^\[[^]]*:\d+\] *")
+_SOURCE_LOCATION = re.compile(r"^\[[^]]*:\d+\] *")
 
 
 class TorchProcessGroup(ProcessGroup):
-    """The processes that torchrun has started, joined."""
+    """A group of several processes."""
 
     def __init__(self, process: Process, store: Store) -> None:
-        """Join the others, whose addresses the store knows."""
+        """Connect to the other processes through the store."""
         super().__init__(process)
         dist.init_process_group(
             "gloo",
             store=store,
             rank=process.rank,
             world_size=process.world_size,
-            timeout=CONNECTING,
+            timeout=CONNECT_TIMEOUT,
         )
-        self._steps = {"cpu": dist.new_group(backend="gloo", timeout=STEPPING)}
-        self._others = dist.new_group(backend="gloo", timeout=WAITING)
+        self._step_groups = {"cpu": dist.new_group(backend="gloo", timeout=STEP_TIMEOUT)}
+        self._long_group = dist.new_group(backend="gloo", timeout=LONG_TIMEOUT)
         self._now = 0.0
         self.sync_clock()
 
     @property
     def now(self) -> float:
-        """Seconds of the first process's clock when all looked last."""
+        """Seconds of rank 0's clock at the last `sync_clock` or `any`."""
         return self._now
 
     def sync_clock(self) -> None:
-        """Look at the clock with each process, however long one of them takes to come."""
-        self._look(False, self._others)
+        """Broadcast rank 0's clock, however long one of the processes takes to get here."""
+        self._sync(False, self._long_group)
 
-    def any(self, wish: bool) -> bool:
-        """Look at the clock with each process, and return whether one of them has a wish."""
-        return self._look(wish, self._steps["cpu"])
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is true in any process. Syncs the clock, too."""
+        return self._sync(flag, self._step_groups["cpu"])
 
-    def _look(self, wish: bool, among: dist.ProcessGroup) -> bool:
+    def _sync(self, flag: bool, torch_group: dist.ProcessGroup) -> bool:
         seconds = time.perf_counter() if self.process.is_first else 0.0
-        self._now, wishes = _sums([seconds, float(wish)], among)
-        return wishes > 0
+        self._now, flags = _sums([seconds, float(flag)], torch_group)
+        return flags > 0
 
     def all_reduce(self, numbers: Sequence[float]) -> list[float]:
-        """Return the sums, in float64, of the numbers of each process, all of which are at work."""
-        return _sums(numbers, self._steps["cpu"])
+        """Return the sum of each number over all processes, in float64."""
+        return _sums(numbers, self._step_groups["cpu"])
 
     def broadcast(self, data: bytes) -> bytes:
-        """Return to each process what the first one gave."""
-        [length] = _sums([len(data) * self.process.is_first], self._others)
-        found = _as_tensor(data, int(length))
-        dist.broadcast(found, 0, group=self._others)
-        return found.numpy().tobytes()[: int(length)]
+        """Return the `data` of rank 0 in every process."""
+        [length] = _sums([len(data) * self.process.is_first], self._long_group)
+        tensor = _as_tensor(data, int(length))
+        dist.broadcast(tensor, 0, group=self._long_group)
+        return tensor.numpy().tobytes()[: int(length)]
 
     def all_gather(self, data: bytes) -> list[bytes]:
-        """Return to each process what each gave, in the order of their ranks."""
-        own = [len(data) * (rank == self.rank) for rank in range(self.world_size)]
-        lengths = _sums(own, self._others)
-        filled = _as_tensor(data, int(max(lengths)))
-        found = [torch.empty_like(filled) for _ in lengths]
-        dist.all_gather(found, filled, group=self._others)
+        """Return the `data` of every process, in the order of ranks."""
+        own_length = [len(data) * (rank == self.rank) for rank in range(self.world_size)]
+        lengths = _sums(own_length, self._long_group)
+        padded = _as_tensor(data, int(max(lengths)))
+        tensors = [torch.empty_like(padded) for _ in lengths]
+        dist.all_gather(tensors, padded, group=self._long_group)
         return [
-            each.numpy().tobytes()[: int(length)]
-            for each, length in zip(found, lengths, strict=True)
+            tensor.numpy().tobytes()[: int(length)]
+            for tensor, length in zip(tensors, lengths, strict=True)
         ]
 
     def wrap_ddp(self, module: Any) -> Any:
-        """Return a torch module like `module`, whose gradients are the mean over all processes."""
+        """Wrap a torch module so that its gradients are the mean over all processes."""
         kind = next(module.parameters()).device.type
-        if kind not in self._steps:
-            self._steps[kind] = dist.new_group(backend="nccl", timeout=STEPPING)
-        # A process may have no use for an output, and does not have to wait for its gradient then.
-        # Nor are buckets ever laid out anew, so a run that goes on adds up in the same order.
+        if kind not in self._step_groups:
+            self._step_groups[kind] = dist.new_group(backend="nccl", timeout=STEP_TIMEOUT)
+        # With find_unused_parameters, a process may leave the output unused in a step. And buckets
+        # are not rebuilt after the first step, so that a resumed run sums in the same order.
         return DistributedDataParallel(
             module,
-            process_group=self._steps[kind],
+            process_group=self._step_groups[kind],
             gradient_as_bucket_view=True,
             find_unused_parameters=True,
         )
 
 
 def meet(process: Process) -> Store:
-    """Return a store that this process and the others share, who are all of the same start.
+    """Return a store that all processes of this start share.
 
-    torchrun's own store outlives a restart, and what the dead have left there is not to be found;
-    nor do the machines of a run count its restarts alike. So each process asks under a name that
-    nobody has used, and it is one that lives which answers.
+    torchrun's store outlives a restart, with the entries of processes that have died, and machines
+    may count restarts differently. So each process asks rank 0 under a new random name. Only a
+    process that is alive answers it.
 
     Raises:
-        TrainingError: If they do not meet.
+        TrainingError: If a process cannot be reached in time.
     """
     host, port = (os.environ[name] for name in ADDRESS_VARIABLES)
-    engine: Any = dist  # a module that has a class which its types leave out
+    engine: Any = dist  # its type stubs lack TCPStore
     try:
         store: Store = engine.TCPStore(
             host,
             int(port),
             is_master=process.is_first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
-            timeout=CONNECTING,
+            timeout=CONNECT_TIMEOUT,
             use_libuv=os.environ.get("USE_LIBUV", str(int(sys.platform != "win32"))) == "1",
         )
-        own = uuid.uuid4().hex
+        name = uuid.uuid4().hex
         if process.is_first:
-            shared = PrefixStore(own, store)
+            shared = PrefixStore(name, store)
             for rank in range(1, process.world_size):
-                _answer(store, rank, own, shared)
-            shared.set("all", "are there")
+                _answer(store, rank, name, shared)
+            shared.set("all", "present")
             return shared
-        store.set(f"charlm/{process.rank}", own)
-        shared = PrefixStore(store.get(f"charlm/answer/{own}").decode(), store)
-        shared.set(str(process.rank), "is there")
-        shared.set_timeout(2 * CONNECTING)  # so that it is the first process that gives up first
+        store.set(f"charlm/{process.rank}", name)
+        shared = PrefixStore(store.get(f"charlm/answer/{name}").decode(), store)
+        shared.set(str(process.rank), "present")
+        shared.set_timeout(
+            2 * CONNECT_TIMEOUT
+        )  # longer than that of rank 0, which then reports the error
         shared.get("all")
         return shared
     except (RuntimeError, ValueError, OverflowError, TimeoutError) as error:
         raise TrainingError(
-            f"process {process.rank} of {process.world_size} does not meet the others at "
+            f"process {process.rank} of {process.world_size} cannot reach the others at "
             f"{host}:{port}: {_reason(error)}",
-            hint="let each machine reach that address; if it is not torchrun that has started "
-            f"this, unset {' '.join(RANK_VARIABLES)}",
+            hint="make that address reachable from each machine; without torchrun, "
+            f"unset {' '.join(RANK_VARIABLES)}",
         ) from None
 
 
 def _answer(store: Store, rank: int, name: str, shared: Store) -> None:
-    """Tell another process the name of what is shared, until it is there."""
-    deadline = time.monotonic() + CONNECTING.total_seconds()
+    """Send another process the name of the shared store, until it has joined."""
+    deadline = time.monotonic() + CONNECT_TIMEOUT.total_seconds()
     while not shared.check([str(rank)]):
-        if store.check([f"charlm/{rank}"]):  # by now, or by one that has died before
+        if store.check([f"charlm/{rank}"]):  # maybe from a process that has died
             store.set(f"charlm/answer/{store.get(f'charlm/{rank}').decode()}", name)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"process {rank} did not come")
-        time.sleep(LOOKS)
+            raise TimeoutError(f"process {rank} did not answer")
+        time.sleep(POLL_INTERVAL)
 
 
 @contextlib.contextmanager
 def joined(process: Process, store: Store) -> Iterator[ProcessGroup]:
-    """Join the processes that have met at a store.
+    """Yield the group of the processes that share a store.
 
     Raises:
-        TrainingError: If they cannot be joined, or one of them is lost.
+        TrainingError: If they cannot connect, or if one of them is lost.
     """
     if process.world_size == process.local_world_size and sys.platform in LOOPBACK:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK[sys.platform])
@@ -174,50 +179,53 @@ def joined(process: Process, store: Store) -> Iterator[ProcessGroup]:
         group = TorchProcessGroup(process, store)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"process {process.rank} of {process.world_size} cannot be joined with the others: "
+            f"process {process.rank} of {process.world_size} cannot connect to the others: "
             f"{_reason(error)}",
-            hint="name the network interface by which they reach one another, for example "
-            "GLOO_SOCKET_IFNAME=eth0 (of graphics cards NCCL_SOCKET_IFNAME, too)",
+            hint="set the network interface between the machines, for example "
+            "GLOO_SOCKET_IFNAME=eth0 (with GPUs NCCL_SOCKET_IFNAME, too)",
         ) from None
     try:
         yield group
         dist.destroy_process_group()
     except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and not _GONE.search(str(error)):
+        if not isinstance(error, dist.DistError) and not _PROCESS_LOST.search(str(error)):
             raise
         raise TrainingError(
-            f"another process of the run has gone, or does not answer ({_reason(error)})",
-            hint="go on from the last save with --resume; under torchrun --max-restarts N a run "
-            "with --resume does so by itself",
+            f"another process of the run has ended or does not answer ({_reason(error)})",
+            hint="continue from the last save with --resume; torchrun --max-restarts N restarts "
+            "a run with --resume by itself",
         ) from None
 
 
 def is_first_to_fail(store: Store, seconds: float) -> bool:
-    """Return whether no other process asks this for some seconds; it is the one that tells."""
+    """Return whether this process is the first to fail. Only that one prints its error.
+
+    It waits for some seconds, in which another process may be the first.
+    """
     deadline = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline:
             if store.check(["failed"]):
                 return False
-            time.sleep(LOOKS)
+            time.sleep(POLL_INTERVAL)
         return store.add("failed", 1) == 1
-    except RuntimeError:  # the store has gone, too
+    except RuntimeError:  # the store has ended, too
         return True
 
 
 def _reason(error: Exception) -> str:
-    """Return the first sentence of what PyTorch says of an error, without the place of its code."""
+    """Return the first sentence of PyTorch's message, without its source location."""
     line = str(error).strip().partition("\n")[0].partition(". ")[0]
-    return _PLACE.sub("", line)[:200]
+    return _SOURCE_LOCATION.sub("", line)[:200]
 
 
-def _sums(numbers: Sequence[float], among: dist.ProcessGroup) -> list[float]:
-    found = torch.tensor(numbers, dtype=torch.float64)
-    dist.all_reduce(found, group=among)
-    result: list[float] = found.tolist()
-    return result
+def _sums(numbers: Sequence[float], torch_group: dist.ProcessGroup) -> list[float]:
+    tensor = torch.tensor(numbers, dtype=torch.float64)
+    dist.all_reduce(tensor, group=torch_group)
+    sums: list[float] = tensor.tolist()
+    return sums
 
 
 def _as_tensor(data: bytes, length: int) -> torch.Tensor:
-    """Return bytes as a tensor, shape (length,) or (1,), filled up with zeros."""
+    """Return bytes as a tensor, shape (length,) or (1,), padded with zeros."""
     return torch.frombuffer(bytearray(data.ljust(max(1, length), b"\0")), dtype=torch.uint8)

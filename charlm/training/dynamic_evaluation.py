@@ -1,9 +1,9 @@
-"""Dynamic evaluation: a model that goes on learning from what it has just scored.
+"""Dynamic evaluation: a model is trained on each segment of a text after scoring it.
 
-A text is read in segments. Each is scored, and only then learnt from, by one step of gradient
-descent; all the while the weights are drawn back to the trained ones. A row of a matrix takes
-steps as large, and is drawn back as weakly, as its gradients in training were small (Krause et al.
-2018, https://arxiv.org/abs/1709.07432, who tell single weights apart; rows do as well).
+One step of gradient descent follows the score of each segment, and every step decays the weights
+towards the trained ones. The smaller the gradients of a row were in training, the larger are its
+steps and the weaker is its decay. (Krause et al. 2018, https://arxiv.org/abs/1709.07432, with a
+rate for each weight. A rate for each row scores alike, and is a two-hundredth of the numbers.)
 """
 
 import math
@@ -30,25 +30,25 @@ from charlm.training.network import LanguageModel, RecurrentState, load_network
 
 CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
-DECAY = 1e-3  # share of the way back to the trained weights in a segment, in the mean over all
-SMALLEST_GRADIENT = 0.2  # of the mean one: no row learns as if its own had been smaller
+DECAY = 1e-3  # of the distance to the trained weights, per segment, as the mean over all weights
+SMALLEST_GRADIENT = 0.2  # times the mean; smaller gradients of a row count as this
 
-# How far a weight moves when its gradient is as large as in training. A long run tries them on the
-# beginning of the held-out text; a segment costs about as much as 256 tokens in training, so that
-# takes 2 % of the time, the gradients another one.
+# Change of a weight whose gradient is as large as in training. A long run tries all rates on the
+# first segments of the validation text. A segment costs about as much as 256 training tokens, so
+# this takes 2 % of the time, and the gradients another 1 %.
 RATES = (1e-4, 2e-4, 4e-4)
-USUAL_RATE = 2e-4
-TOKENS_PER_SEGMENT = 1 << 14  # in training
-FEWEST_SEGMENTS, MOST_SEGMENTS = 50, 250  # to try a rate on
+DEFAULT_RATE = 2e-4
+TOKENS_PER_SEGMENT = 1 << 14  # training tokens per segment that is tried
+FEWEST_SEGMENTS, MOST_SEGMENTS = 50, 250  # for each rate
 STEPS_PER_GRADIENT, MOST_GRADIENTS = 100, 50
 
 
 def check_dynamic(checkpoint: Checkpoint) -> None:
-    """Raise ConfigError if the checkpoint has no rates: its run was stopped, or is from before."""
+    """Raise ConfigError if the checkpoint has no rates, because its run was stopped."""
     if not checkpoint.dynamic_rates:
         raise ConfigError(
             "this model has no learning rates for dynamic evaluation",
-            hint="train it to the end; a run that is stopped does not choose them",
+            hint="continue its training to the end with --resume",
         )
 
 
@@ -57,29 +57,29 @@ def check_dynamic(checkpoint: Checkpoint) -> None:
 def dynamic_nats(
     checkpoint: Checkpoint, text: str, *, device: torch.device = CPU, name: str = "the text"
 ) -> float:
-    """Return −ln p of `text`, each segment learnt from once it is scored.
+    """Return −ln p of `text`, with a training step after the score of each segment.
 
-    Of documents, lines and pairs each is read from nothing, but by a network that has learnt from
-    those before. The checkpoint, which reads in one direction, stays as it is.
+    Each document, line or pair starts from the zero state, but with the weights after the one
+    before. The checkpoint is of one direction, and is not changed.
 
     Raises:
         ConfigError: If the checkpoint has no rates.
         CheckpointError: If the network diverges.
-        CorpusError: If pairs are wanted and a line of `name` is none.
-        MemoryError: If the device has too little.
+        CorpusError: If the model is one of pairs, and a line of `name` is no pair.
+        MemoryError: If the device has too little memory.
     """
     check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    items = [item for _, item in examples_of(text, config, name)]
-    if not items:
+    examples = [example for _, example in examples_of(text, config, name)]
+    if not examples:
         return 0.0
-    ids = ids_of_examples(items, tokenizer, config)
+    ids = ids_of_examples(examples, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
     segments = _segments(config.task, ids, boundaries, tokenizer.boundary_id)
     nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
     if not math.isfinite(nats):
         raise CheckpointError(
-            f"the model diverges when it learns from {name}",
+            f"dynamic evaluation diverges on {name}",
             hint="score it without --dynamic",
         )
     return nats
@@ -96,58 +96,58 @@ def with_dynamic_rates(
 ) -> Checkpoint:
     """Return the checkpoint with learning rates for dynamic evaluation.
 
-    Asked to stop, or where gradients are not finite, it is returned without.
+    After a request to stop, or where gradients are not finite, it has none.
 
     Args:
         checkpoint: A trained model.
-        corpus: What it has learnt from, and what was held out.
-        config: How it was trained.
-        steps: Taken in training; the work follows them, not the clock, so it can be repeated.
+        corpus: Its training and validation texts.
+        config: Its training settings.
+        steps: Of its training. The work depends on them, not on the time, so it can be repeated.
         device: Where to compute.
-        should_stop: Asked again and again.
+        should_stop: Called before each part of the work.
     """
     rates: dict[SingleDirection, Arrays] = {}
     for direction in checkpoint.config.directions:
         for_direction = checkpoint.for_direction(direction)
-        read = corpus if direction == "forward" else corpus.mirrored()
-        layout = training_batches(read, config)
-        steps_read = range(max(1, min(steps // STEPS_PER_GRADIENT, MOST_GRADIENTS)))
-        windows = (layout.batch(step) for step in steps_read if not should_stop())
-        sizes = _gradient_sizes(for_direction, windows, device)
+        text = corpus if direction == "forward" else corpus.mirrored()
+        layout = training_batches(text, config)
+        sampled = range(max(1, min(steps // STEPS_PER_GRADIENT, MOST_GRADIENTS)))
+        batches = (layout.batch(step) for step in sampled if not should_stop())
+        sizes = _gradient_sizes(for_direction, batches, device)
         affordable = steps * layout.tokens_per_step / TOKENS_PER_SEGMENT
-        tried = min(int(affordable / len(RATES)), MOST_SEGMENTS)
-        rate = USUAL_RATE
-        if tried >= FEWEST_SEGMENTS and not should_stop():
-            rate = _best_rate(for_direction, read.validation, sizes, tried, device)
+        segments = min(int(affordable / len(RATES)), MOST_SEGMENTS)
+        rate = DEFAULT_RATE
+        if segments >= FEWEST_SEGMENTS and not should_stop():
+            rate = _best_rate(for_direction, text.validation, sizes, segments, device)
         rates[direction] = _rates(rate, sizes)
-    are_sound = all(
-        bool((np.isfinite(of_rows) & (of_rows > 0)).all())
+    are_valid = all(
+        bool((np.isfinite(row_rates) & (row_rates > 0)).all())
         for arrays in rates.values()
-        for of_rows in arrays.values()
+        for row_rates in arrays.values()
     )
-    return checkpoint.with_dynamic_rates(rates) if are_sound and not should_stop() else checkpoint
+    return checkpoint.with_dynamic_rates(rates) if are_valid and not should_stop() else checkpoint
 
 
 def _gradient_sizes(
-    checkpoint: Checkpoint, windows: Iterable[Batch], device: torch.device
+    checkpoint: Checkpoint, batches: Iterable[Batch], device: torch.device
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the root mean square of the gradient in training, by row of each parameter.
+    """Return the root mean square of the training gradient, by row of each parameter.
 
-    It is that of the mean loss over the beginnings of a window's rows, as long as a segment.
+    The gradient is that of the mean loss over the first segment of each row of a batch.
     """
     network = load_network(checkpoint, device)
     tensors = network.tensors()
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
     count = 0
-    for window in windows:
+    for batch in batches:
         rows = max(1, MOST_LOGITS // (checkpoint.tokenizer.boundary_id * SEGMENT))
         part = slice(rows), slice(SEGMENT)
-        few = Batch(window.inputs[part], window.targets[part], window.is_scored[part])
-        if not few.is_scored.any():
+        segment = Batch(batch.inputs[part], batch.targets[part], batch.is_scored[part])
+        if not segment.is_scored.any():
             continue
-        loss, _ = _loss(network, few, None)
+        loss, _ = _loss(network, segment, None)
         network.zero_grad()
-        torch.autograd.backward(loss / int(few.is_scored.sum()))
+        torch.autograd.backward(loss / int(segment.is_scored.sum()))
         count += 1
         for name, tensor in tensors.items():
             if tensor.grad is not None:
@@ -162,78 +162,79 @@ def _gradient_sizes(
 
 def _best_rate(
     checkpoint: Checkpoint,
-    held_out: EncodedText,
+    validation: EncodedText,
     sizes: Mapping[str, NDArray[np.float64]],
     segments: int,
     device: torch.device,
 ) -> float:
-    """Return the rate with which the first segments of the held-out text score best."""
+    """Return the rate with the best score of the first segments of the validation text."""
     boundary_id = checkpoint.tokenizer.boundary_id
 
     def nats(rate: float) -> float:
-        read = _segments(checkpoint.config.task, held_out.ids, held_out.boundaries, boundary_id)
+        ids, boundaries = validation.ids, validation.boundaries
+        batches = _segments(checkpoint.config.task, ids, boundaries, boundary_id)
         adaptive = _Adaptive(checkpoint, _rates(rate, sizes), device)
-        score = adaptive.score(islice(read, segments))
+        score = adaptive.score(islice(batches, segments))
         return score if math.isfinite(score) else math.inf
 
     return min(RATES, key=nats)
 
 
 def _rates(rate: float, sizes: Mapping[str, NDArray[np.float64]]) -> Arrays:
-    """Return the learning rate of each row: the smaller its gradients are, the larger."""
-    with np.errstate(divide="ignore"):  # of gradients that are nothing the caller makes nothing
+    """Return the learning rate of each row, in inverse proportion to its gradients."""
+    with np.errstate(divide="ignore"):  # of zero gradients; the caller discards such rates
         return {name: (rate / size).astype(np.float32) for name, size in sizes.items()}
 
 
 def _segments(
     task: Task, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int
 ) -> Iterator[tuple[Batch, bool]]:
-    """Yield all that is scored in windows of one row, and whether each is read from nothing."""
+    """Yield each segment as a batch of one row, and whether it starts from the zero state."""
     if task == "text":
         begin, stop = boundaries[:-1] + 1, boundaries[1:]
         windows = Windows(ids, boundary_id, begin, begin, stop)
     else:
         windows = Windows.for_scoring(task, ids, boundaries, boundary_id)
     for number in np.flatnonzero(windows.begin < windows.stop).tolist():
-        for place, window in enumerate(windows.select(np.array([number])).batches(SEGMENT)):
-            yield window, place == 0
+        for index, segment in enumerate(windows.select(np.array([number])).batches(SEGMENT)):
+            yield segment, index == 0
 
 
 class _Adaptive:
-    """A network that learns from what it has scored."""
+    """A network that is trained on each segment after scoring it."""
 
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
-        """Take a trained model, and the learning rate of each row of each parameter."""
+        """Load a trained model, with the learning rate of each row of each parameter."""
         self._network = load_network(checkpoint, device)
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
         self._rates = [_by_row(rates[name], tensor) for name, tensor in tensors.items()]
-        # The larger its steps, the weaker a row is drawn back.
+        # The larger the rate of a row, the weaker its decay.
         inverse = [1 / rate for rate in self._rates]
         values = sum(tensor.numel() for tensor in self._parameters)
         mean = sum(
-            float(each.mean()) * tensor.numel()
-            for each, tensor in zip(inverse, self._parameters, strict=True)
+            float(row_values.mean()) * tensor.numel()
+            for row_values, tensor in zip(inverse, self._parameters, strict=True)
         )
         self._decays = [
-            (DECAY * each * values / mean).clamp(max=1.0).expand_as(tensor)
-            for each, tensor in zip(inverse, self._parameters, strict=True)
+            (DECAY * row_values * values / mean).clamp(max=1.0).expand_as(tensor)
+            for row_values, tensor in zip(inverse, self._parameters, strict=True)
         ]
 
     def score(self, segments: Iterator[tuple[Batch, bool]]) -> float:
-        """Return −ln p of all segments, in nats, and learn from each once it is scored."""
+        """Return −ln p of all segments, in nats, with a training step after each."""
         nats: list[float] = []
         state: RecurrentState | None = None
-        for window, is_start in segments:
-            loss, state = _loss(self._network, window, None if is_start else state)
+        for segment, is_start in segments:
+            loss, state = _loss(self._network, segment, None if is_start else state)
             nats.append(float(loss.detach()))
-            if window.is_scored.any():
-                self._learn(loss / SEGMENT)
+            if segment.is_scored.any():
+                self._step(loss / SEGMENT)
         return math.fsum(nats)
 
-    def _learn(self, loss: Tensor) -> None:
-        """Take a step down the gradient, and one back towards the trained weights."""
+    def _step(self, loss: Tensor) -> None:
+        """Take a gradient step, and decay the weights towards the trained ones."""
         self._network.zero_grad()
         torch.autograd.backward(loss)
         with torch.no_grad():
@@ -246,17 +247,17 @@ class _Adaptive:
 
 
 def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:
-    """Return a value for each row of a tensor in a shape that multiplies it."""
+    """Return one value per row in a shape that multiplies the tensor."""
     return torch.from_numpy(values).to(tensor.device).view(-1, *(1 for _ in tensor.shape[1:]))
 
 
 def _loss(
-    network: LanguageModel, window: Batch, state: RecurrentState | None
+    network: LanguageModel, batch: Batch, state: RecurrentState | None
 ) -> tuple[Tensor, RecurrentState]:
-    """Return −ln p of what counts in a window, summed, and the state after it, cut off."""
+    """Return the sum of −ln p of a batch, and the state after it without its history."""
     device = network.device
-    features, after = network(torch.from_numpy(window.inputs).to(device), state)
-    counts = torch.from_numpy(window.is_scored).to(device)
-    targets = torch.from_numpy(window.targets).to(device)[counts]
+    features, after = network(torch.from_numpy(batch.inputs).to(device), state)
+    counts = torch.from_numpy(batch.is_scored).to(device)
+    targets = torch.from_numpy(batch.targets).to(device)[counts]
     loss = cross_entropy(network.output(features[counts]), targets, reduction="sum")
     return loss, [tuple(vector.detach() for vector in layer) for layer in after]

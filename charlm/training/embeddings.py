@@ -1,7 +1,8 @@
-"""Word vectors that others have trained, as a start for the embedding.
+"""Pretrained word vectors as initial values of the embedding.
 
-The files of word2vec (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781) and GloVe (Pennington
-et al. 2014): a word and its numbers a line; word2vec begins with a line of their counts.
+It reads text files of word2vec (Mikolov et al. 2013, https://arxiv.org/abs/1301.3781) and GloVe
+(Pennington et al. 2014): one word and its numbers per line. The first line of word2vec has the
+number of words and the size of the vectors.
 """
 
 from collections.abc import Iterator
@@ -17,16 +18,16 @@ from charlm.tokenizers import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """Vectors for some tokens.
+    """Vectors of some tokens.
 
     Attributes:
-        name: Of the file.
-        ids: Tokens that have a vector, shape (found,).
-        vectors: Shape (found, E), float32.
-        found: Words of the vocabulary that have a vector; each is the text of one token or two,
-            with and without a space before it.
-        words: Those that could have had one.
-        repeated: Number of words that stood in the file more than once; the first counts.
+        name: Name of the file.
+        ids: Tokens with a vector, shape (N,).
+        vectors: Shape (N, E), float32.
+        found: Number of words of the vocabulary with a vector. A word is the text of one token or
+            two, with and without a space before it.
+        words: Number of words of the vocabulary.
+        repeated: Number of lines that repeat a word; the first line counts.
     """
 
     name: str
@@ -40,42 +41,42 @@ class Embeddings:
 def read_embeddings(path: Path, tokenizer: Tokenizer) -> Embeddings:
     """Return the vectors in `path` for the tokens of a tokenizer.
 
-    A token's word is looked for as it is, without the space before it; where the file lacks it,
-    in lower case.
+    A token takes the vector of its text without the space before it, or else of its text in lower
+    case.
 
     Raises:
-        CorpusError: If the file cannot be read, or a line is broken; the message has its number.
+        CorpusError: If the file cannot be read, or a line is malformed.
     """
-    wanted: dict[str, list[int]] = {}
+    tokens_of: dict[str, list[int]] = {}
     for token, piece in enumerate(tokenizer.pieces):
         if isinstance(piece, str):
-            wanted.setdefault(piece.removeprefix(" "), []).append(token)
-    lower = {word.lower() for word in wanted}
-    found: dict[str, NDArray[np.float32]] = {}
+            tokens_of.setdefault(piece.removeprefix(" "), []).append(token)
+    lower_case = {word.lower() for word in tokens_of}
+    vectors: dict[str, NDArray[np.float32]] = {}
     repeated = 0
     for word, vector in _vectors(path):
-        if word in found:
+        if word in vectors:
             repeated += 1
-        elif word in wanted or word in lower:
-            found[word] = vector
+        elif word in tokens_of or word in lower_case:
+            vectors[word] = vector
     rows = {
-        token: found[word] if word in found else found[word.lower()]
-        for word, tokens in wanted.items()
-        if word in found or word.lower() in found
+        token: vectors[word] if word in vectors else vectors[word.lower()]
+        for word, tokens in tokens_of.items()
+        if word in vectors or word.lower() in vectors
         for token in tokens
     }
     if not rows:
         kind = "words" if tokenizer.kind == "word" else "tokens"
         raise CorpusError(
-            f"{path} has a vector for none of the vocabulary's {len(wanted):,} {kind}",
+            f"{path} has no vector for any of the vocabulary's {len(tokens_of):,} {kind}",
             hint=None if tokenizer.kind == "word" else "word vectors suit --tokenizer word",
         )
     return Embeddings(
         name=path.name,
         ids=np.array(list(rows), dtype=np.int64),
         vectors=np.array(list(rows.values())),
-        found=sum(word in found or word.lower() in found for word in wanted),
-        words=len(wanted),
+        found=sum(word in vectors or word.lower() in vectors for word in tokens_of),
+        words=len(tokens_of),
         repeated=repeated,
     )
 

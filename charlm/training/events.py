@@ -1,4 +1,4 @@
-"""What happens in a run, as small frozen results."""
+"""What a run yields, as small frozen dataclasses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,11 +11,11 @@ Ending = Literal["complete", "no improvement", "time is up", "stopped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the last few steps were like.
+    """A report of the steps since the last report.
 
     Attributes:
         step: Steps taken so far.
-        steps: All steps of the run; while the rate does not fall yet, an estimate if time ends it.
+        steps: All steps of the run; an estimate while a time budget has not fixed the number.
         epoch: How often the training text has been read.
         seconds: Since training began, validation included.
         nats_per_token: Mean loss over the steps since the last report.
@@ -23,7 +23,7 @@ class Progress:
         learning_rate: Of the last step.
         gradient_norm: Of the last step, before clipping.
         clipped_share: Share of the steps since the last report whose gradient was clipped.
-        characters_per_second: Throughput of learning since the last report.
+        characters_per_second: Speed of training since the last report.
     """
 
     step: int
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """The score of the held-out text, and the model if it is the best so far.
+    """The score of the validation text, and the model if it is the best so far.
 
     Attributes:
         step: Steps taken so far.
@@ -49,8 +49,8 @@ class Validation:
         nats: −ln p(validation text), summed.
         nats_per_character: The same per character of the raw text.
         bits_per_character: The same in bits.
-        best: The model, if no validation before was better; else None.
-        sample: A little text that the model wrote.
+        best: The model if it is the best so far, else None.
+        sample: A short text that the model generated.
     """
 
     step: int
@@ -65,20 +65,20 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """How the run ended.
+    """The end of the run.
 
     Attributes:
-        ending: "complete" after all steps, "no improvement" when validation has not been better for
-            long, "time is up" when there was none left though the run had been fitted to it,
-            "stopped" when it was asked to stop.
+        ending: "complete" after all steps, "no improvement" when the last validations were not the
+            best, "time is up" when the machine was too slow for the time budget, "stopped" after a
+            request to stop.
         step: Steps taken.
         seconds: Since training began.
-        best: The best validation; its model can learn from what it scores, unless the run was
-            stopped. None if it was stopped before the first.
-        median_gradient_norm: Of all steps, before clipping; NaN if there was none.
+        best: The best validation. Its model has the rates of dynamic evaluation, unless the run was
+            stopped. None after a stop before the first validation.
+        median_gradient_norm: Of all steps, before clipping; NaN before the first.
         clipped_share: Share of all steps whose gradient was clipped.
-        state: Of the run that is over, to be saved after its model; None if states were not wanted,
-            or the run was stopped, for then its state has come already.
+        state: Of the ended run, to be saved after its model. None without saving, and after a stop:
+            then the state was an event of its own.
     """
 
     ending: Ending

@@ -1,4 +1,4 @@
-"""How far back learning reaches: the gradient of a loss by the states long before it."""
+"""The gradient of a loss with respect to earlier states, by distance."""
 
 import math
 import sys
@@ -14,19 +14,19 @@ from charlm.inference.context_length import context_lengths, ids_as_read
 from charlm.training.network import LanguageModel, RecurrentState
 
 WINDOWS = 16  # side by side
-FADED = 0.01
+FADED = 0.01  # share of the norm at distance 1
 
 
 def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, float]]:
     """Return, for each layer, the gradient's norm by distance in tokens.
 
-    It is that of −ln p of one token by the state that a layer carries on from so many tokens before
-    (of an LSTM hidden and cell together), in the mean over some windows of the text. Where it
-    vanishes, nothing can be learnt (Bengio et al. 1994, Pascanu et al. 2013,
+    It is the gradient of −ln p of one token with respect to the state of a layer so many tokens
+    before (for an LSTM, hidden and cell together), as the mean over some windows of the text. Where
+    it vanishes, nothing can be learnt (Bengio et al. 1994, Pascanu et al. 2013,
     https://arxiv.org/abs/1211.5063).
 
     Raises:
-        CorpusError: If there is too little text to tell anything.
+        CorpusError: If the text is too short.
     """
     tokenizer = checkpoint.tokenizer
     ids = ids_as_read(text, tokenizer, checkpoint.config)
@@ -39,8 +39,8 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
     inputs = torch.from_numpy(window)
     states: list[RecurrentState] = []
     state: RecurrentState | None = None
-    for place in range(length):
-        features, state = network(inputs[:, place : place + 1], state)
+    for position in range(length):
+        features, state = network(inputs[:, position : position + 1], state)
         for layer in state:
             for vector in layer:
                 vector.retain_grad()
@@ -54,22 +54,21 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
 
 
 def memory_length(norms: Mapping[int, float]) -> float | None:
-    """Return the distance at which the gradient is FADED of what it is after one token.
+    """Return the distance at which the gradient falls to FADED times that at distance 1.
 
-    Interpolated between the distances that were measured, as if it fell by powers; None if it is
-    not as small as that at any.
+    It is interpolated between measured distances, as an exponential decay. None if the gradient is
+    larger at every distance.
     """
     faded = FADED * norms[1]
-    for (near, before), (far, after) in pairwise(norms.items()):
-        if after <= faded < before:
+    for (near, near_norm), (far, far_norm) in pairwise(norms.items()):
+        if far_norm <= faded < near_norm:
             smallest = sys.float_info.min
-            return near + (far - near) * math.log(before / faded) / math.log(
-                before / max(after, smallest)
-            )
+            decay = math.log(near_norm / max(far_norm, smallest))
+            return near + (far - near) * math.log(near_norm / faded) / decay
     return None
 
 
 def _mean_norm(vectors: tuple[torch.Tensor, ...]) -> float:
-    """Return the norm of the vectors' gradients, together, in the mean over the windows."""
+    """Return the mean over the windows of the norm of all vectors' gradients."""
     gradients = [v.grad if v.grad is not None else torch.zeros_like(v) for v in vectors]
     return float(torch.cat(gradients, dim=-1).norm(dim=-1).mean())

@@ -17,7 +17,7 @@ from charlm.errors import ConfigError, TrainingError
 from charlm.formatting import count
 from charlm.process_group import Process, ProcessGroup
 
-# As PyTorch's allocators say it, of which only those of other devices have an error of their own.
+# Messages of PyTorch's allocators. The CPU allocator has no exception class of its own.
 _NO_MEMORY = re.compile(
     "not enough memory|allocate memory|out of memory|bad_alloc|could not create a primitive",
     re.IGNORECASE,
@@ -58,17 +58,17 @@ def choose_hardware(config: TrainingConfig, group: ProcessGroup) -> Hardware:
     return Hardware(device=device, precision=precision, fallback=fallback)
 
 
-def choose_device(wanted: Device, process: Process | None = None) -> torch.device:
+def choose_device(requested: Device, process: Process | None = None) -> torch.device:
     """Return the device to compute on; `auto` takes CUDA, then MPS, then the CPU.
 
-    Of several processes each takes a card of its own for CUDA; MPS is for one alone.
+    With CUDA each process uses a GPU of its own. MPS is for one process.
 
     Raises:
-        ConfigError: If there are more processes than cards.
-        TrainingError: If the wanted device is not there.
+        ConfigError: If there are more processes than GPUs.
+        TrainingError: If the device is not available.
     """
     process = process or Process()
-    if wanted == "mps" and process.world_size > 1:
+    if requested == "mps" and process.world_size > 1:
         raise TrainingError(
             f"device 'mps' is for one process, not for {process.world_size}",
             hint="use --device cpu",
@@ -78,61 +78,62 @@ def choose_device(wanted: Device, process: Process | None = None) -> torch.devic
         "mps": torch.backends.mps.is_available() and process.world_size == 1,
         "cpu": True,
     }
-    if wanted == "auto":
-        wanted = next(name for name, is_there in available.items() if is_there)
-    if not available[wanted]:
+    device = requested
+    if device == "auto":
+        device = next(name for name, is_available in available.items() if is_available)
+    if not available[device]:
         raise TrainingError(
-            f"device {wanted!r} is not available to this PyTorch ({torch.__version__})",
+            f"device {device!r} is not available to this PyTorch ({torch.__version__})",
             hint="use --device auto",
         )
-    if wanted == "cuda" and process.world_size > 1:
-        cards = torch.cuda.device_count()
-        if process.local_rank >= cards:
+    if device == "cuda" and process.world_size > 1:
+        gpus = torch.cuda.device_count()
+        if process.local_rank >= gpus:
             raise ConfigError(
-                f"there is no card for process {process.local_rank} of this machine, "
-                f"which has {count(cards, 'card')}",
-                hint=f"--nproc-per-node {cards}, or --device cpu",
+                f"there is no GPU for process {process.local_rank} of this machine, "
+                f"which has {count(gpus, 'GPU')}",
+                hint=f"--nproc-per-node {gpus}, or --device cpu",
             )
         torch.cuda.set_device(process.local_rank)
-    return torch.device(wanted)
+    return torch.device(device)
 
 
-def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; weights and optimizer stay in float32.
+def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
+    """Return the type of the matrix products. Weights and optimizer state are always float32.
 
-    `auto` takes bfloat16 where the processor multiplies it natively and PyTorch runs it, and
-    float32 elsewhere: emulated bfloat16 is slower than float32.
+    `auto` takes bfloat16 where the device multiplies it natively, because emulated bfloat16 is
+    slower than float32. `bf16` takes it wherever PyTorch can train with it, else float32.
     """
-    if wanted == "fp32":
+    if requested == "fp32":
         return torch.float32
-    if wanted == "bf16" or _multiplies_bfloat16(device):
+    if requested == "bf16" or _multiplies_bfloat16(device):
         return torch.bfloat16 if _runs_bfloat16(device) else torch.float32
     return torch.float32
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Return what computes matrix products in a precision, inside a `with`."""
+    """Return the context in which matrix products have a precision."""
     return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
 
 def prepare(threads: int | None, process: Process | None = None) -> int:
-    """Set the number of threads, which is returned, and flush denormal numbers to zero.
+    """Set and return the number of threads, and flush denormal numbers to zero.
 
-    Several processes of a machine share its cores, unless OMP_NUM_THREADS says otherwise.
-    Denormals arise when gates saturate and cost a processor a hundred times a normal number.
+    The processes of a machine share its cores, unless OMP_NUM_THREADS is set. Saturated gates make
+    denormal numbers, which take a CPU a hundred times as long as normal ones.
 
     Raises:
-        ConfigError: If there are fewer cores: threads would wait for one another.
+        ConfigError: If there are fewer cores than threads, which would wait for one another.
     """
     local_size = 1 if process is None else process.local_world_size
     cores = max(1, _cores() // local_size)
     if threads is not None and threads > cores:
-        of_each = " for each process" if local_size > 1 else ""
+        per_process = " for each process" if local_size > 1 else ""
         raise ConfigError(
-            f"threads must be at most {cores}, the cores here{of_each}, got {threads}"
+            f"threads must be at most {cores}, the cores here{per_process}, got {threads}"
         )
     if threads is None and local_size > 1 and os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        threads = cores  # it is torchrun that has set the variable
+        threads = cores  # set by torchrun
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -141,28 +142,28 @@ def prepare(threads: int | None, process: Process | None = None) -> int:
 
 
 def _cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse the memory of large tensors instead of giving it back at once.
+    """Make glibc keep the memory of large tensors for reuse.
 
-    By default every tensor above 32 MB is mapped anew and zeroed page by page, step after step.
-    Measured: a step of characters 13 % faster, one of 7,500 words 26 %.
+    By default it maps every tensor above 32 MB again in each step, and zeroes it page by page.
+    Keeping it makes a step of characters 13 % faster, of 7,500 words 26 % (measured).
     """
     if not sys.platform.startswith("linux"):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl lacks it
     if mallopt is not None:
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             mallopt(parameter, 1 << 30)
 
 
 def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, Any]:
-    """Return what else the last bits of a result depend on, beside settings and text; JSON."""
+    """Return what the last bits of a result depend on beside settings and text; JSON."""
     return {
         "precision": str(precision).removeprefix("torch."),
         "device": device.type,
@@ -174,10 +175,10 @@ def describe(device: torch.device, precision: torch.dtype, processes: int) -> di
 
 @contextlib.contextmanager
 def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
-    """Tell of memory that does not suffice in one line, with what to change.
+    """Raise TrainingError, with the settings to lower, where memory does not suffice.
 
     Raises:
-        TrainingError: If what is done inside asks for more than there is.
+        TrainingError: If the code inside needs more memory than there is.
     """
     try:
         with memory_errors():
@@ -192,10 +193,10 @@ def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise MemoryError, as Python does, where PyTorch says in words that memory does not suffice.
+    """Raise MemoryError where PyTorch raises RuntimeError with a message about memory.
 
     Raises:
-        MemoryError: If what is done inside asks for more than there is.
+        MemoryError: If the code inside needs more memory than there is.
     """
     try:
         yield
@@ -207,8 +208,8 @@ def memory_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def exact_products() -> Iterator[None]:
-    """Multiply in float32 inside; by default cuDNN rounds what it multiplies to ten bits (TF32)."""
-    rnn: Any = torch.backends.cudnn.rnn  # a module that has properties, which no type tells
+    """Multiply in float32. By default cuDNN rounds factors to ten bits (TF32)."""
+    rnn: Any = torch.backends.cudnn.rnn  # its type stubs lack the property
     before, rnn.fp32_precision = rnn.fp32_precision, "ieee"
     try:
         yield
@@ -226,7 +227,7 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def _runs_bfloat16(device: torch.device) -> bool:
-    """Tell whether a small LSTM learns under bfloat16 autocast; some builds refuse."""
+    """Return whether PyTorch can train an LSTM with bfloat16 autocast. Some builds cannot."""
     network = nn.LSTM(2, 2).to(device)
     try:
         with torch.autocast(device.type, dtype=torch.bfloat16):

@@ -13,20 +13,20 @@ from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
 
-# Of an LSTM: standard deviation of what its gates get from the embedding. Words of tiny shakespeare
-# come to 1.455 nats per character with it, to 1.485 with 1, characters to 1.449 and 1.445.
+# Initial standard deviation of the input of an LSTM's gates. Words of tiny shakespeare come to
+# 1.455 nats per character with it, to 1.485 with 1; characters to 1.449 and 1.445.
 INPUT_START = 0.5
 
-# Of each layer (hidden,), of an LSTM (hidden, cell), each of shape (1, B, H).
+# Of each layer the vectors of `CELLS[cell].state`, each of shape (1, B, H).
 RecurrentState = list[tuple[Tensor, ...]]
 
 
 class LockedDropout(nn.Module):
-    """Dropout that silences the same units of a stream at every position of a window.
+    """Dropout that sets the same units of a stream to zero at every position of a window.
 
-    Gal & Ghahramani 2016, https://arxiv.org/abs/1512.05287. Beside dropout that is drawn anew at
-    each position it scores the same on the ferry tales, and drawing T times fewer numbers makes a
-    step some 10 % faster.
+    Gal & Ghahramani 2016, https://arxiv.org/abs/1512.05287. Dropout that is drawn again at each
+    position scores the same on the ferry tales. Drawing T times fewer numbers makes a step some
+    10 % faster.
     """
 
     def __init__(self, probability: float) -> None:
@@ -42,9 +42,9 @@ class LockedDropout(nn.Module):
 
 
 class Output(nn.Module):
-    """Features → logits, over all outputs or some.
+    """Features → logits, of all outputs or of some.
 
-    Its matrix is its own, or the embedding's (Press & Wolf 2017,
+    It has a matrix of its own, or uses that of the embedding (Press & Wolf 2017,
     https://arxiv.org/abs/1608.05859), with a projection before it where the sizes differ.
     """
 
@@ -53,7 +53,7 @@ class Output(nn.Module):
         outputs = config.outputs(vocab_size)
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.projection: nn.Parameter | None = None
-        # In a tuple, so that its weight does not count as this module's, too.
+        # In a tuple, so that this module does not register its weight, too.
         self._embedding = (inputs,) if config.tie_weights else ()
         if not config.tie_weights:
             self.weight = nn.Parameter(nn.Linear(config.hidden_size, outputs, bias=False).weight)
@@ -63,7 +63,7 @@ class Output(nn.Module):
 
     @property
     def matrix(self) -> Tensor:
-        """The weights of all outputs, a row each, and maybe one more."""
+        """The weights, one row per output. A tied matrix may have one more."""
         return self._embedding[0].weight if self._embedding else self.weight
 
     def forward(self, features: Tensor, chosen: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ class Output(nn.Module):
 
         Args:
             features: Of the last layer, shape (…, H).
-            chosen: Ids whose logits are wanted, shape (C,); None takes all.
+            chosen: Ids of the outputs, shape (C,); None takes all.
 
         Returns:
             Shape (…, C), or (…, V), or (…, V + 1) where the boundary is predicted.
@@ -84,10 +84,10 @@ class Output(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Predict each token from all tokens before it, which in a backward model come after it.
+    """Predict each token from all tokens before it; in a backward model, after it.
 
     The embedding has a last row for the boundary between texts. PyTorch adds two bias vectors to
-    the gates; the second is held at zero, so that parameters count as in textbooks.
+    the gates. The second stays zero, so that the number of parameters is that of textbooks.
 
     Dropout falls on the embedding, between layers and before the output (Zaremba et al. 2014,
     https://arxiv.org/abs/1409.2329).
@@ -101,7 +101,7 @@ class LanguageModel(nn.Module):
         dropout: float = 0.0,
         embedding: nn.Embedding | None = None,
     ) -> None:
-        """Make a network of one direction, with another's embedding or one of its own."""
+        """Build a network of one direction, with a new embedding or that of another network."""
         super().__init__()
         self.config = config
         self.vocab_size = vocab_size
@@ -124,21 +124,19 @@ class LanguageModel(nn.Module):
     def forward(
         self, ids: Tensor, state: RecurrentState | None = None
     ) -> tuple[Tensor, RecurrentState]:
-        """Read `ids`, continuing from `state`.
+        """Return the features of each position, from which `output` predicts the next token.
 
         Args:
             ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
-            state: Of each layer (hidden,), of an LSTM (hidden, cell), each (1, B, H). None starts
-                from zeros.
+            state: The state before the first position; None starts from zeros.
 
         Returns:
-            Features that `output` turns into logits for the token after each position, shape
-            (B, T, H), and the state after the last.
+            Features, shape (B, T, H), and the state after the last position.
         """
         features = self.dropout(self.embedding(ids))  # (B, T, E)
         following: RecurrentState = []
         for number, layer in enumerate(self.recurrent):
-            before = None if state is None else _bare(state[number])
+            before = None if state is None else _torch_state(state[number])
             outputs, after = layer(features, before)  # (B, T, H)
             following.append(after if isinstance(after, tuple) else (after,))
             is_residual = self.config.residual and number > 0
@@ -155,19 +153,19 @@ class LanguageModel(nn.Module):
         """Draw the initial weights from torch's global generator.
 
         The output bias is the log of the unigram distribution: with zeros, the first hundreds of
-        steps go into pushing down the bytes that never occur. What the gates of an LSTM get
-        from the embedding has a standard deviation of INPUT_START, whatever the sizes: tied
-        embeddings, which are short, would hardly be heard. Other cells do not gain from it alike
+        steps lower the probability of bytes that never occur. The input of an LSTM's gates has a
+        standard deviation of INPUT_START, whatever the sizes: tied embeddings are short vectors,
+        and would otherwise have little effect. Other cells do not gain from it
         (benchmarks/README.md).
 
         Args:
             token_counts: How often each id occurs in the training text, the boundary last, shape
                 (V + 1,).
-            recurrent: What the recurrent matrices are, gate by gate: orthogonal (Saxe et al. 2014,
+            recurrent: Recurrent matrix of each gate: orthogonal (Saxe et al. 2014,
                 https://arxiv.org/abs/1312.6120), the identity (Le et al. 2015,
                 https://arxiv.org/abs/1504.00941), or uniform within ±1/√H. None takes the
                 identity for ReLU, else orthogonal ones.
-            forget_bias: Of the LSTM. At 1 it begins by keeping its cell (Gers et al. 2000,
+            forget_bias: Of the LSTM. With 1 it keeps its cell at first (Gers et al. 2000,
                 Jozefowicz et al. 2015).
         """
         hidden, gates = self.config.hidden_size, list(CELLS[self.config.cell].gates)
@@ -194,11 +192,11 @@ class LanguageModel(nn.Module):
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 
     def take_embeddings(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Start some rows of the embedding from given vectors, as long as the others on average.
+        """Set some rows of the embedding to vectors, scaled to the mean length of its rows.
 
         Args:
-            ids: Tokens, shape (found,).
-            vectors: Theirs, shape (found, E).
+            ids: Tokens, shape (N,).
+            vectors: Shape (N, E).
         """
         with torch.no_grad():
             rows = self.embedding.weight
@@ -214,7 +212,7 @@ class LanguageModel(nn.Module):
         }
 
     def load_arrays(self, arrays: Arrays) -> None:
-        """Take over parameters that `to_arrays` returned."""
+        """Load parameters that `to_arrays` returned."""
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(torch.from_numpy(arrays[name]))
@@ -222,16 +220,16 @@ class LanguageModel(nn.Module):
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the trained tensors by checkpoint name, in the order of `parameters`."""
         named = dict(self.named_parameters())
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for parameter in parameters(self.config, self.vocab_size):
             match parameter.name.split("."):
                 case ["recurrent", layer, "bias"]:
-                    found[parameter.name] = named[f"recurrent.{layer}.bias_ih_l0"]
+                    tensors[parameter.name] = named[f"recurrent.{layer}.bias_ih_l0"]
                 case ["recurrent", layer, matrix]:
-                    found[parameter.name] = named[f"recurrent.{layer}.{matrix}_l0"]
+                    tensors[parameter.name] = named[f"recurrent.{layer}.{matrix}_l0"]
                 case _:
-                    found[parameter.name] = named[parameter.name]
-        return found
+                    tensors[parameter.name] = named[parameter.name]
+        return tensors
 
 
 def load_network(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
@@ -244,7 +242,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
 def _embedding(config: ModelConfig, vocab_size: int) -> nn.Embedding:
     """Return an embedding of all tokens and the boundary, with its initial weights."""
     embedding = nn.Embedding(vocab_size + 1, config.embedding_size)
-    if config.tie_weights:  # as logits, the rows of nn.Embedding are far too long
+    if config.tie_weights:  # the rows of nn.Embedding are far too long for logits
         with torch.no_grad():
             embedding.weight.mul_(config.embedding_size**-0.5)
     return embedding
@@ -262,6 +260,6 @@ def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | nn.GRU | nn.RNN:
             return nn.RNN(*sizes, nonlinearity=config.nonlinearity, batch_first=True)
 
 
-def _bare(state: tuple[Tensor, ...]) -> tuple[Tensor, ...] | Tensor:
-    """Return a layer's state as PyTorch wants it: a pair for an LSTM, else one tensor."""
+def _torch_state(state: tuple[Tensor, ...]) -> tuple[Tensor, ...] | Tensor:
+    """Return a layer's state in PyTorch's form: a pair for an LSTM, else one tensor."""
     return state if len(state) > 1 else state[0]

@@ -1,4 +1,7 @@
-"""Text → the score that NumPy gives it, by the network that learns, on any device."""
+"""The score of a text by the torch network, on any device: the same as in NumPy.
+
+It computes in float32. TF32, the default of cuDNN, is too coarse for one score.
+"""
 
 import math
 from collections.abc import Iterator
@@ -15,18 +18,18 @@ from charlm.inference.scoring import Score, batched_rows, score_with
 from charlm.training.hardware import autocast, exact_products, memory_errors
 from charlm.training.network import LanguageModel, Output, RecurrentState, load_network
 
-LONGEST_WINDOW = 64  # tokens; the features of longer ones fill memory
+LONGEST_WINDOW = 64  # tokens in a batch; the features of more fill the memory
 
 
 class Scorer:
-    """A trained network on a device, which gives a text the score that NumPy gives it."""
+    """A trained network on a device, which scores as NumPy does."""
 
     @memory_errors()
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        """Take a model that reads in one direction.
+        """Load a model of one direction.
 
         Raises:
-            MemoryError: If the device has too little.
+            MemoryError: If the device has too little memory.
         """
         self._tokenizer = checkpoint.tokenizer
         self.network = load_network(checkpoint, device)
@@ -37,12 +40,12 @@ class Scorer:
     @exact_products()
     @memory_errors()
     def score(self, text: str, *, name: str = "the text") -> Score:
-        """Return what `charlm.inference.scoring.score_text` does, to 1e-4 nats a token.
+        """Return the score of `charlm.inference.scoring.score_text`, to 1e-4 nats per token.
 
         Raises:
-            CorpusError: If the model is one of pairs and a line of `name` is none.
-            CheckpointError: If what a ReLU says grows beyond what it may say.
-            MemoryError: If the device has too little.
+            CorpusError: If the model is one of pairs, and a line of `name` is no pair.
+            CheckpointError: If the activations of a ReLU exceed the bound of the NumPy runtime.
+            MemoryError: If the device has too little memory.
         """
         return score_with(
             lambda windows: (nats for nats, _ in batch_nats(self.network, windows.cut()[0])),
@@ -54,10 +57,10 @@ class Scorer:
 
 
 def _check_activations(layer: nn.Module, inputs: object, outputs: tuple[Tensor, object]) -> None:
-    """Raise CheckpointError where NumPy would cut a ReLU off, which PyTorch's layers cannot."""
-    if not float(outputs[0].max()) <= LARGEST_ACTIVATION:  # nor is it a number, maybe
+    """Raise CheckpointError where NumPy would clip a ReLU, which PyTorch's layers cannot do."""
+    if not float(outputs[0].max()) <= LARGEST_ACTIVATION:  # or NaN
         raise CheckpointError(
-            "the model grows beyond all bounds as it reads this text",
+            "the activations of the model grow beyond all bounds in this text",
             hint="score it without --device",
         )
 
@@ -65,45 +68,45 @@ def _check_activations(layer: nn.Module, inputs: object, outputs: tuple[Tensor, 
 def batch_nats(
     network: LanguageModel, windows: Windows, precision: torch.dtype = torch.float32
 ) -> Iterator[tuple[float, int]]:
-    """Yield −ln p of what is scored in some passages, in nats, and its tokens, window by window.
+    """Yield, for each batch of some windows, the sum of −ln p in nats and the number of tokens.
 
     Args:
-        network: Of one direction, the passages'. Its dropout is turned off.
-        windows: Read side by side, so long ones had better be cut.
-        precision: Of the matrix products.
+        network: Of the direction of the windows. Its dropout is turned off.
+        windows: Read side by side; long ones should be cut first.
+        precision: Type of the matrix products.
     """
     network.eval()
     device = network.device
     for chosen in windows.groups():
         state: RecurrentState | None = None
-        for window in windows.select(chosen).batches(LONGEST_WINDOW):
-            if state is not None:  # of the passages that go on
-                rows = len(window.inputs)
+        for batch in windows.select(chosen).batches(LONGEST_WINDOW):
+            if state is not None:  # of the windows that continue
+                rows = len(batch.inputs)
                 state = [
                     tuple(vector[:, :rows].contiguous() for vector in layer) for layer in state
                 ]
             with torch.no_grad(), autocast(device, precision):
-                features, state = network(torch.from_numpy(window.inputs).to(device), state)
-                counts = torch.from_numpy(window.is_scored).to(device)
-                targets = torch.from_numpy(window.targets).to(device)[counts]
+                features, state = network(torch.from_numpy(batch.inputs).to(device), state)
+                counts = torch.from_numpy(batch.is_scored).to(device)
+                targets = torch.from_numpy(batch.targets).to(device)[counts]
                 nats = _nats(network.output, features[counts], targets, windows.boundary_id)
             yield nats, len(targets)
 
 
 def batch_count(windows: Windows) -> int:
-    """Return how many windows `batch_nats` reads."""
+    """Return the number of batches that `batch_nats` reads."""
     lengths = windows.stop - windows.begin
     return sum(-(-int(lengths[chosen].max()) // LONGEST_WINDOW) for chosen in windows.groups())
 
 
 def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) -> float:
-    """Return −ln p of the targets, summed; a few at a time, for their logits are many."""
+    """Return the sum of −ln p of the targets. A few at a time, because logits take memory."""
     return math.fsum(
         float(
-            cross_entropy(output(features[some]).float(), targets[some], reduction="none")
+            cross_entropy(output(features[rows]).float(), targets[rows], reduction="none")
             .cpu()  # MPS has no float64
             .double()
             .sum()
         )
-        for some in batched_rows(len(targets), vocab_size)
+        for rows in batched_rows(len(targets), vocab_size)
     )

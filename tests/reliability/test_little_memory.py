@@ -112,7 +112,7 @@ def test_too_little_memory_is_an_error_with_a_hint(measured, tmp_path, verse_mod
     assert "Traceback" not in output
     if arguments == ["train"]:  # PyTorch alone needs more
         assert output.endswith(
-            "error: PyTorch needs 900 MB of addresses, but this shell allows 314 MB\n\n"
+            "error: PyTorch needs 900 MB of address space, but this shell allows 314 MB\n\n"
             "hint: ulimit -v 1757812, or more\n"
         ), output
         return

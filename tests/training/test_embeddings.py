@@ -59,7 +59,7 @@ def test_of_a_word_that_is_repeated_the_first_counts(file):
         ("the 1 2\ncat 1 nan\n", "line 2, has a number that is not finite"),
         ("2 2\nthe 1 2\n\n", "line 3, is not a word and 2 numbers"),
         (b"the 1 2\n\xff\xff 1 2\n", "line 2, has a word that is not UTF-8"),
-        ("dog 1 2\n", "has a vector for none of the vocabulary's 5 words"),
+        ("dog 1 2\n", "has no vector for any of the vocabulary's 5 words"),
     ],
 )
 def test_what_is_broken_is_named_by_its_line(file, text, message):
@@ -70,7 +70,7 @@ def test_what_is_broken_is_named_by_its_line(file, text, message):
 def test_a_missing_file_and_a_vocabulary_without_words_are_errors(file, tmp_path):
     with pytest.raises(CorpusError, match="cannot be read: No such file"):
         read_embeddings(tmp_path / "nowhere", TOKENIZER)
-    with pytest.raises(CorpusError, match="for none of the vocabulary's 0 tokens"):
+    with pytest.raises(CorpusError, match="no vector for any of the vocabulary's 0 tokens"):
         read_embeddings(file("the 1 2\n"), ByteTokenizer())
 
 

@@ -91,7 +91,7 @@ def test_each_process_takes_a_card_of_its_own(cards, wanted):
             wanted, Process(rank=rank, world_size=2, local_rank=rank, local_world_size=2)
         ) == (torch.device("cuda"))
     assert cards == [0, 1]
-    with pytest.raises(ConfigError, match="no card for process 2 of this machine, which has 2"):
+    with pytest.raises(ConfigError, match="no GPU for process 2 of this machine, which has 2"):
         choose_device(wanted, Process(rank=2, world_size=3, local_rank=2, local_world_size=3))
 
 
