@@ -109,7 +109,7 @@ ALWAYS = {"COLUMNS": "100"}
 LIGHT = [
     "charlm.cli",
     "charlm.cli.eval.figures",
-    "charlm.cli.generate.show",
+    "charlm.cli.generate.printing",
     "charlm.corpus.reading",
     "charlm.display",
     "charlm.inference.model",

@@ -144,7 +144,7 @@ def test_lines_are_completed_between_their_ends(models):
 def test_a_line_end_far_off_in_a_seed_or_ending_is_refused(models):
     _, _, both = models(task="lines")
     for seed, ending in (("a\n" + "b" * 2000, "c"), ("c", "b" * 2000 + "\na")):
-        with pytest.raises(ConfigError, match="holds a line end"):
+        with pytest.raises(ConfigError, match="contains a line end"):
             both.generate(seed, ending=ending, length=3)
 
 

@@ -199,7 +199,7 @@ def test_a_separator_at_the_end_of_the_only_document_is_found(charlm, tmp_path):
         for name, separator in (("met", "\n%\n"), ("not met", "\n&\n"))
     ]
 
-    assert ["stands nowhere in the text" in note for note in notes] == [False, True]
+    assert ["is not in the text" in note for note in notes] == [False, True]
 
 
 def test_an_empty_validation_text_is_an_error(documents):

@@ -40,7 +40,7 @@ TEXT = "the café\tsat\nwhere\tthe \x1b[31m\U0001f63a went\n"  # pairs, so that 
 
 IMPORTED = [
     "charlm.cli.eval.figures",
-    "charlm.cli.generate.show",
+    "charlm.cli.generate.printing",
     "charlm.corpus.reading",
     "charlm.display",
     "charlm.inference.model",

@@ -118,7 +118,7 @@ def test_too_little_memory_is_an_error_with_a_hint(measured, tmp_path, verse_mod
         return
     assert output.endswith(
         "error: there is not enough memory\n\n"
-        "hint: raise ulimit -v, or give less at once: a shorter text, a smaller model, "
+        "hint: raise ulimit -v, or use less at once: a shorter text, a smaller model, "
         "fewer texts\n"
     ), output
 
