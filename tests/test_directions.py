@@ -99,7 +99,7 @@ def test_a_direction_that_the_model_lacks_is_refused(models):
         lambda: backward.generate("a"),
         lambda: backward.generate("a", ending="b"),
     ):
-        with pytest.raises(ConfigError, match="needs a model that reads"):
+        with pytest.raises(ConfigError, match="needs a model of direction"):
             ask()
 
 

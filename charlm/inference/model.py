@@ -1,6 +1,7 @@
 """A trained model, which generates and scores text."""
 
 import copy
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -60,10 +61,7 @@ class Model:
             self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
-        """Return the network that reads in `direction`.
-
-        Args:
-            direction: None takes the model's own; of a model of both directions, forward.
+        """Return the network that reads in `direction`; None is the model's own, of both forward.
 
         Raises:
             ConfigError: If the model lacks the direction.
@@ -73,10 +71,7 @@ class Model:
         return self._runtimes[direction]
 
     def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
-        """Return the network that reads in `direction`, as a checkpoint of its own.
-
-        Args:
-            direction: As for `runtime`.
+        """Return the network of `runtime(direction)` as a checkpoint of its own.
 
         Raises:
             ConfigError: If the model lacks the direction.
@@ -94,9 +89,8 @@ class Model:
             return
         other = "" if direction == "both" else f"--direction {direction} or "
         raise ConfigError(
-            f"{purpose} needs a model that reads "
-            f"{'both ways' if direction == 'both' else direction}; this one reads "
-            f"{self.config.direction} only",
+            f"{purpose} needs a model of direction {direction}; "
+            f"this one is {self.config.direction}",
             hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
         )
 
@@ -116,15 +110,15 @@ class Model:
 
         Args:
             seed: The text to continue; not repeated. In a model of pairs, the source.
-            ending: The text to generate before; not repeated. It needs a model that reads
-                backward, and with a seed text one that reads both ways. The text is one piece.
-            rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
-            **settings: Fields of `GenerationConfig`. The default of `length` is 500, or 100,000
-                if another setting stops the text.
+            ending: The text to generate before; not repeated, for models of direction backward or
+                both, with a seed text both. The text is one piece.
+            rng_seed: One or several numbers; the same give the same text. None takes new ones.
+            **settings: Fields of `GenerationConfig`; `length` is 500, or 100,000 if another setting
+                stops the text.
 
         Raises:
-            ConfigError: If a setting is out of its range, the seed text or the ending contains a
-                terminator, or the model lacks the direction.
+            ConfigError: If a setting is out of range, a text contains a terminator, or the model
+                lacks the direction.
             TypeError: If a setting does not exist.
         """
         if ending is None and not seed and self.config.direction == "backward":
@@ -152,13 +146,9 @@ class Model:
         is_scored: bool = False,
         **settings: Any,
     ) -> Iterator[Piece]:
-        """Return an iterator over the pieces of `stream` with their finish reason.
+        """Return an iterator over the pieces of `stream`, with their finish reason.
 
-        Args:
-            seed: As for `stream`.
-            rng_seed: As for `stream`.
-            is_scored: Whether −ln p of each character is computed.
-            **settings: As for `stream`.
+        With `is_scored` they hold −ln p of each character.
         """
         config = GenerationConfig.from_settings(settings)
         forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
@@ -167,10 +157,7 @@ class Model:
     def generate_many(
         self, seeds: Iterable[str] = ("",), **options: Any
     ) -> Iterator[GeneratedText]:
-        """Return an iterator over texts that continue each of `seeds`, in their order.
-
-        The options are those of `generate_from_batches`.
-        """
+        """Generate texts that continue `seeds`, with the options of `generate_from_batches`."""
         return self.generate_from_batches([seeds], **options)
 
     def generate_from_batches(
@@ -184,13 +171,8 @@ class Model:
     ) -> Iterator[GeneratedText]:
         """Return an iterator over texts that are generated side by side, in their order.
 
-        Args:
-            seed_batches: The texts to continue. A batch is requested when no text is in progress,
-                so it may wait for its source.
-            candidate_filter: How many texts each seed text gets, and which are kept.
-            rng_seed: As for `stream`; each text has its own random numbers.
-            is_scored: Whether −ln p of the texts is computed.
-            **settings: As for `stream`.
+        A batch of seed texts is requested when no text is in progress. Each text has its own random
+        numbers. With `is_scored` −ln p is computed. Other settings are those of `stream`.
 
         Raises:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
@@ -205,10 +187,7 @@ class Model:
         )
 
     def is_in_training_text(self, seed: str, text: str) -> bool:
-        """Return whether `text`, which continues `seed`, is in the training text.
-
-        Of a running text, a long part that is in the training text suffices.
-        """
+        """Return whether `text`, which continues `seed`, or a long part is in the training text."""
         return is_in_training_text(self.fingerprints, self.config.task, seed, text)
 
     def top_tokens(self, seed: str = "") -> list[tuple[str | int | None, float]]:
@@ -227,7 +206,7 @@ class Model:
         *,
         is_scored: bool = False,
     ) -> GeneratorSettings:
-        """Return what generates in a direction, which `purpose` needs."""
+        """Return the generator settings for a direction; `purpose` is for the error message."""
         self._require(direction, purpose)
         return GeneratorSettings(self.runtime(direction), self.tokenizer, config, is_scored)
 
@@ -236,12 +215,8 @@ class Model:
     ) -> "Score":
         """Return the score of `text`: its negative log-likelihood under the model.
 
-        A model of lines or pairs reads each line from the zero state, and predicts its end.
-
-        Args:
-            text: To score.
-            direction: As for `runtime`.
-            name: The text's name in error messages.
+        A model of lines or pairs reads each line from the zero state, and predicts its end. Error
+        messages call the text `name`.
 
         Raises:
             ConfigError: If the model lacks the direction.
@@ -254,19 +229,15 @@ class Model:
     def score_lines(
         self, lines: Iterable[str], *, carry: bool = False, direction: SingleDirection | None = None
     ) -> "Iterator[Score]":
-        """Return an iterator over the scores of lines, in their order.
+        """Return an iterator over the scores of lines, which are scored in batches of 1, 2 … 4,096.
 
-        Lines are scored in batches of 1, 2, 4 … 4,096.
-
-        Args:
-            lines: With or without their ends. Each is read alone and its end is predicted; a model
-                of running text reads it after a line end. An empty line has score 0.
-            carry: Whether the recurrent state is carried from line to line, so that the scores add
-                up to the score of the text. Then a line end is scored only if it is present.
-            direction: As for `runtime`.
+        Lines have ends or not. Each is read alone and its end is predicted; a model of running text
+        reads it after a line end. An empty line has score 0. With `carry` the recurrent state is
+        carried from line to line, so that the scores add up to the score of the text; then a line
+        end is scored only if it is present.
 
         Raises:
-            ConfigError: If the model lacks the direction, or its state cannot be carried.
+            ConfigError: If the model lacks the direction, or cannot carry its state.
             CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If a line holds a line end before its own.
             TypeError: If `lines` is one text.
@@ -276,8 +247,8 @@ class Model:
         if isinstance(lines, str):
             raise TypeError("lines are several texts, not one")
         batches = batches_of(lines, carry=carry)
-        scores = self.score_batches(batches, carry=carry, direction=direction)
-        return (score for batch in scores for score in batch)
+        batch_scores = self.score_batches(batches, carry=carry, direction=direction)
+        return itertools.chain.from_iterable(batch_scores)
 
     def score_batches(
         self,
@@ -287,10 +258,7 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "Iterator[list[Score]]":
-        """Return an iterator over the scores of the lines of each batch; see `score_lines`.
-
-        A batch is requested after the one before is scored, so it may wait for its source.
-        """
+        """Return the scores of `score_lines`, batch by batch; each is requested when needed."""
         from charlm.inference.line_scores import check_carry, score_batches, score_stream
 
         network = self.runtime(direction)
@@ -307,17 +275,12 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
-        """Return the score of each token of `text`, read as `score` reads it.
-
-        Args:
-            text: To score, at most 33,554,432 characters.
-            top_tokens: Number of the likeliest tokens to return for each position, from 1.
-            direction: As for `runtime`.
-            name: The text's name in error messages.
+        """Score each token of `text`, and list the `top_tokens` most probable ones beside it.
 
         Raises:
             ConfigError: If the model lacks the direction.
-            CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
+            CorpusError: If the model is of pairs and a line is not a pair, or the text has more
+                than 33,554,432 characters.
         """
         from charlm.inference.token_scores import score_tokens
 
@@ -326,9 +289,7 @@ class Model:
         return score_tokens(network, self.tokenizer, text, top_tokens=top_tokens, name=name)
 
     def percentile(self, bits_per_character: float) -> float:
-        """Return the percentage of held-out lines with a lower score, in [0, 100].
-
-        Held-out lines were read alone in the model's own direction.
+        """Return the percentage of held-out lines, each read alone, with a lower score.
 
         Raises:
             ConfigError: If the model holds no scores of held-out lines.
@@ -338,17 +299,13 @@ class Model:
         return percentile(self.line_scores, bits_per_character)
 
     def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
-        """Return a score in `unit`; see `percentile` for that one."""
+        """Return a score in `unit`."""
         if unit == "percentile":
             return self.percentile(score.bits_per_character)
-        value: float = getattr(score, unit)
-        return value
+        return float(getattr(score, unit))
 
     def share_in_training_text(self, text: str) -> float:
-        """Return the estimated share of `text` that is in the training text, in [0, 1].
-
-        Held-out text counts as training text. A model without fingerprints returns 0.
-        """
+        """Estimate the share of `text` that is in the training or held-out text, in [0, 1]."""
         shares = (fingerprint.share_in_training_text(text) for fingerprint in self.fingerprints)
         return max(shares, default=0.0)
 
@@ -367,9 +324,7 @@ class Model:
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
         """Return a model that predicts the weighted mean of two models' probabilities.
 
-        Args:
-            other: A model with the same tokenizer and task.
-            share: The weight of this model, in [0, 1].
+        `share`, in [0, 1], is the weight of this one. Both have the same tokenizer and task.
 
         Raises:
             ConfigError: If tokenizer or task differ, or a model does not read forward.

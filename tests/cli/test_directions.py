@@ -86,12 +86,12 @@ def test_info_shows_both_directions(charlm, trained, verse_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("generate", "--ending", "a"), "an ending needs a model that reads backward"),
+        (("generate", "--ending", "a"), "an ending needs a model of direction backward"),
         (
             ("generate", "--seed", "a", "--ending", "a"),
-            "a seed text with an ending needs a model that reads both ways",
+            "a seed text with an ending needs a model of direction both",
         ),
-        (("eval", "--direction", "both"), "a pseudo-likelihood needs a model that reads both ways"),
+        (("eval", "--direction", "both"), "a pseudo-likelihood needs a model of direction both"),
     ],
 )
 def test_a_forward_model_has_no_endings(charlm, verse_model_path, arguments, message):

@@ -98,7 +98,7 @@ def test_a_model_keeps_the_checkpoint_of_each_direction(random_checkpoint, direc
 
 
 def test_a_checkpoint_of_a_direction_that_is_missing_is_refused(verse):
-    with pytest.raises(ConfigError, match="needs a model that reads backward"):
+    with pytest.raises(ConfigError, match="needs a model of direction backward"):
         verse.single_direction("backward")
     with pytest.raises(ValueError, match="a mixture of models has no checkpoint"):
         verse.mixed(verse).single_direction()

@@ -172,7 +172,7 @@ def test_stdin_by_a_name_that_only_the_first_can_read_is_refused(train, director
     assert status == 1
     assert output.count("error: ") == 1
     assert "process 1 has another list of files than process 0" in output
-    assert "the name of standard input is -" in output
+    assert "name standard input -" in output
 
 
 def test_a_network_that_is_not_there_is_an_error_with_a_hint(train):
@@ -180,7 +180,7 @@ def test_a_network_that_is_not_there_is_an_error_with_a_hint(train):
 
     assert status == 1
     assert output.count("error: ") == 1
-    assert "cannot be joined with the others" in output
+    assert "cannot connect to the others" in output
     assert "GLOO_SOCKET_IFNAME=eth0" in output
 
 

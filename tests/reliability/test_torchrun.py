@@ -101,7 +101,7 @@ def test_without_restarts_a_killed_worker_ends_the_run_which_can_go_on(
     assert workers(directory) == []
     assert output.count("error: ") == 1
     assert f"{error} process of the run has ended or does not answer" in output
-    assert "go on from the last save with --resume" in output
+    assert "continue from the last save with --resume" in output
     step = saved_step(directory / "model.state")
     arguments = ["--max-steps", step + 20, "-o", "model", "--resume"]
     resumed = charlm("train", "text.txt", *SMALL, *arguments, cwd=directory)
