@@ -26,14 +26,15 @@ Where to add:
 
     a cell                            an entry in cells.py; its update in inference/runtime.py; its
                                       torch layer in training/network.py
-    a sampling filter                 a function in inference/sampling.py; a field in
-                                      config/generation.py; an option in cli/generate/options.py
-    a tokenizer                       a module in tokenizers/; a case in tokenizers/__init__.py; its
-                                      name in config/corpus.py
-    a field of the training state     training/state.py
-    a subcommand                      a folder or module in cli/; its name in cli/__init__.py
-    an attention decoder              the update in inference/runtime.py; the torch module in
-                                      training/network.py; its matrices in parameters.py
+    a sampling filter                 a field in config/generation.py; a function and its entry in
+                                      inference/sampling.py; an option in cli/generate/
+    a tokenizer                       a module in tokenizers/; two cases in tokenizers/__init__.py;
+                                      its name in config/corpus.py
+    a field of the training state     training/progress.py or state.py; its value in training/run.py
+    a subcommand                      a folder in cli/; its name in cli/__init__.py
+    an attention decoder              settings in config/model.py; matrices in parameters.py; the
+                                      update in inference/runtime.py; the torch module in
+                                      training/network.py; an option in cli/train/
 
 The public names are below. Programs start with `charlm.load(path)`.
 """

@@ -204,7 +204,7 @@ class Checkpoint:
         for name, array in self.arrays.items():
             if not -LARGEST_WEIGHT <= array.min() <= array.max() <= LARGEST_WEIGHT:  # or NaN
                 raise ConfigError(
-                    f"{name} holds weights that are not finite, or above {LARGEST_WEIGHT:,}"
+                    f"{name} has weights that are not finite or exceed {LARGEST_WEIGHT:,}"
                 )
         for array in self.dynamic_rates.values():
             if not np.isfinite(array).all() or (array <= 0).any():
@@ -231,7 +231,7 @@ def _check_shapes(file: TensorFile, config: ModelConfig, vocab_size: int) -> Non
 
 
 def _fingerprints(file: TensorFile) -> tuple[Fingerprint, ...]:
-    """Return the fingerprints in the file, in order."""
+    """Return the fingerprints in the file, by number."""
     descriptions = file.metadata.get("fingerprints", [])
     present = {name for name in file.names if name.startswith(FINGERPRINT)}
     names = [f"{FINGERPRINT}{number}" for number in range(len(present))]

@@ -112,7 +112,7 @@ class ProcessGroup:
         return time.perf_counter()
 
     def sync_clock(self) -> None:
-        """Broadcast rank 0's clock, however long one of the processes takes to get here."""
+        """Set `now` to rank 0's clock in every process. Waits for the slowest process."""
 
     def any(self, flag: bool) -> bool:
         """All-reduce by OR: return whether `flag` is true in any process. Syncs the clock, too."""
@@ -168,7 +168,9 @@ class ProcessGroup:
         first, *others = self.all_gather(data)
         for rank, other in enumerate(others, 1):
             if other != first:
-                raise TrainingError(f"process {rank} has another {what} than process 0", hint=hint)
+                raise TrainingError(
+                    f"process {rank} has a different {what} from process 0", hint=hint
+                )
 
     @contextlib.contextmanager
     def shared_file(self, path: Path) -> Iterator[Path]:

@@ -112,7 +112,9 @@ def test_data_that_differ_name_the_process_that_has_others():
             return [data, data, b"other"]
 
     group = Three(group_of(0, 3).process)
-    with pytest.raises(TrainingError, match="process 2 has another text than process 0") as caught:
+    with pytest.raises(
+        TrainingError, match="process 2 has a different text from process 0"
+    ) as caught:
         group.require_same(b"own", "text")
 
     assert caught.value.hint == "give each machine the same files"

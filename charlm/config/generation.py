@@ -112,4 +112,4 @@ def require_pattern(name: str, pattern: str | None) -> None:
     try:
         re.compile(pattern or "")
     except (re.error, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{name} is no regular expression: {error}") from None
+        raise ConfigError(f"{name} is not a valid regular expression: {error}") from None

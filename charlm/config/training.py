@@ -119,7 +119,7 @@ class TrainingConfig:
         if forget_bias is None:
             forget_bias = cls.forget_bias
         elif "forget" not in CELLS[model.cell].gates:
-            raise ConfigError(f"forget-bias is for --cell lstm, not for {model.cell}")
+            raise ConfigError(f"forget-bias needs --cell lstm, got {model.cell}")
         return cls(bptt_length=bptt_length, forget_bias=forget_bias, **settings)
 
     @property

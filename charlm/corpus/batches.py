@@ -18,8 +18,8 @@ from charlm.corpus.windows import Batch, Windows
 STREAM_SEGMENT = 256
 
 BATCHES_PER_BUCKET = 50
-# Strides of a walk over all examples, as shares of their number. Any few steps with one of these
-# irrational shares, hard to approximate by fractions, are spread evenly.
+# Strides of a walk over all examples, as shares of their number. Fractions approximate these
+# numbers badly, so even a few steps are spread evenly over the examples.
 STRIDES = (0.6180340, 0.4142136, 0.3027756, 0.7320508, 0.2360680)
 
 
@@ -34,14 +34,14 @@ class Streams:
         stream 1   ■ t h │ ■ · o │ r · n │ ■ e : │ …    batch inside a segment. Streams begin
                                                        segments in turn, not all at once.
 
-    A network that reads a text from one end to the other fits what stood last: read in one piece,
-    the same text gave 0.03 nats more or less by where a run ended. A network that never starts
-    from a zero state may diverge there, and every generated text and scored line starts there.
+    A network that reads a text from start to end fits the last part best: without segments, the
+    score varied by 0.03 nats with the position where a run ended. A network that never starts from
+    a zero state may diverge there, and every generated text and scored line starts there.
 
     An epoch reads each segment once, except for the beginning of each stream's first segment. The
-    next epoch has another order and other cuts, so all ids are read equally often on average. Of a
-    long text one shard group is read after another. The boundary after a document is read, but it
-    is not predicted.
+    next epoch has another order and other cuts, so all ids are read equally often on average. The
+    shard groups of a long text are read one after another. The boundary after a document is read,
+    but it is not predicted.
 
     A batch follows from its number alone, so the progress of training is one whole number.
     """
@@ -58,7 +58,7 @@ class Streams:
         rng_seed: int,
         streams: range | None = None,
     ) -> None:
-        """Cut a text into segments; of `batch_size` streams this process reads `streams`."""
+        """Cut a text into segments. This process reads `streams`, a part of `batch_size` streams."""
         self._streams = range(batch_size) if streams is None else streams
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
@@ -193,7 +193,7 @@ class ExampleBatches:
         return [windows.select(numbers if len(numbers) else by_length[-1:]) for numbers in rows]
 
     def _examples_of(self, bucket: int) -> NDArray[np.int64]:
-        """Return the numbers of the examples in a bucket, shape (bucket size,)."""
+        """Return the indices of the examples in a bucket, shape (bucket size,)."""
         steps = bucket * self._bucket_size + np.arange(self._bucket_size)
         epochs, steps = np.divmod(steps, self._count)
         numbers = np.empty_like(steps)

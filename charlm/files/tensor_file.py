@@ -193,7 +193,7 @@ def _metadata(path: Path, file: Any, kind: FileKind) -> Metadata:
     metadata = _from_json(entries[kind.key])
     number = metadata.get("format")
     if type(number) is not int or number < 1:
-        raise ConfigError(f"its format is {repr(number)[:20]}, not a number from 1")
+        raise ConfigError(f"its format is {repr(number)[:20]}, not a whole number from 1")
     if number != kind.format:
         raise CheckpointError(
             f"{path} has format {repr(number)[:20]}; this charlm reads format {kind.format}",

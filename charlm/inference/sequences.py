@@ -64,8 +64,8 @@ class GeneratorSettings:
     def end_tokens(self) -> frozenset[int]:
         """The tokens that end an example: the boundary and the terminators.
 
-        Boundaries replace terminators in training, so these are improbable; one in a text would
-        break the line in two.
+        Training replaces terminators by boundaries, so the network rarely predicts a terminator. A
+        terminator inside a text would split the line.
         """
         terminators = TERMINATORS[self.network.config.task].encode()
         return frozenset({self.tokenizer.boundary_id, *terminators})

@@ -57,7 +57,7 @@ class SplitTokenizer(Tokenizer):
     pattern: ClassVar[re.Pattern[str]]
 
     def __init__(self, texts: Sequence[str]) -> None:
-        """Take the vocabulary.
+        """Build a tokenizer whose vocabulary is 256 bytes and these texts.
 
         Raises:
             ValueError: If a text is empty or repeated.

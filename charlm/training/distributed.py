@@ -61,7 +61,7 @@ class TorchProcessGroup(ProcessGroup):
         return self._now
 
     def sync_clock(self) -> None:
-        """Broadcast rank 0's clock, however long one of the processes takes to get here."""
+        """Set `now` to rank 0's clock in every process. Waits for the slowest process."""
         self._sync(False, self._long_group)
 
     def any(self, flag: bool) -> bool:
@@ -101,8 +101,9 @@ class TorchProcessGroup(ProcessGroup):
         kind = next(module.parameters()).device.type
         if kind not in self._step_groups:
             self._step_groups[kind] = dist.new_group(backend="nccl", timeout=STEP_TIMEOUT)
-        # With find_unused_parameters, a process may leave the output unused in a step. And buckets
-        # are not rebuilt after the first step, so that a resumed run sums in the same order.
+        # find_unused_parameters has two uses. A process may leave the output unused in a step. And
+        # DDP does not rebuild its buckets after the first step, so a resumed run sums in the same
+        # order.
         return DistributedDataParallel(
             module,
             process_group=self._step_groups[kind],
@@ -111,12 +112,12 @@ class TorchProcessGroup(ProcessGroup):
         )
 
 
-def meet(process: Process) -> Store:
-    """Return a store that all processes of this start share.
+def shared_store(process: Process) -> Store:
+    """Return a key-value store shared by the processes that started together.
 
-    torchrun's store outlives a restart, with the entries of processes that have died, and machines
-    may count restarts differently. So each process asks rank 0 under a new random name. Only a
-    process that is alive answers it.
+    torchrun's store survives a restart and keeps entries of dead processes, and machines may count
+    restarts differently. So each process asks rank 0 under a new random name, and rank 0 answers
+    with the name of a new part of the store. Only a living process can answer.
 
     Raises:
         TrainingError: If a process cannot be reached in time.
@@ -200,7 +201,7 @@ def joined(process: Process, store: Store) -> Iterator[ProcessGroup]:
 def is_first_to_fail(store: Store, seconds: float) -> bool:
     """Return whether this process is the first to fail. Only that one prints its error.
 
-    It waits for some seconds, in which another process may be the first.
+    Waits up to `seconds` for another process to fail first.
     """
     deadline = time.monotonic() + seconds
     try:

@@ -1,9 +1,9 @@
 """Dynamic evaluation: a model is trained on each segment of a text after scoring it.
 
 One step of gradient descent follows the score of each segment, and every step decays the weights
-towards the trained ones. The smaller the gradients of a row were in training, the larger are its
-steps and the weaker is its decay. (Krause et al. 2018, https://arxiv.org/abs/1709.07432, with a
-rate for each weight. A rate for each row scores alike, and is a two-hundredth of the numbers.)
+towards the trained ones. The learning rate of a row is inversely proportional to its gradients in
+training, and its decay to that rate. Krause et al. 2018 (https://arxiv.org/abs/1709.07432) use a
+rate for each weight; a rate for each row scores the same with 1/200 of the numbers.
 """
 
 import math
@@ -102,7 +102,7 @@ def with_dynamic_rates(
         checkpoint: A trained model.
         corpus: Its training and validation texts.
         config: Its training settings.
-        steps: Of its training. The work depends on them, not on the time, so it can be repeated.
+        steps: Number of its training steps. They alone set the amount of work.
         device: Where to compute.
         should_stop: Called before each part of the work.
     """
@@ -247,7 +247,7 @@ class _Adaptive:
 
 
 def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:
-    """Return one value per row in a shape that multiplies the tensor."""
+    """Reshape one value per row to (rows, 1, …), to broadcast over `tensor`."""
     return torch.from_numpy(values).to(tensor.device).view(-1, *(1 for _ in tensor.shape[1:]))
 
 

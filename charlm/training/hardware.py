@@ -163,7 +163,7 @@ def _keep_freed_memory() -> None:
 
 
 def describe(device: torch.device, precision: torch.dtype, processes: int) -> dict[str, Any]:
-    """Return what the last bits of a result depend on beside settings and text; JSON."""
+    """Return the machine settings that can change the last bits of a result, as JSON."""
     return {
         "precision": str(precision).removeprefix("torch."),
         "device": device.type,

@@ -13,8 +13,8 @@ from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
 
-# Initial standard deviation of the input of an LSTM's gates. Words of tiny shakespeare come to
-# 1.455 nats per character with it, to 1.485 with 1; characters to 1.449 and 1.445.
+# Initial standard deviation of the input of an LSTM's gates. On tiny shakespeare, in nats per
+# character: words 1.455 (1.485 with 1), characters 1.449 (1.445 with 1).
 INPUT_START = 0.5
 
 # Of each layer the vectors of `CELLS[cell].state`, each of shape (1, B, H).

@@ -15,7 +15,7 @@ happened to the model file. Its arrays:
 The file holds no state of a random generator. The random numbers and the batch of a step follow
 from (rng seed, step) alone.
 
-A new field of the state is one line in a dataclass of `progress.py` or here, with a default.
+A new field of the state needs a default, in a dataclass of `progress.py` or here; `run.py` sets it.
 """
 
 from collections.abc import Mapping

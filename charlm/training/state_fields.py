@@ -43,7 +43,7 @@ class StateFields:
 
         Raises:
             CheckpointError: If it has a field that the dataclass lacks.
-            ConfigError: If a field is missing, has another type or is out of range.
+            ConfigError: If a field is missing, has the wrong type or is out of range.
         """
         annotations = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
         values = self._known(self._values.get(name), annotations, name)
@@ -58,7 +58,7 @@ class StateFields:
                 try:
                     values[key] = float(value)
                 except OverflowError:
-                    raise ConfigError(f"the {key} of its {name} is no number") from None
+                    raise ConfigError(f"the {key} of its {name} is not a number") from None
         return kind(**values)
 
     def optional_record(self, name: str, kind: type[Record]) -> Record | None:
@@ -69,27 +69,27 @@ class StateFields:
         """Return a list of strings; a missing one is empty."""
         strings = self._values.get(name, [])
         if not isinstance(strings, list) or not all(isinstance(item, str) for item in strings):
-            raise ConfigError(f"its {name} is no list of strings")
+            raise ConfigError(f"its {name} is not a list of strings")
         return tuple(strings)
 
     def digests(self, name: str) -> tuple[str, ...]:
         """Return a list of two SHA-256 or more."""
         digests = self.strings(name)
         if len(digests) < 2 or not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests):
-            raise ConfigError(f"its {name} is no list of SHA-256")
+            raise ConfigError(f"its {name} is not a list of SHA-256")
         return digests
 
     def json_object(self, name: str) -> dict[str, Any]:
         """Return a JSON object; a missing one is empty."""
         value = self._values.get(name, {})
         if not isinstance(value, dict):
-            raise ConfigError(f"its {name} is no JSON object")
+            raise ConfigError(f"its {name} is not a JSON object")
         return value
 
     def _known(self, value: object, names: Collection[str], owner: str) -> dict[str, Any]:
         """Return a JSON object under today's names, all of which are known."""
         if not isinstance(value, dict):
-            raise ConfigError(f"its {owner} is no JSON object")
+            raise ConfigError(f"its {owner} is not a JSON object")
         values: dict[str, Any] = {}
         for name, field in value.items():
             values[FORMER_NAMES.get(str(name), str(name))] = field

@@ -29,7 +29,7 @@ from charlm.errors import ConfigError
         ({"words": 0}, "words must be a whole number of at least 1, got 0"),
         ({"length": -1}, "length must be a whole number of at least 0, got -1"),
         ({"stop": ("a", "")}, "stop must not be empty"),
-        ({"until": "("}, "until is no regular expression: missing"),
+        ({"until": "("}, "until is not a valid regular expression: missing"),
     ],
 )
 def test_a_setting_out_of_range_is_named_with_its_bounds(settings, message):
@@ -43,7 +43,7 @@ def test_a_setting_out_of_range_is_named_with_its_bounds(settings, message):
         ({"count": 0}, "count must be a whole number of at least 1, got 0"),
         ({"best_of": 10_001}, "best-of must be a whole number from 1 to 10000, got 10001"),
         ({"attempts": 0}, "attempts must be a whole number of at least 1, got 0"),
-        ({"match": "["}, "match is no regular expression"),
+        ({"match": "["}, "match is not a valid regular expression"),
     ],
 )
 def test_a_filter_out_of_range_is_named_with_its_bounds(settings, message):
@@ -73,5 +73,5 @@ def test_a_setting_that_does_not_exist_is_a_type_error():
 
 
 def test_a_regular_expression_that_no_machine_could_run_is_refused():
-    with pytest.raises(ConfigError, match="match is no regular expression"):
+    with pytest.raises(ConfigError, match="match is not a valid regular expression"):
         require_pattern("match", "a{99999999999999}")

@@ -58,7 +58,7 @@ def test_only_an_lstm_has_forget_gates():
 
     assert TrainingConfig.for_model(ModelConfig(), "char", forget_bias=2.0).forget_bias == 2.0
     assert TrainingConfig.for_model(gru, "char").forget_bias == TrainingConfig.forget_bias
-    with pytest.raises(ConfigError, match="forget-bias is for --cell lstm, not for gru"):
+    with pytest.raises(ConfigError, match="forget-bias needs --cell lstm, got gru"):
         TrainingConfig.for_model(gru, "char", forget_bias=2.0)
 
 

@@ -94,7 +94,7 @@ SAME = "the text of all\n" * 100
     ("elsewhere", "option", "error"),
     [
         (None, "", "error: [rank 1] text.txt does not exist"),
-        (ANOTHER, "", "error: process 1 has another text than process 0"),
+        (ANOTHER, "", "error: process 1 has a different text from process 0"),
         (
             SAME,
             "--learning-rate 0.1",
@@ -129,7 +129,7 @@ def test_another_start_in_one_process_is_reported_once(
 
     assert status == 1
     assert output.count("error: ") == 1
-    assert "error: process 1 has another start than process 0" in output
+    assert "error: process 1 has a different start from process 0" in output
 
 
 def test_another_held_out_text_on_one_machine_is_reported_once(train, directory):
@@ -144,7 +144,7 @@ def test_another_held_out_text_on_one_machine_is_reported_once(train, directory)
 
     assert status == 1
     assert output.count("error: ") == 1
-    assert "error: process 1 has another held-out text than process 0" in output
+    assert "error: process 1 has a different held-out text from process 0" in output
     assert list(directory.glob("model*")) == []
 
 
@@ -171,7 +171,7 @@ def test_stdin_by_a_name_that_only_the_first_can_read_is_refused(train, director
 
     assert status == 1
     assert output.count("error: ") == 1
-    assert "process 1 has another list of files than process 0" in output
+    assert "process 1 has a different list of files from process 0" in output
     assert "name standard input -" in output
 
 

@@ -70,7 +70,7 @@ def test_processes_compute_on_devices_of_one_kind():
         def all_gather(self, data):
             return [data, b"cuda"]
 
-    with pytest.raises(TrainingError, match="process 1 has another device than process 0"):
+    with pytest.raises(TrainingError, match="process 1 has a different device from process 0"):
         choose_hardware(TrainingConfig(device="cpu"), WithACard())
 
 

@@ -41,7 +41,7 @@ class LineOptions:
 
     @property
     def is_filter(self) -> bool:
-        """Whether some lines may be left out."""
+        """Whether --min-score, --max-score or --top may leave out lines."""
         return any(limit is not None for limit in (self.min_score, self.max_score, self.top))
 
     def passes(self, score: float) -> bool:

@@ -1,4 +1,4 @@
-"""Which values and combinations of options `charlm eval` accepts."""
+"""Checks of the values and combinations of options `charlm eval` accepts."""
 
 from collections.abc import Set
 

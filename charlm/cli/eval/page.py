@@ -1,4 +1,8 @@
-"""An HTML page that shows the surprisal of a text and the likeliest tokens at each position."""
+"""An HTML page that shows the surprisal of a text and the likeliest tokens at each position.
+
+The page holds its text twice: as plain text, which needs no script, and as compressed columns. Only
+the visible part has an element for each token.
+"""
 
 import json
 import math

@@ -115,7 +115,8 @@ KeepStopOption = Annotated[bool, _flag("--keep-stop", STOPPING, "Print the text 
 UntilOption = Annotated[
     str | None,
     _stopping(
-        "Stop after a match of this regular expression in the last 1,000 characters.",
+        "Stop when this regular expression matches in the last 1,000 characters. The match is "
+        "printed.",
         metavar="REGEX",
     ),
 ]
@@ -192,7 +193,10 @@ TypicalPOption = Annotated[
 
 CountOption = Annotated[
     int,
-    _option(FILTERS, "Texts for each seed text. An empty line separates texts of several lines."),
+    _option(
+        FILTERS,
+        "Number of texts per seed text. Texts of several lines are separated by an empty line.",
+    ),
 ]
 BestOfOption = Annotated[
     int,

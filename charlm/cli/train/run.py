@@ -41,9 +41,9 @@ def run(
 
     Args:
         corpus_names: Files and directories to train on; - is stdin.
-        validation_names: Those to validate on; none holds out a part of the corpus.
+        validation_names: Files to validate on. If empty, a part of the corpus is held out.
         destination: Where to save.
-        load_settings: Returns the settings; called when no other process can write there.
+        load_settings: Returns the settings. Called after the output is locked.
         group: The processes that train; the first prints and writes.
     """
     from charlm.corpus.reading import open_documents
@@ -170,7 +170,7 @@ def _rewind(metrics: Metrics, settings: NewRun | ResumedRun, display: "TrainingD
 
 
 class _Results:
-    """Saves each better model and the states of a run, in the files of its attributes."""
+    """Saves models to `output` and states to `state`."""
 
     def __init__(
         self, destination: Destination, settings: NewRun | ResumedRun, metrics: Metrics

@@ -50,9 +50,9 @@ def joined_processes(options: Mapping[str, Any]) -> Iterator[ProcessGroup]:
 
     with _reported_once(process):  # the processes cannot agree yet on who reports
         check_room_for_pytorch()
-        from charlm.training.distributed import is_first_to_fail, joined, meet
+        from charlm.training.distributed import is_first_to_fail, joined, shared_store
 
-        store = meet(process)
+        store = shared_store(process)
     with (
         _reported_once(process, partial(is_first_to_fail, store)),
         joined(process, store) as group,

@@ -132,7 +132,7 @@ def test_weights_are_tied_for_words_by_default(options, is_tied):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--cell", "gru", "--forget-bias", "2"], "forget-bias is for --cell lstm"),
+        (["--cell", "gru", "--forget-bias", "2"], "forget-bias needs --cell lstm"),
         (["--residual"], "residual connections are between layers"),
         (["--dropout", "1"], "dropout must be at least 0 and below 1"),
         (["--vocab-size", 500], "vocab-size has no meaning for the char tokenizer"),
