@@ -58,7 +58,7 @@ class Streams:
         rng_seed: int,
         streams: range | None = None,
     ) -> None:
-        """Cut a text into segments. This process reads `streams`, a part of `batch_size` streams."""
+        """Cut a text into segments. This process reads `streams`, some of `batch_size` in all."""
         self._streams = range(batch_size) if streams is None else streams
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
