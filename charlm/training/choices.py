@@ -72,11 +72,11 @@ def _fitting_dropout(model: ModelConfig, tokens: int, epochs: float) -> float:
 def size_reason(size: int, model: ModelConfig, config: TrainingConfig, estimate: Estimate) -> str:
     """Return the reason of a hidden size: the tokens that the budget allows the largest one."""
     tokens = quantity(estimate.tokens)
-    budget = "the budget allows"
+    budget = "the budget"
     if config.max_time is not None and estimate.steps < estimate.most_steps:
-        budget = f"{duration(config.max_time)} allow"
+        budget = duration(config.max_time)
     largest = "" if size == model.hidden_size else f" with {model.hidden_size} units"
-    return f"hidden size {size}: {budget} {tokens} tokens{largest}"
+    return f"hidden size {size}: {budget} is enough for {tokens} tokens{largest}"
 
 
 def with_learning_rate(
