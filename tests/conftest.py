@@ -243,6 +243,30 @@ def run_charlm(charlm_path, fork_servers):
     return run
 
 
+@pytest.fixture(scope="session")
+def run_python(fork_servers):
+    """Run a file of Python in a directory, forked from a process that has loaded PyTorch."""
+
+    def run(file, *arguments, cwd, stdin=b"", timeout=120):
+        environment = {**os.environ, "CHARLM_MODEL": "", "COLUMNS": "100"}
+        command = list(map(str, [file, *arguments]))
+        if forked.IS_POSSIBLE:
+            return fork_servers[1].run(
+                command, [environment], cwd=cwd, stdin=stdin, timeout=timeout
+            )
+        return subprocess.run(
+            [sys.executable, *command],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            env=environment,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
 @pytest.fixture
 def charlm(run_charlm, tmp_path):
     """Run the installed command in an empty directory; stdout and stderr are bytes."""

@@ -103,8 +103,14 @@ class ForkServer:
             )
 
 
-# Variables that only charlm reads, at each start, and one that pytest sets.
-CHANGING = {"CHARLM_MODEL", "PYTEST_CURRENT_TEST"}
+# Variables that do not matter to a fork: charlm reads the first at each start, pytest sets the
+# second, and loading PyTorch sets the others, in the process of the tests, too.
+CHANGING = {
+    "CHARLM_MODEL",
+    "PYTEST_CURRENT_TEST",
+    "GOMP_SPINCOUNT",
+    "TORCHINDUCTOR_CACHE_DIR",
+}
 ALWAYS = {"COLUMNS": "100"}
 LIGHT = [
     "charlm.cli",

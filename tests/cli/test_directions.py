@@ -1,7 +1,6 @@
 """Models of both directions: endings, text between a seed and an ending, scores."""
 
 import json
-import subprocess
 
 import pytest
 
@@ -9,14 +8,11 @@ SMALL = ("--hidden-size", 32, "--embedding-size", 16, "--batch-size", 8, "--bptt
 
 
 @pytest.fixture(scope="module")
-def trained(charlm_path, verse_path, tmp_path_factory):
+def trained(run_charlm, verse_path, tmp_path_factory):
     """A folder with a model of both directions."""
     folder = tmp_path_factory.mktemp("directions")
-    command = [charlm_path, "train", verse_path, "--direction", "both", "-o", "both"]
-    command += ["--max-steps", "150", "--dropout", "0", *SMALL]
-    subprocess.run(
-        list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
-    )
+    arguments = ("--direction", "both", "-o", "both", "--max-steps", 150, "--dropout", 0, *SMALL)
+    assert run_charlm("train", verse_path, *arguments, cwd=folder).returncode == 0
     return folder
 
 

@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(charlm_path, folder):
+def trained(run_charlm, folder):
     """Train once on lines, and once on pairs; return the models' names."""
     generator = random.Random(0)
     lines = ["".join(generator.choices(["an", "na", "ba"], k=3)) for _ in range(900)]
@@ -25,9 +25,8 @@ def trained(charlm_path, folder):
         "".join(f"{name}\tthe {name}\n" for name in generator.choices(ANIMALS, k=900))
     )
     for name, task in (("lines.txt", "--lines"), ("pairs.tsv", "--pairs")):
-        command = [charlm_path, "train", name, task, *map(str, SMALL), "--max-steps", "150"]
-        command += ["--dropout", "0", "-o", task.removeprefix("--")]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+        budget = ("--max-steps", 150, "--dropout", 0, "-o", task.removeprefix("--"))
+        assert run_charlm("train", name, task, *SMALL, *budget, cwd=folder).returncode == 0
     return folder
 
 

@@ -322,7 +322,7 @@ def test_a_full_temporary_directory_is_an_error_with_a_hint(tmp_path):
         [sys.executable, "-c", limited],
         input=LINE.encode() * 1000,
         cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "COVERAGE_PROCESS_START": ""},
         capture_output=True,
         timeout=60,
         check=False,

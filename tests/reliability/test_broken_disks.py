@@ -53,7 +53,8 @@ def shell(charlm_path, tmp_path, verse_path):
             [*before, charlm_path, *arguments],
             capture_output=True,
             cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "200"},
+            # Coverage would write data of its own, where nothing can be written.
+            env={**os.environ, "COLUMNS": "200", "COVERAGE_PROCESS_START": ""},
             timeout=120,
             text=True,
         )
@@ -157,6 +158,7 @@ def injected(random_checkpoint, tmp_path):
                 *[sys.executable, "-c", SAVE, path, tmp_path / "new"],
             ],
             capture_output=True,
+            env={**os.environ, "COVERAGE_PROCESS_START": ""},
             timeout=60,
             text=True,
         )

@@ -8,9 +8,9 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,37 +23,22 @@ MODEL, STATE = "model.safetensors", "model.state.safetensors"
 FORMER_METRICS = '{"what": "stands there already"}\n'
 RUN = (*SIZE, "--max-steps", 60, "--dropout", 0.2)
 
-# Runs the command and stops it, as Ctrl-C does, after a number of steps.
-STOPPED_AFTER = """
-import os, signal, sys
-from charlm.training.trainer import Trainer
-steps, step = int(sys.argv.pop(1)), Trainer.step
-def counted(self, number, rate):
-    if number + 1 == steps:
-        os.kill(os.getpid(), signal.SIGINT)
-    return step(self, number, rate)
-Trainer.step = counted
-from charlm.cli import main
-sys.argv[0] = "charlm"
-main()
-"""
-
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 
-def train_until(folder, steps, *arguments, stdin=b""):
+@pytest.fixture(scope="session")
+def train_until(run_python):
     """Train in a folder until a number of steps, then press Ctrl-C."""
-    return subprocess.run(
-        [sys.executable, "-c", STOPPED_AFTER, str(steps), "train", *map(str, arguments)],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-    )
+
+    def run(folder, steps, *arguments, stdin=b""):
+        file = Path(__file__).with_name("stopped_after.py")
+        return run_python(file, steps, "train", *arguments, cwd=folder, stdin=stdin)
+
+    return run
 
 
 @pytest.fixture
-def stopped(tmp_path):
+def stopped(train_until, tmp_path):
     """Train until a number of steps."""
 
     def run(steps, *arguments, **more):
@@ -63,7 +48,7 @@ def stopped(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stopped_folder(verse_path, tmp_path_factory):
+def stopped_folder(train_until, verse_path, tmp_path_factory):
     """The files of a run of 60 steps that was stopped after 25."""
     folder = tmp_path_factory.mktemp("stopped")
     assert train_until(folder, 25, verse_path, *RUN).returncode == 130
@@ -71,14 +56,13 @@ def stopped_folder(verse_path, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(charlm_path, verse_path, tmp_path_factory):
+def whole(run_charlm, verse_path, tmp_path_factory):
     """The folder of the same run that was never stopped, and what it printed."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "m.jsonl").write_text(FORMER_METRICS)
-    command = [charlm_path, "train", verse_path, *RUN, "--resume", "--metrics", "m.jsonl"]
-    result = subprocess.run(
-        list(map(str, command)), cwd=folder, check=True, capture_output=True, timeout=120
-    )
+    arguments = [*RUN, "--resume", "--metrics", "m.jsonl"]
+    result = run_charlm("train", verse_path, *arguments, cwd=folder)
+    assert result.returncode == 0
     return folder, result.stderr.decode()
 
 
