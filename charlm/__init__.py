@@ -30,7 +30,7 @@ Where to add:
                                       inference/sampling.py; an option in cli/generate/
     a tokenizer                       a module in tokenizers/; two cases in tokenizers/__init__.py;
                                       its name in config/corpus.py
-    a field of the training state     training/progress.py or state.py; its value in training/run.py
+    a field of the training state     training/state.py; its value in training/run.py
     a subcommand                      a folder in cli/; its name in cli/__init__.py
     an attention decoder              settings in config/model.py; matrices in parameters.py; the
                                       update in inference/runtime.py; the torch module in

@@ -2,26 +2,21 @@
 
 network              the torch module and its initial weights
 embeddings           word vectors to start from
-loss                 cross-entropy, over all outputs or a sample
+loss                 cross-entropy, over all outputs or a sample; the loss of a step
 optimizer            the optimizers and their state
 scoring              the score of a text, on any device
-data_loader          the batches of training and the windows of validation
-trainer              one optimizer step, and one validation pass
+trainer              the batches, one optimizer step, and one validation pass
 hardware             device, precision, threads and memory
-estimate             the number of steps and their throughput on this machine
-choices              hidden size, dropout and learning rate by measured thresholds
-plan                 what to train, from the size of the text and the budget
-schedule             the learning rate along a run, and the clock that fits it to the time
-progress             how far a run has come; part of the state
 state                a run between two steps, as data and as a file
 state_fields         the JSON of a state file, read without trust
+estimate             the number of steps, their throughput, and the memory that they take
+plan                 what to train, from the size of the text and the budget
+schedule             the learning rate along a run, and the clock that fits it to the time
 events               what a run yields
-divergence           detects that training has diverged
 provenance           what a model file records of its origin
-sample               the sample text after a validation
-run                  a run between its events
+run                  a run between its events, its sample texts, and whether it has diverged
 loop                 runs a plan and yields events
-dynamic_evaluation   a model that learns from the text that it scores
+dynamic_evaluation   a model that is trained on the text that it scores
 gradient_distance    how the gradient depends on the distance
 distributed          several processes that train one network, under torchrun
 """

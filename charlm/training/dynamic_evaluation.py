@@ -24,9 +24,9 @@ from charlm.corpus.windows import MOST_LOGITS, Batch, Windows
 from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import examples_of, ids_of_examples
 from charlm.tokenizers import Ids
-from charlm.training.data_loader import training_batches
 from charlm.training.hardware import exact_products, memory_errors
 from charlm.training.network import LanguageModel, RecurrentState, load_network
+from charlm.training.trainer import training_batches
 
 CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
@@ -79,8 +79,7 @@ def dynamic_nats(
     nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
     if not math.isfinite(nats):
         raise CheckpointError(
-            f"dynamic evaluation diverges on {name}",
-            hint="score it without --dynamic",
+            f"dynamic evaluation diverges on {name}", hint="score it without --dynamic"
         )
     return nats
 

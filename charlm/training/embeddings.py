@@ -18,24 +18,16 @@ from charlm.tokenizers import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """Vectors of some tokens.
-
-    Attributes:
-        name: Name of the file.
-        ids: Tokens with a vector, shape (N,).
-        vectors: Shape (N, E), float32.
-        found: Number of words of the vocabulary with a vector. A word is the text of one token or
-            two, with and without a space before it.
-        words: Number of words of the vocabulary.
-        repeated: Number of lines that repeat a word; the first line counts.
-    """
+    """Vectors of some tokens."""
 
     name: str
-    ids: NDArray[np.int64]
-    vectors: NDArray[np.float32]
+    ids: NDArray[np.int64]  # tokens with a vector, shape (N,)
+    vectors: NDArray[np.float32]  # shape (N, E)
+    # Words of the vocabulary with a vector. A word is the text of one or two tokens, with and
+    # without a space before it.
     found: int
-    words: int
-    repeated: int
+    words: int  # of the vocabulary
+    repeated: int  # lines that repeat a word; the first one counts
 
 
 def read_embeddings(path: Path, tokenizer: Tokenizer) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Estimate the number of steps of a run, and measure their throughput on this machine."""
+"""Estimate the steps and the memory of a run, and measure its throughput on this machine."""
 
 import statistics
 import sys
@@ -8,11 +8,14 @@ from itertools import islice
 
 from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.encoding import Corpus
+from charlm.errors import ConfigError
+from charlm.formatting import duration
+from charlm.parameters import parameter_count
 from charlm.process_group import ProcessGroup
-from charlm.training.data_loader import training_batches
 from charlm.training.hardware import choose_hardware
-from charlm.training.state import TrainingState
-from charlm.training.trainer import Trainer
+from charlm.training.loss import most_outputs
+from charlm.training.state import PlanEstimate, TrainingState
+from charlm.training.trainer import Trainer, training_batches
 
 SLOW_STEPS = 3  # the first steps allocate memory and choose kernels
 FEWEST_MEASURED, MOST_MEASURED = 4, 200  # steps
@@ -27,6 +30,7 @@ MOST_EPOCHS = 40.0  # by default; after so many, a text is memorised in any case
 # 1.431 on tiny shakespeare (2.6 million).
 SHORT_RUN = 2_300_000  # tokens
 LARGEST_DROPOUT = 0.5  # for the measurement
+PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +43,12 @@ class Throughput:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The expected length of a run.
+    """The expected length of a run."""
 
-    Attributes:
-        tokens_per_step: Tokens that are read in one step, on average.
-        most_steps: Steps after which the run ends in any case.
-        steps: Steps of the run.
-        throughput: Measured; None without a time budget.
-    """
-
-    tokens_per_step: float
-    most_steps: int
-    steps: int
-    throughput: Throughput | None
+    tokens_per_step: float  # tokens that are read in one step, on average
+    most_steps: int  # steps after which the run ends in any case
+    steps: int  # steps of the run
+    throughput: Throughput | None  # measured; None without a time budget
 
     @property
     def tokens(self) -> float:
@@ -121,11 +118,57 @@ def resumed_estimate(corpus: Corpus, state: TrainingState) -> Estimate:
             step_seconds=saved.step_seconds, validation_seconds=saved.validation_seconds
         )
     return Estimate(
-        tokens_per_step=tokens_per_step,
-        most_steps=most_steps,
-        steps=steps,
-        throughput=throughput,
+        tokens_per_step=tokens_per_step, most_steps=most_steps, steps=steps, throughput=throughput
     )
+
+
+def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
+    """Return a saved run with the budget of `config`, to which its learning rate is fitted anew.
+
+    Raises:
+        ConfigError: If the run has already used up that budget.
+    """
+    progress, max_time = state.progress, config.max_time
+    if config.max_steps is not None and config.max_steps <= progress.step:
+        raise ConfigError(f"max-steps must be above {progress.step}, the steps that were taken")
+    if max_time is not None and PLANNED_SHARE * max_time <= progress.seconds:
+        least = progress.seconds / PLANNED_SHARE
+        raise ConfigError(
+            f"max-time must be above {least:.1f} seconds: the run has taken "
+            f"{duration(progress.seconds)}"
+        )
+    # Before the first report there is no measurement. The following reports correct the guess.
+    step_seconds = progress.step_seconds or 0.01
+    estimate = PlanEstimate(steps=config.max_steps or max(1, progress.step))
+    if max_time is not None:
+        seconds = PLANNED_SHARE * max_time
+        estimate = PlanEstimate(
+            steps=progress.step + max(1, int((seconds - progress.seconds) / step_seconds)),
+            seconds=seconds,
+            step_seconds=step_seconds,
+            validation_seconds=progress.validation_seconds,
+        )
+    return replace(
+        state,
+        config=config,
+        estimate=estimate,
+        progress=replace(
+            progress, steps=None, validations_since_best=0, is_over=False, step_seconds=step_seconds
+        ),
+    )
+
+
+def peak_memory(model: ModelConfig, config: TrainingConfig, vocab_size: int, processes: int) -> int:
+    """Estimate the peak memory of a process in bytes.
+
+    It is PyTorch, the weights with gradients and optimizer state, and the activations.
+    """
+    weights = 4 * parameter_count(model, vocab_size)
+    positions = -(-config.batch_size // processes) * config.window_length
+    logits = most_outputs(vocab_size, positions)
+    per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
+    activations = 4 * positions * per_token * len(model.directions)
+    return PYTORCH_MEMORY + 5 * weights + activations
 
 
 def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:

@@ -11,82 +11,51 @@ Ending = Literal["complete", "no improvement", "time is up", "stopped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A report of the steps since the last report.
+    """A report of the steps since the last report."""
 
-    Attributes:
-        step: Steps taken so far.
-        steps: All steps of the run; an estimate while a time budget has not fixed the number.
-        epoch: How often the training text has been read.
-        seconds: Since training began, validation included.
-        nats_per_token: Mean loss over the steps since the last report.
-        bits_per_character: The same per character of the raw text.
-        learning_rate: Of the last step.
-        gradient_norm: Of the last step, before clipping.
-        clipped_share: Share of the steps since the last report whose gradient was clipped.
-        characters_per_second: Speed of training since the last report.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    seconds: float
-    nats_per_token: float
-    bits_per_character: float
-    learning_rate: float
-    gradient_norm: float
-    clipped_share: float
-    characters_per_second: float
+    step: int  # steps taken so far
+    steps: int  # all steps of the run; an estimate while a time budget has not fixed the number
+    epoch: float  # how often the training text has been read
+    seconds: float  # since training began, validation included
+    nats_per_token: float  # mean loss over the steps since the last report
+    bits_per_character: float  # the same per character of the raw text
+    learning_rate: float  # of the last step
+    gradient_norm: float  # of the last step, before clipping
+    clipped_share: float  # share of the steps since the last report whose gradient was clipped
+    characters_per_second: float  # speed of training since the last report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """The score of the validation text, and the model if it is the best so far.
+    """The score of the validation text, and the model if it is the best so far."""
 
-    Attributes:
-        step: Steps taken so far.
-        epoch: How often the training text has been read.
-        seconds: Since training began.
-        nats: −ln p(validation text), summed.
-        nats_per_character: The same per character of the raw text.
-        bits_per_character: The same in bits.
-        best: The model if it is the best so far, else None.
-        sample: A short text that the model generated.
-    """
-
-    step: int
-    epoch: float
-    seconds: float
-    nats: float
-    nats_per_character: float
-    bits_per_character: float
-    best: Checkpoint | None
-    sample: str
+    step: int  # steps taken so far
+    epoch: float  # how often the training text has been read
+    seconds: float  # since training began
+    nats: float  # −ln p(validation text), summed
+    nats_per_character: float  # the same per character of the raw text
+    bits_per_character: float  # the same in bits
+    best: Checkpoint | None  # the model if it is the best so far, else None
+    sample: str  # A short text that the model generated
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The end of the run.
+    """The end of the run."""
 
-    Attributes:
-        ending: "complete" after all steps, "no improvement" when the last validations were not the
-            best, "time is up" when the machine was too slow for the time budget, "stopped" after a
-            request to stop.
-        step: Steps taken.
-        seconds: Since training began.
-        best: The best validation. Its model has the rates of dynamic evaluation, unless the run was
-            stopped. None after a stop before the first validation.
-        median_gradient_norm: Of all steps, before clipping; NaN before the first.
-        clipped_share: Share of all steps whose gradient was clipped.
-        state: Of the ended run, to be saved after its model. None without saving, and after a stop:
-            then the state was an event of its own.
-    """
-
+    # "complete" after all steps, "no improvement" when the last validations were not the best,
+    # "time is up" when the machine was too slow for the time budget, "stopped" after a request to
+    # stop.
     ending: Ending
-    step: int
-    seconds: float
+    step: int  # steps taken
+    seconds: float  # since training began
+    # The best validation. Its model has the rates of dynamic evaluation, unless the run was
+    # stopped. None after a stop before the first validation.
     best: Validation | None
-    median_gradient_norm: float
-    clipped_share: float
+    median_gradient_norm: float  # of all steps, before clipping; NaN before the first
+    clipped_share: float  # share of all steps whose gradient was clipped
+    # Of the ended run, to be saved after its model. None without saving, and after a stop: then the
+    # state was an event of its own.
     state: TrainingState | None = None
 
 

@@ -27,17 +27,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """What a run computes on.
-
-    Attributes:
-        device: Where to compute.
-        precision: Type of the matrix products.
-        fallback: Why the precision is not the requested one; None if it is.
-    """
+    """What a run computes on."""
 
     device: torch.device
-    precision: torch.dtype
-    fallback: str | None = None
+    precision: torch.dtype  # type of the matrix products
+    fallback: str | None = None  # why the precision is not the requested one; None if it is
 
 
 def choose_hardware(config: TrainingConfig, group: ProcessGroup) -> Hardware:
@@ -104,11 +98,8 @@ def choose_precision(requested: Precision, device: torch.device) -> torch.dtype:
     `auto` takes bfloat16 where the device multiplies it natively, because emulated bfloat16 is
     slower than float32. `bf16` takes it wherever PyTorch can train with it, else float32.
     """
-    if requested == "fp32":
-        return torch.float32
-    if requested == "bf16" or _multiplies_bfloat16(device):
-        return torch.bfloat16 if _runs_bfloat16(device) else torch.float32
-    return torch.float32
+    is_requested = requested == "bf16" or (requested == "auto" and _multiplies_bfloat16(device))
+    return torch.bfloat16 if is_requested and _runs_bfloat16(device) else torch.float32
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
@@ -143,9 +134,7 @@ def prepare(threads: int | None, process: Process | None = None) -> int:
 
 def _cores() -> int:
     """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep_freed_memory() -> None:
@@ -175,11 +164,7 @@ def describe(device: torch.device, precision: torch.dtype, processes: int) -> di
 
 @contextlib.contextmanager
 def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
-    """Raise TrainingError, with the settings to lower, where memory does not suffice.
-
-    Raises:
-        TrainingError: If the code inside needs more memory than there is.
-    """
+    """Raise TrainingError, with the settings to lower, where memory does not suffice."""
     try:
         with memory_errors():
             yield
@@ -193,11 +178,7 @@ def enough_memory(config: TrainingConfig, model: ModelConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise MemoryError where PyTorch raises RuntimeError with a message about memory.
-
-    Raises:
-        MemoryError: If the code inside needs more memory than there is.
-    """
+    """Raise MemoryError where PyTorch raises RuntimeError with a message about memory."""
     try:
         yield
     except RuntimeError as error:

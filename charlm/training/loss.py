@@ -1,12 +1,16 @@
 """The loss of a step: cross-entropy over all outputs, or over a sample of many."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from charlm.training.network import Output
+from charlm.corpus.windows import Batch
+from charlm.training.hardware import autocast
+from charlm.training.network import LanguageModel, Output, RecurrentState
 
 HEAD, TAIL = 1024, 512  # frequent outputs, always included; rare outputs, drawn at random
 LARGEST_SOFTMAX = 2 * (HEAD + TAIL)  # outputs; beyond it the softmax is sampled
@@ -74,3 +78,65 @@ class Loss:
         offsets = np.zeros(len(chosen), dtype=np.float32)
         offsets[len(chosen) - len(drawn) :] = np.log(others / max(1, len(drawn)))
         return chosen, offsets
+
+
+class BatchLoss(nn.Module):
+    """The loss of one step in all directions, as one module for DistributedDataParallel.
+
+    Attributes:
+        networks: One for each direction.
+        carries_state: Whether a batch continues the streams of the batch before.
+        states: Recurrent state of this process's streams in each direction; None before the first
+            batch.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[LanguageModel],
+        loss: Loss,
+        *,
+        boundary_id: int,
+        carries_state: bool,
+        precision: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.carries_state = carries_state
+        self._networks = networks
+        self.states: list[RecurrentState | None] = [None for _ in networks]
+        self._loss, self._boundary_id, self._precision = loss, boundary_id, precision
+
+    def forward(
+        self, batches: Sequence[Batch], shares: Sequence[float], generator: np.random.Generator
+    ) -> Tensor:
+        """Return the weighted sum of the mean losses of each direction, a scalar."""
+        self.networks.train()
+        losses = []
+        for direction, (network, batch, share) in enumerate(
+            zip(self._networks, batches, shares, strict=True)
+        ):
+            device = network.device
+            inputs = torch.from_numpy(batch.inputs).to(device)
+            targets = torch.from_numpy(batch.targets).to(device).flatten()
+            state = self.initial_state(direction, inputs) if self.carries_state else None
+            with autocast(device, self._precision):
+                features, state = network(inputs, state)
+                features = features.flatten(0, 1)
+                if not batch.is_scored.all():
+                    is_scored = torch.from_numpy(batch.is_scored.reshape(-1)).to(device)
+                    features, targets = features[is_scored], targets[is_scored]
+                losses.append(self._loss(network.output, features, targets, generator) * share)
+            # Keep the values of the state, but cut its history: backward() would otherwise run
+            # through the whole text so far (truncated BPTT, Williams & Peng 1990).
+            self.states[direction] = [
+                tuple(vector.detach().float() for vector in layer) for layer in state
+            ]
+        return torch.stack(losses).sum()
+
+    def initial_state(self, direction: int, inputs: Tensor) -> RecurrentState | None:
+        """Return the state before a batch: zeros in each stream that begins with a boundary."""
+        state = self.states[direction]
+        if state is None:
+            return None
+        continues = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
+        return [tuple(vector * continues for vector in layer) for layer in state]

@@ -136,7 +136,8 @@ class LanguageModel(nn.Module):
         features = self.dropout(self.embedding(ids))  # (B, T, E)
         following: RecurrentState = []
         for number, layer in enumerate(self.recurrent):
-            before = None if state is None else _torch_state(state[number])
+            vectors = None if state is None else state[number]
+            before = vectors[0] if vectors is not None and len(vectors) == 1 else vectors
             outputs, after = layer(features, before)  # (B, T, H)
             following.append(after if isinstance(after, tuple) else (after,))
             is_residual = self.config.residual and number > 0
@@ -222,13 +223,10 @@ class LanguageModel(nn.Module):
         named = dict(self.named_parameters())
         tensors: dict[str, Tensor] = {}
         for parameter in parameters(self.config, self.vocab_size):
-            match parameter.name.split("."):
-                case ["recurrent", layer, "bias"]:
-                    tensors[parameter.name] = named[f"recurrent.{layer}.bias_ih_l0"]
-                case ["recurrent", layer, matrix]:
-                    tensors[parameter.name] = named[f"recurrent.{layer}.{matrix}_l0"]
-                case _:
-                    tensors[parameter.name] = named[parameter.name]
+            name = parameter.name
+            if name.startswith("recurrent."):
+                name = name.replace(".bias", ".bias_ih") + "_l0"
+            tensors[parameter.name] = named[name]
         return tensors
 
 
@@ -258,8 +256,3 @@ def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | nn.GRU | nn.RNN:
             return nn.GRU(*sizes, batch_first=True)
         case "rnn":
             return nn.RNN(*sizes, nonlinearity=config.nonlinearity, batch_first=True)
-
-
-def _torch_state(state: tuple[Tensor, ...]) -> tuple[Tensor, ...] | Tensor:
-    """Return a layer's state in PyTorch's form: a pair for an LSTM, else one tensor."""
-    return state if len(state) > 1 else state[0]

@@ -22,11 +22,12 @@ OPTIMIZER_STATE: dict[OptimizerName, frozenset[str]] = {
 
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Return the optimizer that `config` names, with weight decay on matrices only."""
+    output_rate = OUTPUT_RATE if config.optimizer == "adamw" else 1.0
     groups = [
         {
             "params": [tensor],
             "weight_decay": config.matrix_decay if tensor.dim() > 1 else 0.0,
-            "rate_factor": _rate_factor(name, config),
+            "rate_factor": output_rate if name.endswith("output.weight") else 1.0,
         }
         for name, tensor in network.named_parameters()
         if tensor.requires_grad
@@ -50,9 +51,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of an optimizer that `build_optimizer` returned."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["rate_factor"]
-
-
-def _rate_factor(name: str, config: TrainingConfig) -> float:
-    """Return the factor of a parameter's learning rate."""
-    is_output = name.endswith("output.weight")
-    return OUTPUT_RATE if is_output and config.optimizer == "adamw" else 1.0

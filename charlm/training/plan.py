@@ -1,47 +1,54 @@
 """What to train, from the size of the text and the budget, before the first step.
 
-`choices.py` has the measured thresholds, `estimate.py` the number of steps.
+Every threshold stands beside the figures that it follows from. The plan chooses nothing that was
+not measured.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from charlm.config import (
+    DEFAULT_DROPOUT,
     DEFAULT_MAX_TIME,
     SHORT_BPTT_LENGTH,
+    SMALLEST_FITTED_SIZE,
     ModelConfig,
     TrainingConfig,
 )
 from charlm.corpus.encoding import Corpus
 from charlm.errors import ConfigError
-from charlm.formatting import count, duration
-from charlm.parameters import parameter_count
+from charlm.formatting import count, duration, quantity
+from charlm.parameters import parameter_count, recurrent_count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
-from charlm.training.choices import (
-    fitting_size,
-    short_window_reason,
-    size_reason,
-    with_dropout,
-    with_learning_rate,
-)
-from charlm.training.estimate import (
-    PLANNED_SHARE,
-    Estimate,
-    Estimator,
-    Throughput,
-    resumed_estimate,
-)
+from charlm.training.estimate import Estimate, Estimator, Throughput, peak_memory, resumed_estimate
 from charlm.training.hardware import Hardware, choose_hardware
-from charlm.training.loss import most_outputs
-from charlm.training.progress import PlanEstimate
 from charlm.training.state import TrainingState
 
 # Training tokens per validation token. A validation token costs about a fourth of a training token,
 # so validation takes at most about one 32nd of the time.
 TRAINED_PER_VALIDATED = 8
-PYTORCH_MEMORY = 400_000_000  # bytes of the process beside the network, measured
+# Hidden size by the tokens that a run would read with 512 units. In a short run a smaller network
+# reads more tokens, and scores better. On tiny shakespeare, in nats per character:
+#
+#     tokens         256 units   384     512
+#     0.9 million    1.478       1.484
+#     1.3 million    1.452       1.449   1.466
+#     1.8 million                1.435   1.444
+#     3.6 million                1.430   1.436
+#     9 million                  1.417   1.390
+#
+# and on Tang poems in the time of a million tokens 4.698 and 4.789 (one or two random seeds each,
+# with steps as long as on an idle machine).
+SIZES = {0: SMALLEST_FITTED_SIZE, 1_300_000: 384, 4_000_000: 512}
+# From this dropout on, the text is short rather than the time. Then a larger network may score
+# better, if it reads enough tokens. In a minute of the ferry tales (1.3 million tokens), with
+# windows of 32 tokens, 512 units come to 1.139 nats per character, 384 to 1.157, 256 to 1.158; in
+# 42 seconds (0.9 million) to 1.155, 1.152, 1.159.
+DROPOUT_OF_SHORT_TEXTS = 0.3
+FEWEST_TOKENS_OF_SHORT_TEXTS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,46 +56,26 @@ class Plan:
     """A run, decided except for the number of steps that a time budget allows.
 
     Where steps or epochs end the run, the same plan on the same text gives the same weights.
-
-    Attributes:
-        model: Settings of the network.
-        config: Training settings, all of which are decided.
-        device: Where to compute.
-        precision: Type of the matrix products.
-        processes: Number of processes.
-        steps: Steps of the run; an estimate if time ends it.
-        most_steps: Steps after which the run ends in any case.
-        seconds: Time that the run may take, validation included; None without a time budget.
-        throughput: Seconds of a step and of a validation; None without a time budget.
-        validation_interval: Steps between two validations, at least.
-        reasons: What was chosen and why, as printed.
-        parameters: Trained values of the network.
-        memory: Estimated peak of each process, in bytes.
-        characters: Of the training text; of pairs, of the targets.
-        tokens: Ids of the training text, boundaries included.
-        predictions: Ids that are predicted.
-        tokens_per_step: Ids that are read in one step, on average.
-        vocabulary: Size and kind of the vocabulary, as printed.
     """
 
     model: ModelConfig
-    config: TrainingConfig
+    config: TrainingConfig  # all settings are decided
     device: torch.device
-    precision: torch.dtype
+    precision: torch.dtype  # type of the matrix products
     processes: int
-    steps: int
-    most_steps: int
-    seconds: float | None
-    throughput: Throughput | None
-    validation_interval: int
-    reasons: tuple[str, ...]
-    parameters: int
-    memory: int
-    characters: int
-    tokens: int
-    predictions: int
-    tokens_per_step: float
-    vocabulary: str
+    steps: int  # steps of the run; an estimate if time ends it
+    most_steps: int  # steps after which the run ends in any case
+    seconds: float | None  # that the run may take, validation included; None without a time budget
+    throughput: Throughput | None  # None without a time budget
+    validation_interval: int  # steps between two validations, at least
+    reasons: tuple[str, ...]  # what was chosen and why, as printed
+    parameters: int  # trained values of the network
+    memory: int  # estimated peak of each process, in bytes
+    characters: int  # of the training text; of pairs, of the targets
+    tokens: int  # ids of the training text, boundaries included
+    predictions: int  # ids that are predicted
+    tokens_per_step: float  # ids that are read in one step, on average
+    vocabulary: str  # size and kind of the vocabulary, as printed
 
     @property
     def expected_seconds(self) -> float | None:
@@ -115,28 +102,20 @@ def make_plan(
     """Return the plan for a text and a budget. Settings that are given stay as they are.
 
     With a time budget, a few steps of temporary networks measure the throughput. It decides the
-    size of the network and of a step; the number of steps is decided during the run.
-
-    Args:
-        corpus: The encoded texts.
-        model: Settings of the network.
-        config: Training settings; None where the plan chooses.
-        may_resize: Whether the plan may choose the hidden size.
-        group: The processes of the run. All of them get the same plan.
+    size of the network and of a step; the number of steps is decided during the run. The plan may
+    choose the hidden size only with `may_resize`. All processes of `group` get the same plan.
 
     Raises:
         ConfigError: If there are more processes than streams.
     """
     model = replace(
-        model,
-        task=corpus.config.task,
-        document_separator=corpus.config.document_separator,
+        model, task=corpus.config.task, document_separator=corpus.config.document_separator
     )
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
     tokens = corpus.train.tokens
     reasons: list[str] = []
-    config = with_learning_rate(config, model, reasons)
+    config = _with_learning_rate(config, model, reasons)
     most_streams = max(1, tokens // config.window_length)
     if most_streams < config.batch_size:
         config = replace(config, batch_size=most_streams)
@@ -145,16 +124,16 @@ def make_plan(
     estimator = Estimator(config, group)
     estimate = estimator.estimate(corpus, model, config)
     if may_resize:
-        size = fitting_size(model, tokens, estimate.tokens)
-        reasons.append(size_reason(size, model, config, estimate))
+        size = _fitting_size(model, tokens, estimate.tokens)
+        reasons.append(_size_reason(size, model, config, estimate))
         if size != model.hidden_size:
             model = replace(model, hidden_size=size)
             estimate = estimator.estimate(corpus, model, config)
     if config.bptt_length is None and estimate.is_short:
         config = replace(config, bptt_length=SHORT_BPTT_LENGTH)
-        reasons.append(short_window_reason(config, model))
+        reasons.append(_short_window_reason(config, model))
         estimate = estimator.estimate(corpus, model, config)
-    config = with_dropout(config, model, tokens, estimate.tokens / tokens, reasons)
+    config = _with_dropout(config, model, tokens, estimate.tokens / tokens, reasons)
     config = replace(config, bptt_length=config.window_length)
     return _plan(
         corpus,
@@ -199,46 +178,6 @@ def resume_plan(corpus: Corpus, state: TrainingState, group: ProcessGroup = SING
     )
 
 
-def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
-    """Return a saved run with the budget of `config`, to which its learning rate is fitted anew.
-
-    Raises:
-        ConfigError: If the run has already used up that budget.
-    """
-    progress, max_time = state.progress, config.max_time
-    if config.max_steps is not None and config.max_steps <= progress.step:
-        raise ConfigError(f"max-steps must be above {progress.step}, the steps that were taken")
-    if max_time is not None and PLANNED_SHARE * max_time <= progress.seconds:
-        least = progress.seconds / PLANNED_SHARE
-        raise ConfigError(
-            f"max-time must be above {least:.1f} seconds: the run has taken "
-            f"{duration(progress.seconds)}"
-        )
-    # Before the first report there is no measurement. The following reports correct the guess.
-    step_seconds = progress.step_seconds or 0.01
-    estimate = PlanEstimate(steps=config.max_steps or max(1, progress.step))
-    if max_time is not None:
-        seconds = PLANNED_SHARE * max_time
-        estimate = PlanEstimate(
-            steps=progress.step + max(1, int((seconds - progress.seconds) / step_seconds)),
-            seconds=seconds,
-            step_seconds=step_seconds,
-            validation_seconds=progress.validation_seconds,
-        )
-    return replace(
-        state,
-        config=config,
-        estimate=estimate,
-        progress=replace(
-            progress,
-            steps=None,
-            validations_since_best=0,
-            is_over=False,
-            step_seconds=step_seconds,
-        ),
-    )
-
-
 def _require_streams(config: TrainingConfig, group: ProcessGroup) -> None:
     """Raise ConfigError unless every process has a stream."""
     if config.batch_size < group.world_size:
@@ -280,7 +219,7 @@ def _plan(
         ),
         reasons=tuple(reasons),
         parameters=parameter_count(model, vocab_size),
-        memory=_memory(model, config, vocab_size, processes),
+        memory=peak_memory(model, config, vocab_size, processes),
         characters=corpus.train.characters,
         tokens=corpus.train.tokens,
         predictions=corpus.train.predictions,
@@ -289,14 +228,72 @@ def _plan(
     )
 
 
-def _memory(model: ModelConfig, config: TrainingConfig, vocab_size: int, processes: int) -> int:
-    """Estimate the peak memory of a process in bytes.
+def _with_dropout(
+    config: TrainingConfig, model: ModelConfig, tokens: int, epochs: float, reasons: list[str]
+) -> TrainingConfig:
+    """Return the settings with a dropout, and append the reason."""
+    if config.dropout is not None:
+        return config
+    dropout = _fitting_dropout(model, tokens, epochs)
+    times = f"{epochs:.2g}" if epochs < 99.5 else f"{epochs:.0f}"
+    reasons.append(
+        f"dropout {dropout:g} for {times} epochs and "
+        f"{quantity(recurrent_count(model))} recurrent weights"
+    )
+    return replace(config, dropout=dropout)
 
-    It is PyTorch, the weights with gradients and optimizer state, and the activations.
+
+def _fitting_size(model: ModelConfig, tokens: int, tokens_read: float) -> int:
+    """Return the hidden size for a text, if the largest network reads `tokens_read` of it."""
+    dropout = _fitting_dropout(model, tokens, tokens_read / tokens)
+    if dropout >= DROPOUT_OF_SHORT_TEXTS and tokens_read >= FEWEST_TOKENS_OF_SHORT_TEXTS:
+        return model.hidden_size
+    return [units for least, units in SIZES.items() if least <= tokens_read][-1]
+
+
+def _fitting_dropout(model: ModelConfig, tokens: int, epochs: float) -> float:
+    """Return the dropout for a text of `tokens` that is read in `epochs`."""
+    weights_per_token = epochs * recurrent_count(model) / tokens
+    return [dropout for least, dropout in DEFAULT_DROPOUT.items() if least <= weights_per_token][-1]
+
+
+def _size_reason(size: int, model: ModelConfig, config: TrainingConfig, estimate: Estimate) -> str:
+    """Return the reason of a hidden size: the tokens that the budget allows the largest one."""
+    tokens = quantity(estimate.tokens)
+    budget = "the budget"
+    if config.max_time is not None and estimate.steps < estimate.most_steps:
+        budget = duration(config.max_time)
+    largest = "" if size == model.hidden_size else f" with {model.hidden_size} units"
+    return f"hidden size {size}: {budget} is enough for {tokens} tokens{largest}"
+
+
+def _with_learning_rate(
+    config: TrainingConfig, model: ModelConfig, reasons: list[str]
+) -> TrainingConfig:
+    """Return the settings with a peak learning rate; append the reason if it is not the default.
+
+    The gradient of fewer streams is noisier, so that Adam needs smaller steps, by the square root
+    of their share (Malladi et al. 2022, https://arxiv.org/abs/2205.10287): 16 streams come to 1.462
+    with 8e-3, to 1.458 with 1.1e-2. (Not so where few streams hold the whole text.) A simple RNN
+    with tanh has no gate that protects its state from a large step: in a minute, 1,000 units and 16
+    streams come to 3.00 bits with 8e-3, to 2.59 with 2e-3.
     """
-    weights = 4 * parameter_count(model, vocab_size)
-    positions = -(-config.batch_size // processes) * config.window_length
-    logits = most_outputs(vocab_size, positions)
-    per_token = model.embedding_size + 12 * model.num_layers * model.hidden_size + 3 * logits
-    activations = 4 * positions * per_token * len(model.directions)
-    return PYTORCH_MEMORY + 5 * weights + activations
+    if config.learning_rate is not None:
+        return config
+    rate = config.peak_learning_rate
+    if config.optimizer in ("adamw", "adam"):
+        rate *= min(1.0, math.sqrt(config.batch_size / TrainingConfig.batch_size))
+    is_simple = model.cell == "rnn" and model.nonlinearity == "tanh"
+    rate = float(f"{rate / 4 if is_simple else rate:.3g}")  # as printed
+    if rate != config.peak_learning_rate:
+        streams = count(config.batch_size, "stream")
+        network = " of a simple network" if is_simple else ""
+        reasons.append(f"learning rate {rate:g} for {streams}{network}")
+    return replace(config, learning_rate=rate)
+
+
+def _short_window_reason(config: TrainingConfig, model: ModelConfig) -> str:
+    """Return the reason of short windows, or of small batches of examples."""
+    if model.task == "text":
+        return f"windows of {config.window_length} tokens for a short run"
+    return f"batches of {config.batch_size * config.window_length:,} tokens for a short run"

@@ -9,7 +9,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
 from charlm.training.hardware import describe
 from charlm.training.plan import Plan
-from charlm.training.progress import Best
+from charlm.training.state import Best
 
 
 def origin_of(start: Checkpoint | None) -> dict[str, Any]:
@@ -21,12 +21,7 @@ def origin_of(start: Checkpoint | None) -> dict[str, Any]:
 
 
 def provenance(
-    corpus: Corpus,
-    plan: Plan,
-    origin: Mapping[str, Any],
-    validation: Best,
-    *,
-    planned_steps: int,
+    corpus: Corpus, plan: Plan, origin: Mapping[str, Any], validation: Best, *, planned_steps: int
 ) -> dict[str, Any]:
     """Return what is recorded of a model: its texts, settings, machine and score; JSON."""
     machine = dict(describe(plan.device, plan.precision, plan.processes))

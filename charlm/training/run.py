@@ -1,9 +1,10 @@
-"""A run between its events: how far it has come, its best model, and its state."""
+"""A run between its events: how far it has come, its best model, its state and its divergence."""
 
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,25 +12,27 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
+from charlm.config import TrainingConfig
+from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.encoding import Corpus
-from charlm.errors import ConfigError
+from charlm.errors import ConfigError, TrainingError
 from charlm.fingerprint import union
 from charlm.inference.model import Model
 from charlm.process_group import ProcessGroup
-from charlm.training.divergence import check_steps, diverged
 from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.hardware import describe
 from charlm.training.plan import Plan
-from charlm.training.progress import Best, PlanEstimate, RunProgress
 from charlm.training.provenance import origin_of, provenance
-from charlm.training.sample import sample_text
 from charlm.training.schedule import RunClock
-from charlm.training.state import TrainingState
+from charlm.training.state import Best, PlanEstimate, RunProgress, TrainingState
 from charlm.training.trainer import Trainer
 
 # A run ends early when PATIENCE validations in a row, over PATIENCE_SHARE of all steps, were not
 # the best.
 PATIENCE, PATIENCE_SHARE = 5, 0.25
+# Nats per token, in the mean of a step. A uniform guess among a million tokens costs 14.
+LARGEST_LOSS = 100.0
+SAMPLE_LENGTH = 120  # characters
 
 
 class Run:
@@ -61,13 +64,15 @@ class Run:
         self._gradient_norms: array[float] = array("f")  # of the steps before the last report
         group.sync_clock()  # building a network may take seconds
         self.clock = RunClock(plan, None if state is None else state.progress, group)
-        self.step = 0
-        self.validated_step = -1
-        self.next_validation = self.clock.next_validation(0) if start is None else 0
+        first = self.clock.next_validation(0) if start is None else 0
+        progress = RunProgress(step=0, next_validation=first) if state is None else state.progress
+        self.step = progress.step
+        self.validated_step = progress.validated_step
+        self.next_validation = progress.next_validation
+        self._validations_since_best = progress.validations_since_best
+        self._learning_rate = progress.learning_rate
+        self._reported_seconds = progress.reported_seconds
         self.best: Validation | None = None
-        self._validations_since_best = 0
-        self._learning_rate = 0.0
-        self._reported_seconds = 0.0
         self._origin: Mapping[str, Any] = origin_of(start)
         fingerprints = () if corpus.fingerprint is None else (corpus.fingerprint,)
         self._fingerprints = (
@@ -77,14 +82,7 @@ class Run:
             self._restore(state)
 
     def _restore(self, state: TrainingState) -> None:
-        """Continue where a saved run stood."""
-        progress = state.progress
-        self.step = progress.step
-        self.validated_step = progress.validated_step
-        self.next_validation = progress.next_validation
-        self._validations_since_best = progress.validations_since_best
-        self._learning_rate = progress.learning_rate
-        self._reported_seconds = progress.reported_seconds
+        """Continue a saved run with its losses, its best model and its networks."""
         self._origin, self._fingerprints = state.origin, tuple(state.last.fingerprints)
         # The saved losses are sums over all processes, so only one of them may keep them.
         share = float(self._group.process.is_first)
@@ -219,7 +217,7 @@ class Run:
         norms = [float(norm) for _, norm in self._steps]
         with np.errstate(over="ignore"):  # of a loss that is about to be an error
             steps = np.array([losses, norms]).astype(np.float32).T
-        check_steps(steps, self.step, self._plan.config.peak_learning_rate)
+        _check_steps(steps, self.step, self._plan.config)
         return steps
 
     def _clipped_share(self, norms: NDArray[np.floating[Any]]) -> float:
@@ -249,7 +247,7 @@ class Run:
         self.next_validation = self.clock.next_validation(self.step)
         if not math.isfinite(nats):
             problem = f"the validation score after step {self.step} is {nats}"
-            raise diverged(problem, self._plan.config.peak_learning_rate)
+            raise _diverged(problem, self._plan.config)
         is_best = self.best is None or nats < self.best.nats
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         score = Best(step=self.step, epoch=self.epoch, seconds=self.clock.seconds, nats=nats)
@@ -270,10 +268,7 @@ class Run:
     def _validation(self, score: Best, checkpoint: Checkpoint | None, *, sample: str) -> Validation:
         nats_per_character = score.nats / self._corpus.validation.characters
         return Validation(
-            step=score.step,
-            epoch=score.epoch,
-            seconds=score.seconds,
-            nats=score.nats,
+            **asdict(score),
             nats_per_character=nats_per_character,
             bits_per_character=nats_per_character / math.log(2),
             best=checkpoint,
@@ -312,5 +307,34 @@ class Run:
             checkpoint.check_values()
         except ConfigError as error:
             problem = f"after step {self.step} {error.message}"
-            raise diverged(problem, self._plan.config.peak_learning_rate) from None
+            raise _diverged(problem, self._plan.config) from None
         return checkpoint
+
+
+def sample_text(model: Model, validation: EncodedText, rng_seed: int) -> str:
+    """Return a short text of a model: running text, some lines, or the target of a source."""
+    if model.config.task == "text":
+        return model.generate(length=SAMPLE_LENGTH, rng_seed=rng_seed)
+    if model.config.task == "pairs":
+        before, after = validation.boundaries[:2]
+        source = model.tokenizer.decode(validation.ids[before + 1 : after])
+        return f"{source}\t{model.generate(source, length=SAMPLE_LENGTH, rng_seed=rng_seed)}"
+    lines = ""
+    while len(lines) < SAMPLE_LENGTH // 2:
+        lines += model.generate(length=SAMPLE_LENGTH, rng_seed=(rng_seed, len(lines))) + "\n"
+    return lines
+
+
+def _check_steps(steps: NDArray[np.float32], last_step: int, config: TrainingConfig) -> None:
+    """Raise TrainingError if a loss or a gradient norm, shape (steps, 2), shows divergence."""
+    first_step = last_step - len(steps) + 1
+    for step, (loss, norm) in enumerate(steps.tolist(), start=first_step):
+        if not loss <= LARGEST_LOSS:  # or NaN
+            raise _diverged(f"the loss at step {step} is {loss:.3g} nats per token", config)
+        if not math.isfinite(norm):
+            raise _diverged(f"the gradient norm at step {step} is {norm}", config)
+
+
+def _diverged(problem: str, config: TrainingConfig) -> TrainingError:
+    hint = f"lower --learning-rate ({config.peak_learning_rate:g})"
+    return TrainingError(f"training has diverged: {problem}", hint=hint)

@@ -4,7 +4,7 @@ import math
 
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.plan import Plan
-from charlm.training.progress import RunProgress
+from charlm.training.state import RunProgress
 
 WARM_UP = 20  # steps
 DECAY_SHARE = 0.75  # of all steps

@@ -15,9 +15,10 @@ happened to the model file. Its arrays:
 The file holds no state of a random generator. The random numbers and the batch of a step follow
 from (rng seed, step) alone.
 
-A new field of the state needs a default, in a dataclass of `progress.py` or here; `run.py` sets it.
+A new field of the state needs a default here; `run.py` sets its value.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,21 +30,87 @@ from numpy.typing import NDArray
 from charlm.cells import CELLS
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.config.checks import LONGEST_TIME, require, require_whole
 from charlm.errors import CheckpointError, ConfigError
 from charlm.files import tensor_file
 from charlm.files.tensor_file import FileKind
-from charlm.training.progress import SHORTEST_STEP, Best, PlanEstimate, RunProgress
 from charlm.training.state_fields import StateFields
 
 BEGIN_ANEW = "begin a new run with --overwrite instead of --resume"
 KIND = FileKind(
-    key="charlm_state",
-    name="a charlm state",
-    format=1,
-    cure=BEGIN_ANEW,
-    repair=BEGIN_ANEW,
+    key="charlm_state", name="a charlm state", format=1, cure=BEGIN_ANEW, repair=BEGIN_ANEW
 )
 NON_NEGATIVE = {"step", "exp_avg_sq", "square_avg"}  # optimizer state, under PyTorch's names
+SHORTEST_STEP = 1e-9  # seconds; a shorter time was not measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """How far a run has come. The defaults are those of a run before its first step."""
+
+    step: int  # steps taken
+    validated_step: int = -1  # step of the last validation; −1 before the first
+    next_validation: int = 0  # step of the next validation
+    validations_since_best: int = 0  # validations in a row that were not the best
+    learning_rate: float = 0.0  # of the last step
+    seconds: float = 0.0  # time of the run so far
+    reported_seconds: float = 0.0  # time of the last report
+    step_seconds: float = 0.0  # seconds of a step, as a moving average
+    validation_seconds: float = 0.0  # seconds of the last validation
+    steps: int | None = None  # all steps of the run; None until the number is fixed
+    falls_from: float = 0.0  # step from which the learning rate falls
+    falls_by: float = 1.0  # share of the peak learning rate at that step
+    is_over: bool = False
+
+    def __post_init__(self) -> None:
+        require_whole("step", self.step, 0, sys.maxsize)
+        require_whole("validated_step", self.validated_step, -1, self.step)
+        require_whole("next_validation", self.next_validation, 0)
+        require_whole("validations_since_best", self.validations_since_best, 0)
+        require("learning_rate", self.learning_rate, at_least=0)
+        require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
+        require("reported_seconds", self.reported_seconds, at_least=0, at_most=self.seconds)
+        require("step_seconds", self.step_seconds, at_least=0, at_most=LONGEST_TIME)
+        require("validation_seconds", self.validation_seconds, at_least=0, at_most=LONGEST_TIME)
+        if self.steps is not None:
+            require_whole("steps", self.steps, max(1, self.step), sys.maxsize)
+            require("falls_from", self.falls_from, at_least=0, below=self.steps)
+        require("falls_by", self.falls_by, above=0, at_most=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanEstimate:
+    """The plan's estimate of the run."""
+
+    steps: int  # all steps of the run
+    seconds: float | None = None  # time that the run may take; None without a time budget
+    step_seconds: float | None = None  # seconds of one step; None without a time budget
+    validation_seconds: float | None = None  # seconds of one validation; None without a time budget
+
+    def __post_init__(self) -> None:
+        require_whole("steps", self.steps, 1, sys.maxsize)
+        require("seconds", self.seconds, above=0, at_most=LONGEST_TIME)
+        require("step_seconds", self.step_seconds, at_least=SHORTEST_STEP, at_most=LONGEST_TIME)
+        require("validation_seconds", self.validation_seconds, at_least=0, at_most=LONGEST_TIME)
+        times = {self.seconds is None, self.step_seconds is None, self.validation_seconds is None}
+        if len(times) > 1:
+            raise ConfigError("its estimate has some times of a time budget, but not all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """When the best model was found, and its validation score in nats."""
+
+    step: int
+    epoch: float
+    seconds: float
+    nats: float
+
+    def __post_init__(self) -> None:
+        require_whole("step", self.step, 0)
+        require("epoch", self.epoch, at_least=0)
+        require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
+        require("nats", self.nats, at_least=0)
 
 
 def state_path(model: Path) -> Path:
@@ -53,43 +120,24 @@ def state_path(model: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """A run between two steps.
-
-    Attributes:
-        corpus: Settings of the corpus.
-        texts: SHA-256 of each document, and last of the validation ids.
-        config: Training settings, all of which are decided.
-        reasons: What the plan chose, and why.
-        estimate: The plan's estimate of the run.
-        machine: Device, precision, processes, threads and PyTorch version; JSON.
-        origin: The model that the run started from, if any; JSON.
-        progress: How far the run has come.
-        last: The network after the last step.
-        best: When the best model was found.
-        best_model: That model.
-        optimizer_state: By kind and parameter, under PyTorch's names.
-        recurrent_state: Of the streams. Empty before the first step, and for lines and pairs.
-        losses: Loss and gradient norm of the steps since the last report, shape (2, steps).
-        gradient_norms: Of the steps before, shape (steps,).
-        command: What the command stores for itself; JSON.
-    """
+    """A run between two steps."""
 
     corpus: CorpusConfig
-    texts: tuple[str, ...]
-    config: TrainingConfig
-    reasons: tuple[str, ...]
+    texts: tuple[str, ...]  # SHA-256 of each document, and last of the validation ids
+    config: TrainingConfig  # all settings are decided
+    reasons: tuple[str, ...]  # what the plan chose, and why
     estimate: PlanEstimate
-    machine: Mapping[str, Any]
-    origin: Mapping[str, Any]
+    machine: Mapping[str, Any]  # device, precision, processes, threads and PyTorch version; JSON
+    origin: Mapping[str, Any]  # the model that the run started from, if any; JSON
     progress: RunProgress
-    last: Checkpoint
-    best: Best | None
-    best_model: Checkpoint | None
-    optimizer_state: Arrays
-    recurrent_state: Arrays
-    losses: NDArray[np.float32]
-    gradient_norms: NDArray[np.float32]
-    command: Mapping[str, Any] = field(default_factory=dict)
+    last: Checkpoint  # the network after the last step
+    best: Best | None  # when the best model was found
+    best_model: Checkpoint | None  # that model
+    optimizer_state: Arrays  # by kind and parameter, under PyTorch's names
+    recurrent_state: Arrays  # of the streams; empty before the first step, and for lines and pairs
+    losses: NDArray[np.float32]  # and gradient norms since the last report, shape (2, steps)
+    gradient_norms: NDArray[np.float32]  # of the steps before, shape (steps,)
+    command: Mapping[str, Any] = field(default_factory=dict)  # of the command alone; JSON
 
     @property
     def model(self) -> ModelConfig:
@@ -111,9 +159,8 @@ class TrainingState:
         PyTorch's fused kernels do not check them: they would read beyond the end of an array.
         """
         if {name: array.shape for name, array in self.optimizer_state.items()} != shapes:
-            raise _damaged(
-                f"its optimizer state is not that of {self.config.optimizer} for its network"
-            )
+            optimizer = self.config.optimizer
+            raise _damaged(f"its optimizer state is not that of {optimizer} for its network")
 
     def save(self, path: Path) -> None:
         """Write the file so that `path` holds the previous or the new one at every instant.
@@ -121,11 +168,6 @@ class TrainingState:
         Raises:
             CheckpointError: If it cannot be written; the previous one is untouched.
         """
-        metadata, arrays = self._to_parts()
-        tensor_file.save(path, KIND, metadata, arrays)
-
-    def _to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return the JSON and the arrays of the file."""
         last_metadata, last_arrays = self.last.to_parts()
         best = self.best_model
         metadata = {
@@ -151,7 +193,7 @@ class TrainingState:
             "losses": self.losses,
             "gradient_norms": self.gradient_norms,
         }
-        return metadata, arrays
+        tensor_file.save(path, KIND, metadata, arrays)
 
     @property
     def _best_is_last(self) -> bool:

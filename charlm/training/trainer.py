@@ -1,7 +1,7 @@
 """One optimizer step, and one validation pass."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -14,15 +14,15 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from charlm.cells import CELLS
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, TrainingConfig
+from charlm.corpus.batches import ExampleBatches, Streams
 from charlm.corpus.encoding import Corpus
-from charlm.corpus.windows import Batch
+from charlm.corpus.shards import RunningText
+from charlm.corpus.windows import Windows
 from charlm.parameters import BACKWARD, SHARED
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
-from charlm.training.data_loader import training_batches, validation_windows
 from charlm.training.embeddings import Embeddings
-from charlm.training.hardware import autocast
-from charlm.training.loss import Loss
-from charlm.training.network import LanguageModel, RecurrentState
+from charlm.training.loss import BatchLoss, Loss
+from charlm.training.network import LanguageModel
 from charlm.training.optimizer import OPTIMIZER_STATE, build_optimizer, set_learning_rate
 from charlm.training.scoring import batch_count, batch_nats
 from charlm.training.state import TrainingState
@@ -69,7 +69,11 @@ class Trainer:
         self.networks = nn.ModuleList(self._networks)
         self.networks.to(device)
         self._batches = [training_batches(text, config, group) for text in corpora]
-        windows = [validation_windows(text, model.task) for text in corpora]
+        boundary_id = corpus.tokenizer.boundary_id
+        windows = [
+            Windows.for_scoring(model.task, text.ids, text.boundaries, boundary_id)
+            for text in (corpus.validation for corpus in corpora)
+        ]
         self._validation = [part.shard(group.rank, group.world_size) for part in windows]
         self.validation_batch_count = sum(
             batch_count(part.shard(0, group.world_size)) for part in windows
@@ -79,7 +83,7 @@ class Trainer:
         self._batch_loss = BatchLoss(
             self._networks,
             Loss(corpus.train.token_counts[: model.outputs(vocab_size)]),
-            boundary_id=corpus.tokenizer.boundary_id,
+            boundary_id=boundary_id,
             carries_state=self._batches[0].carries_state,
             precision=precision,
         )
@@ -103,7 +107,7 @@ class Trainer:
         tokens = [int(batch.is_scored.sum()) for batch in batches]
         all_tokens = self._group.all_reduce(tokens)
         # A batch without targets has a share of 0, so the shards of a step may differ in size.
-        shares = [own / max(1.0, of_all) for own, of_all in zip(tokens, all_tokens, strict=True)]
+        shares = [part / max(1.0, whole) for part, whole in zip(tokens, all_tokens, strict=True)]
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._ddp_loss(batches, shares, generator)
@@ -127,10 +131,8 @@ class Trainer:
     def validate(self, give_up: Callable[[], bool] = lambda: False) -> float | None:
         """Return the score of the validation text: nats, summed over all tokens.
 
-        For two directions it is the mean of their scores.
-
-        Args:
-            give_up: Called after each batch. If it returns true in any process, there is no score.
+        For two directions it is the mean of their scores. `give_up` is called after each batch; if
+        it returns true in any process, there is no score.
         """
         nats: list[float] = []
         tokens, has_given_up = 0, False
@@ -209,20 +211,20 @@ class Trainer:
     def _restore_recurrent_state(self, state: TrainingState) -> None:
         """Load the recurrent state of this process's streams."""
         streams = self._group.shard(self._config.batch_size)
-        device = self._networks[0].device
+        vectors = {
+            name: torch.from_numpy(array[:, streams.start : streams.stop].copy())
+            for name, array in state.recurrent_state.items()
+        }
+        numbers = range(len(CELLS[state.model.cell].state))
         self._batch_loss.states = [
             [
                 tuple(
-                    torch.from_numpy(
-                        state.recurrent_state[f"{direction}.{layer}.{number}"][
-                            :, streams.start : streams.stop
-                        ].copy()
-                    ).to(device)
-                    for number in range(len(CELLS[state.model.cell].state))
+                    vectors[f"{direction}.{layer}.{number}"].to(network.device)
+                    for number in numbers
                 )
                 for layer in range(state.model.num_layers)
             ]
-            for direction in self._directions
+            for direction, network in zip(self._directions, self._networks, strict=True)
         ]
 
     def _restore_optimizer_state(self, state: TrainingState) -> None:
@@ -245,66 +247,29 @@ class Trainer:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": arrays})
 
 
-class BatchLoss(nn.Module):
-    """The loss of one step in all directions, as one module for DistributedDataParallel.
-
-    Attributes:
-        networks: One for each direction.
-        carries_state: Whether a batch continues the streams of the batch before.
-        states: Recurrent state of this process's streams in each direction; None before the first
-            batch.
-    """
-
-    def __init__(
-        self,
-        networks: Sequence[LanguageModel],
-        loss: Loss,
-        *,
-        boundary_id: int,
-        carries_state: bool,
-        precision: torch.dtype,
-    ) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.carries_state = carries_state
-        self._networks = networks
-        self.states: list[RecurrentState | None] = [None for _ in networks]
-        self._loss, self._boundary_id, self._precision = loss, boundary_id, precision
-
-    def forward(
-        self, batches: Sequence[Batch], shares: Sequence[float], generator: np.random.Generator
-    ) -> Tensor:
-        """Return the weighted sum of the mean losses of each direction, a scalar."""
-        self.networks.train()
-        losses = []
-        for direction, (network, batch, share) in enumerate(
-            zip(self._networks, batches, shares, strict=True)
-        ):
-            device = network.device
-            inputs = torch.from_numpy(batch.inputs).to(device)
-            targets = torch.from_numpy(batch.targets).to(device).flatten()
-            state = self.initial_state(direction, inputs) if self.carries_state else None
-            with autocast(device, self._precision):
-                features, state = network(inputs, state)
-                features = features.flatten(0, 1)
-                if not batch.is_scored.all():
-                    is_scored = torch.from_numpy(batch.is_scored.reshape(-1)).to(device)
-                    features, targets = features[is_scored], targets[is_scored]
-                losses.append(self._loss(network.output, features, targets, generator) * share)
-            # Keep the values of the state, but cut its history: backward() would otherwise run
-            # through the whole text so far (truncated BPTT, Williams & Peng 1990).
-            self.states[direction] = [
-                tuple(vector.detach().float() for vector in layer) for layer in state
-            ]
-        return torch.stack(losses).sum()
-
-    def initial_state(self, direction: int, inputs: Tensor) -> RecurrentState | None:
-        """Return the state before a batch: zeros in each stream that begins with a boundary."""
-        state = self.states[direction]
-        if state is None:
-            return None
-        continues = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
-        return [tuple(vector * continues for vector in layer) for layer in state]
+def training_batches(
+    corpus: Corpus, config: TrainingConfig, group: ProcessGroup = SINGLE_PROCESS
+) -> Streams | ExampleBatches:
+    """Return this process's shard of the training text, as streams or as batches of examples."""
+    boundary_id = corpus.tokenizer.boundary_id
+    if isinstance(corpus.train, RunningText):
+        return Streams(
+            corpus.train,
+            boundary_id,
+            batch_size=config.batch_size,
+            bptt_length=config.window_length,
+            rng_seed=config.rng_seed,
+            streams=group.shard(config.batch_size),
+        )
+    return ExampleBatches(
+        corpus.train,
+        corpus.config.task,
+        boundary_id,
+        positions=config.batch_size * config.window_length,
+        rng_seed=config.rng_seed,
+        rank=group.rank,
+        world_size=group.world_size,
+    )
 
 
 def _networks(

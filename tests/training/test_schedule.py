@@ -10,8 +10,8 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.process_group import ProcessGroup
 from charlm.training.estimate import Throughput
 from charlm.training.plan import make_plan
-from charlm.training.progress import RunProgress
 from charlm.training.schedule import DECAY_SHARE, WARM_UP, RunClock, Schedule
+from charlm.training.state import RunProgress
 
 SECONDS, REPORT = 100.0, 10
 

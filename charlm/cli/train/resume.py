@@ -158,7 +158,7 @@ def load_run(context: typer.Context, path: Path, group: ProcessGroup) -> Resumed
     notes = [_change(name, changes[name], settings[name]) for name in changes]
     budget = {name: budget.get(name) for name in BUDGET} if budget else {}
     if any(settings[name] != value for name, value in budget.items()):
-        from charlm.training.plan import with_budget
+        from charlm.training.estimate import with_budget
 
         notes.append(
             f"{_budget_flags(budget)} instead of {_budget_flags(settings)}, "
