@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from charlm.config import CandidateFilter, Task
+from charlm.config import CandidateFilter
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference.generation import generate
@@ -172,9 +172,14 @@ class TextGenerator:
     def _keeps(self, candidate: GeneratedText) -> bool:
         if not self._match.search(self._filtered_text(candidate)) or self._was_shown(candidate):
             return False
-        return not self._filter.novel or not is_in_training_text(
-            self._fingerprints, self._task, candidate.seed, candidate.text or ""
-        )
+        if not self._filter.novel:
+            return True
+        example = candidate.text or ""
+        if self._task == "lines":
+            example = candidate.seed + example
+        elif self._task == "pairs":
+            example = f"{candidate.seed}\t{example}"
+        return not any(fingerprint.holds(example) for fingerprint in self._fingerprints)
 
     def _filtered_text(self, candidate: GeneratedText) -> str:
         """Return a text with its seed text; of pairs, the target alone."""
@@ -183,12 +188,3 @@ class TextGenerator:
 
     def _was_shown(self, candidate: GeneratedText) -> bool:
         return self._filtered_text(candidate) in self._shown
-
-
-def is_in_training_text(
-    fingerprints: Sequence[Fingerprint], task: Task, seed: str, text: str
-) -> bool:
-    """Return whether the example of a seed text and its continuation is in the training text."""
-    if task != "text":
-        text = f"{seed}\t{text}" if task == "pairs" else seed + text
-    return any(fingerprint.holds(text) for fingerprint in fingerprints)

@@ -20,7 +20,7 @@ from charlm.config import (
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 from charlm.fingerprint import union
-from charlm.inference.candidates import GeneratedText, TextGenerator, is_in_training_text
+from charlm.inference.candidates import GeneratedText, TextGenerator
 from charlm.inference.generation import Piece, generate_pieces, top_tokens
 from charlm.inference.mixture import Mixture, check_mixable
 from charlm.inference.runtime import Network, Runtime
@@ -43,6 +43,9 @@ class Model:
     ' the tale of the second stone, and the to'
     >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
     1.13
+
+    A `direction` is by default the model's own; of a model that reads both ways, forward. Every
+    method raises ConfigError if the model lacks the direction that it needs.
     """
 
     # Scoring methods import what they need when they are called: generation does not wait for it.
@@ -60,26 +63,15 @@ class Model:
             self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
-        """Return the network that reads in `direction`.
-
-        Args:
-            direction: None takes the model's own; of a model of both directions, forward.
-
-        Raises:
-            ConfigError: If the model lacks the direction.
-        """
+        """Return the network that reads in `direction`."""
         direction = direction or self.config.directions[0]
         self._require(direction, f"reading {direction}")
         return self._runtimes[direction]
 
     def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
-        """Return the network that reads in `direction`, as a checkpoint of its own.
-
-        Args:
-            direction: As for `runtime`.
+        """Return the network that `runtime` returns, as a checkpoint.
 
         Raises:
-            ConfigError: If the model lacks the direction.
             ValueError: If the model is a mixture, which has no checkpoint.
         """
         if self.checkpoint is None:
@@ -123,25 +115,24 @@ class Model:
                 if another setting stops the text.
 
         Raises:
-            ConfigError: If a setting is out of its range, the seed text or the ending contains a
-                terminator, or the model lacks the direction.
+            ConfigError: If a setting is out of its range, or the seed text or the ending contains
+                a terminator.
             TypeError: If a setting does not exist.
         """
         if ending is None and not seed and self.config.direction == "backward":
             ending = ""
         if ending is None:
-            pieces = self.pieces(seed, rng_seed=rng_seed, **settings)
-            return (piece.text for piece in pieces)
+            return (piece.text for piece in self.pieces(seed, rng_seed=rng_seed, **settings))
         from charlm.inference.infilling import check_ending_config, fill, generate_before
 
         config = GenerationConfig.from_settings(settings)
         check_ending_config(config)
         numbers = rng_seed_of(rng_seed)
         if not seed:
-            backward = self._generator("backward", "an ending", config)
+            backward = self._generator(config, direction="backward")
             return iter([generate_before(backward, ending, numbers)])
         self._require("both", "a seed text with an ending")
-        forward = self._generator("forward", "a seed text", config)
+        forward = self._generator(config)
         return iter([fill(forward, self.runtime("backward"), seed, ending, numbers)])
 
     def pieces(
@@ -154,23 +145,16 @@ class Model:
     ) -> Iterator[Piece]:
         """Return an iterator over the pieces of `stream` with their finish reason.
 
-        Args:
-            seed: As for `stream`.
-            rng_seed: As for `stream`.
-            is_scored: Whether −ln p of each character is computed.
-            **settings: As for `stream`.
+        With `is_scored`, a piece has −ln p of each of its characters.
         """
         config = GenerationConfig.from_settings(settings)
-        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
+        forward = self._generator(config, is_scored=is_scored)
         return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
 
     def generate_many(
         self, seeds: Iterable[str] = ("",), **options: Any
     ) -> Iterator[GeneratedText]:
-        """Return an iterator over texts that continue each of `seeds`, in their order.
-
-        The options are those of `generate_from_batches`.
-        """
+        """Return an iterator over texts after each of `seeds`; see `generate_from_batches`."""
         return self.generate_from_batches([seeds], **options)
 
     def generate_from_batches(
@@ -188,47 +172,34 @@ class Model:
             seed_batches: The texts to continue. A batch is requested when no text is in progress,
                 so it may wait for its source.
             candidate_filter: How many texts each seed text gets, and which are kept.
-            rng_seed: As for `stream`; each text has its own random numbers.
+            rng_seed: One or several numbers, from which each text gets its own random numbers.
             is_scored: Whether −ln p of the texts is computed.
-            **settings: As for `stream`.
+            **settings: Fields of `GenerationConfig`, as for `stream`.
 
         Raises:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
         """
         config = GenerationConfig.from_settings(settings)
-        is_scored = is_scored or candidate_filter.best_of > 1
-        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
-        return iter(
-            TextGenerator(
-                forward, seed_batches, candidate_filter, rng_seed_of(rng_seed), self.fingerprints
-            )
-        )
-
-    def is_in_training_text(self, seed: str, text: str) -> bool:
-        """Return whether `text`, which continues `seed`, is in the training text.
-
-        Of a running text, a long part that is in the training text suffices.
-        """
-        return is_in_training_text(self.fingerprints, self.config.task, seed, text)
+        forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
+        numbers = rng_seed_of(rng_seed)
+        texts = TextGenerator(forward, seed_batches, candidate_filter, numbers, self.fingerprints)
+        return iter(texts)
 
     def top_tokens(self, seed: str = "") -> list[tuple[str | int | None, float]]:
         """Return all next tokens and their probabilities, the most probable first.
 
         A token is a text, a byte, or None for the end of an example.
         """
-        config = GenerationConfig(temperature=1.0)
-        return top_tokens(self._generator("forward", "a seed text", config), seed)
+        return top_tokens(self._generator(GenerationConfig(temperature=1.0)), seed)
 
     def _generator(
         self,
-        direction: SingleDirection,
-        purpose: str,
         config: GenerationConfig,
         *,
+        direction: SingleDirection = "forward",
         is_scored: bool = False,
     ) -> GeneratorSettings:
-        """Return what generates in a direction, which `purpose` needs."""
-        self._require(direction, purpose)
+        self._require(direction, "a seed text" if direction == "forward" else "an ending")
         return GeneratorSettings(self.runtime(direction), self.tokenizer, config, is_scored)
 
     def score(
@@ -238,14 +209,8 @@ class Model:
 
         A model of lines or pairs reads each line from the zero state, and predicts its end.
 
-        Args:
-            text: To score.
-            direction: As for `runtime`.
-            name: The text's name in error messages.
-
         Raises:
-            ConfigError: If the model lacks the direction.
-            CorpusError: If the model is of pairs and a line is not a pair.
+            CorpusError: If the model is of pairs and a line of `name` is not a pair.
         """
         from charlm.inference.scoring import score_text
 
@@ -256,17 +221,15 @@ class Model:
     ) -> "Iterator[Score]":
         """Return an iterator over the scores of lines, in their order.
 
-        Lines are scored in batches of 1, 2, 4 … 4,096.
-
         Args:
             lines: With or without their ends. Each is read alone and its end is predicted; a model
                 of running text reads it after a line end. An empty line has score 0.
             carry: Whether the recurrent state is carried from line to line, so that the scores add
                 up to the score of the text. Then a line end is scored only if it is present.
-            direction: As for `runtime`.
+            direction: In which each line is read.
 
         Raises:
-            ConfigError: If the model lacks the direction, or its state cannot be carried.
+            ConfigError: If the state of the model cannot be carried.
             CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If a line holds a line end before its own.
             TypeError: If `lines` is one text.
@@ -287,7 +250,7 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "Iterator[list[Score]]":
-        """Return an iterator over the scores of the lines of each batch; see `score_lines`.
+        """Return an iterator over the scores of the lines of each batch, as for `score_lines`.
 
         A batch is requested after the one before is scored, so it may wait for its source.
         """
@@ -307,17 +270,12 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
-        """Return the score of each token of `text`, read as `score` reads it.
+        """Return the score of each token of `text`, which is read as `score` reads it.
 
-        Args:
-            text: To score, at most 33,554,432 characters.
-            top_tokens: Number of the likeliest tokens to return for each position, from 1.
-            direction: As for `runtime`.
-            name: The text's name in error messages.
+        The `top_tokens` likeliest tokens of each position are returned too.
 
         Raises:
-            ConfigError: If the model lacks the direction.
-            CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
+            CorpusError: As for `score`, or if the text has more than 33,554,432 characters.
         """
         from charlm.inference.token_scores import score_tokens
 
@@ -341,8 +299,7 @@ class Model:
         """Return a score in `unit`; see `percentile` for that one."""
         if unit == "percentile":
             return self.percentile(score.bits_per_character)
-        value: float = getattr(score, unit)
-        return value
+        return float(getattr(score, unit))
 
     def share_in_training_text(self, text: str) -> float:
         """Return the estimated share of `text` that is in the training text, in [0, 1].
@@ -353,11 +310,7 @@ class Model:
         return max(shares, default=0.0)
 
     def pseudo_score(self, text: str) -> "PseudoScore":
-        """Return the pseudo-likelihood of `text`: each token is predicted from both sides.
-
-        Raises:
-            ConfigError: If the model lacks one of the directions.
-        """
+        """Return the pseudo-likelihood of `text`: each token is predicted from both sides."""
         from charlm.inference.bidirectional import pseudo_score
 
         self._require("both", "a pseudo-likelihood")
@@ -367,12 +320,10 @@ class Model:
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
         """Return a model that predicts the weighted mean of two models' probabilities.
 
-        Args:
-            other: A model with the same tokenizer and task.
-            share: The weight of this model, in [0, 1].
+        The weight of this model is `share`, in [0, 1].
 
         Raises:
-            ConfigError: If tokenizer or task differ, or a model does not read forward.
+            ConfigError: If the tokenizers or the tasks differ.
         """
         require("mix", share, at_least=0, at_most=1)
         check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)

@@ -156,9 +156,7 @@ def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
     if len(set(labels)) < len(labels):
         labels = list(map(str, paths))
     if len(set(labels)) < len(labels):
-        raise ConfigError(
-            "a model is given twice", hint="name each model once with --model"
-        )
+        raise ConfigError("a model is given twice", hint="name each model once with --model")
     models = {label: load(path) for label, path in zip(labels, paths, strict=True)}
     if len({model.config.task == "pairs" for model in models.values()}) > 1:
         raise ConfigError(
