@@ -19,7 +19,7 @@ own package; `tests/test_architecture.py` checks it.
     checkpoint           the model file
     inference/           NumPy: the network, sampling, generation and scoring
     training/            PyTorch: the network, the plan, the loop and the training state
-    display              progress, scores and errors on a terminal
+    display/             progress, scores and errors on a terminal
     cli/                 the commands: train/, generate/, eval/ and info
 
 Where to add:
@@ -28,7 +28,8 @@ Where to add:
                                       torch layer in training/network.py
     a sampling filter                 a function in inference/sampling.py; a field in
                                       config/generation.py; an option in cli/generate/options.py
-    a tokenizer                       a module in tokenizers/; a case in tokenizers/__init__.py; its
+                                      and command.py
+    a tokenizer                       a module in tokenizers/; two cases in its __init__.py; its
                                       name in config/corpus.py
     a field of the training state     training/state.py
     a subcommand                      a folder or module in cli/; its name in cli/__init__.py

@@ -219,14 +219,12 @@ class Model:
     def score_lines(
         self, lines: Iterable[str], *, carry: bool = False, direction: SingleDirection | None = None
     ) -> "Iterator[Score]":
-        """Return an iterator over the scores of lines, in their order.
+        """Return an iterator over the scores of lines, with or without ends, in their order.
 
-        Args:
-            lines: With or without their ends. Each is read alone and its end is predicted; a model
-                of running text reads it after a line end. An empty line has score 0.
-            carry: Whether the recurrent state is carried from line to line, so that the scores add
-                up to the score of the text. Then a line end is scored only if it is present.
-            direction: In which each line is read.
+        Each line is read alone and its end is predicted; a model of running text reads it after a
+        line end. An empty line has score 0. With `carry` the recurrent state is carried from line
+        to line, so that the scores add up to the score of the text. Then a line end is scored only
+        if it is present.
 
         Raises:
             ConfigError: If the state of the model cannot be carried.
