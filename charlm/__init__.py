@@ -19,7 +19,7 @@ own package; `tests/test_architecture.py` checks it.
     checkpoint           the model file
     inference/           NumPy: the network, sampling, generation and scoring
     training/            PyTorch: the network, the plan, the loop and the training state
-    display              progress, scores and errors on a terminal
+    display/             progress, scores and errors on a terminal
     cli/                 the commands: train/, generate/, eval/ and info
 
 Where to add:

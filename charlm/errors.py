@@ -1,13 +1,4 @@
-"""Errors that a user can fix.
-
-    CharlmError          one line about what is wrong, and a hint with the cure
-    ├── ConfigError      a setting out of its range, or two that exclude each other
-    ├── CorpusError      a text that cannot be read or trained on
-    ├── CheckpointError  a model file that is missing, damaged, of another kind or not writable
-    └── TrainingError    a training run that cannot go on
-
-Misuse by code raises Python's own exceptions instead.
-"""
+"""Errors that a user can fix. Misuse by code raises Python's own exceptions instead."""
 
 
 class CharlmError(Exception):

@@ -94,8 +94,7 @@ def _usage_error(error: Any) -> ConfigError:
         raise SystemExit(error.exit_code)
     command = error.ctx.command_path if error.ctx else "charlm"
     return ConfigError(
-        message[:1].lower() + message[1:].removesuffix("."),
-        hint=f"{command} -h shows all options",
+        message[:1].lower() + message[1:].removesuffix("."), hint=f"{command} -h shows all options"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm.cli.options import JsonOption, ModelOption, model_path
+from charlm.cli.options import DEFAULT_MODEL, model_path
 from charlm.cli.output import write, write_json
 from charlm.config import Direction
 from charlm.errors import CheckpointError, ConfigError
@@ -18,22 +18,18 @@ if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
 
 ModelArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="MODEL",
-        help="The model.",
-        show_default="$CHARLM_MODEL, else model.safetensors",
-    ),
+    Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
 ]
-
-
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", "-m", metavar="FILE", help="Model file.", show_default=DEFAULT_MODEL),
+]
 MemoryOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
         help="Show how far back a model of running text uses this text, or stdin for -: its score "
         "by the length of the context, and its gradient by distance. Needs PyTorch.",
-        show_default=False,
     ),
 ]
 
@@ -42,7 +38,7 @@ def info_command(
     path: ModelArgument = None,
     model: ModelOption = None,
     memory: MemoryOption = None,
-    json: JsonOption = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the size, tokenizer, origin and score of a model.
 
@@ -157,11 +153,7 @@ def _cell_name(info: dict[str, Any]) -> str:
     """Return the name of the network in textbooks."""
     name = "simple RNN" if info["cell"] == "rnn" else info["cell"].upper()
     nonlinearity = f" with {info['nonlinearity']}" if info["cell"] == "rnn" else ""
-    directions = {
-        "forward": "",
-        "backward": " that reads backward",
-        "both": " for each direction",
-    }
+    directions = {"forward": "", "backward": " that reads backward", "both": " for each direction"}
     return (
         f"{'residual ' if info['residual'] else ''}{name}{nonlinearity}"
         f"{directions[info['direction']]}"

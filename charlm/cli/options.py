@@ -1,10 +1,10 @@
-"""What several commands share: option types, their values, and how help shows flags."""
+"""What several commands share: how options are declared, shown in the help, read and checked."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -13,19 +13,14 @@ from charlm.config import DEFAULT_MODEL_PATH
 from charlm.errors import ConfigError
 
 MODEL_VARIABLE = "CHARLM_MODEL"
+DEFAULT_MODEL = f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}"  # as help shows it
 
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="FILE",
-        help="Model file.",
-        show_default=f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}",
-    ),
-]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+def option_group(name: str | None) -> Callable[..., Any]:
+    """Return a function that declares an option of a panel, given its help and its flags."""
+    return lambda help, *flags, **settings: typer.Option(
+        *flags, help=help, rich_help_panel=name, **settings
+    )
 
 
 class _PlainHelp:
@@ -34,14 +29,10 @@ class _PlainHelp:
     def format_help(self, ctx: Any, formatter: Any) -> None:
         for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
             if parameter.param_type_name == "argument":
-                parameter.display_type_rich = _no_type
+                parameter.display_type_rich = lambda ctx: None
             elif parameter.is_flag:
                 parameter.metavar = ""
         super().format_help(ctx, formatter)  # type: ignore[misc]
-
-
-def _no_type(ctx: Any) -> None:
-    del ctx
 
 
 class Command(_PlainHelp, TyperCommand):

@@ -49,6 +49,13 @@ def write_json(value: object) -> None:
     write(to_json(value) + "\n")
 
 
+def print_note(text: str) -> None:
+    """Print a note on stderr."""
+    from charlm.display import show_note  # rich, which most commands do not need
+
+    show_note(text)
+
+
 def discard_stdout() -> None:
     """Redirect stdout to nowhere: Python would flush into a broken pipe when it exits."""
     null = os.open(os.devnull, os.O_WRONLY)

@@ -21,9 +21,8 @@ class CorpusConfig:
     """How texts become training data, and which part of them is held out for validation."""
 
     tokenizer: TokenizerKind = "char"
-    vocab_size: int | None = (
-        None  # words or subwords beside the bytes; None lets the tokenizer choose
-    )
+    # Words or subwords beside the bytes; None lets the tokenizer choose.
+    vocab_size: int | None = None
     # Running text; lines, each one example; or pairs: lines with a source, a tab and a target.
     task: Task = "text"
     document_separator: str | None = None  # between documents, in none of them

@@ -90,9 +90,7 @@ class Streams:
         is_start = batch_in_segment == 0 or step == 0
         before = 0 if is_start else 1
         ids = self._text.read(
-            shard,
-            start + batch_in_segment * self._bptt_length - before,
-            self._bptt_length + before,
+            shard, start + batch_in_segment * self._bptt_length - before, self._bptt_length + before
         ).astype(np.int64)
         return np.insert(ids, 0, self._boundary_id) if is_start else ids
 

@@ -143,15 +143,10 @@ class IdFile:
 
 
 def count_predictions(task: Task, ids: int, boundaries: NDArray[np.int64]) -> int:
-    """Return the number of ids that are scored.
+    """Return how many of a number of ids are scored; the first id is a boundary.
 
     Boundaries between documents are not predicted. The boundary after a line or a target is. The
     source of a pair is read and not scored.
-
-    Args:
-        task: What the ids are.
-        ids: Number of ids.
-        boundaries: Positions of the boundaries; the first id is one.
     """
     match task:
         case "text":

@@ -39,9 +39,9 @@ class Corpus:
 
     Attributes:
         config: How the texts became ids.
-        tokenizer: The tokenizer.
+        tokenizer: Of the model.
         train: The training part.
-        validation: The validation part.
+        validation: The held-out part.
         documents: The documents that were named as the corpus.
         examples: Number of lines, pairs, or documents between separators in these, held-out ones
             included; 0 for a running text without separator.
@@ -84,15 +84,9 @@ def encode_corpus(
 ) -> Corpus:
     """Read the documents, train the tokenizer on the training part, encode both parts.
 
-    The end of a running text is held out, or every n-th line or pair. The vocabulary is that of the
-    training part, so the validation score holds for characters that were never seen.
-
-    Args:
-        documents: The corpus.
-        config: How texts become ids, and the share that is held out.
-        validation: Documents to hold out instead of a share of the corpus.
-        tokenizer: A trained tokenizer; None trains one.
-        group: The processes of the run.
+    The end of a running text is held out, or every n-th line or pair, unless `validation` names
+    documents to hold out. The vocabulary is that of the training part, so the validation score
+    holds for characters that were never seen.
 
     Raises:
         CorpusError: If a text is not UTF-8, a line is not a pair where it must be one, or there is

@@ -27,21 +27,13 @@ BOUNDARIES: dict[Task, int] = {"lines": 1, "pairs": 2}  # boundaries (BOS/EOS) i
 def read_lines(
     documents: Sequence[Document], held_out_fraction: float, *, is_pairs: bool
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield the lines of all documents that are not empty, thousands at a time.
+    """Yield training lines and held-out lines, thousands at a time, without the empty ones.
 
-    A carriage return before a line end belongs to the end.
-
-    Args:
-        documents: The documents.
-        held_out_fraction: Share of the lines that is held out, spread evenly.
-        is_pairs: Whether each line must be a source, a tab and a target.
-
-    Returns:
-        Training lines and held-out lines.
+    Held-out lines are spread evenly. A carriage return before a line end belongs to the end.
 
     Raises:
-        CorpusError: If a line is not a pair where it must be one; the message has its number. If a
-            line has more than LONGEST_LINE characters.
+        CorpusError: If a line has more than LONGEST_LINE characters, or is not a pair though
+            `is_pairs`; the message has its number.
     """
     line_count = 0  # lines so far that are not empty, of all documents
     for document in documents:

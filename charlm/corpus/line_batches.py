@@ -40,14 +40,10 @@ class LineBatch:
 def read_line_batches(name: str, *, is_strict: bool = True) -> Iterator[LineBatch]:
     """Yield the lines of a file, or of stdin for -, as soon as they can be read.
 
-    Args:
-        name: The path of the file, or -.
-        is_strict: Whether a line that is not UTF-8 is an error. The lines before it are yielded
-            first.
-
     Raises:
         ConfigError: If stdin is a terminal or closed.
-        CorpusError: If the file cannot be read, is not a text, or has a line that is not UTF-8.
+        CorpusError: If the file cannot be read, is not a text, or has a line that is not UTF-8 and
+            `is_strict`. The lines before it are yielded first.
     """
     if name == STDIN:
         yield from _read_lines("stdin", standard_input().fileno(), is_strict=is_strict)
@@ -114,7 +110,6 @@ def _read_some(name: str, file: int, size: int) -> bytes:
 
 
 def _decode_lines(name: str, number: int, data: bytes, *, is_strict: bool) -> Iterator[LineBatch]:
-    """Yield whole lines as text; see `read_line_batches`."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

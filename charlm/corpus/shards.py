@@ -74,9 +74,7 @@ def split_documents(byte_range: ByteRange, separator: str | None) -> Iterator[By
 def cut_into_shards(byte_ranges: Sequence[ByteRange], separator: str | None) -> list[Shard]:
     """Return the shards of a corpus, in order.
 
-    Args:
-        byte_ranges: The text; a document ends with each range.
-        separator: The text between documents inside a file; it is in no shard.
+    A document ends with each byte range, and at each separator, which is in no shard.
     """
     files = [byte_range.file for byte_range in byte_ranges]
     shards: list[Shard] = []
@@ -164,11 +162,10 @@ class ShardGroup:
 class RunningText:
     """The ids of a running text; each shard is encoded when it is first read.
 
-    The shards are dealt out to groups, and the first group is a sample. The attributes are
-    estimated from the sample, and are exact if it is the whole text.
+    The shards are dealt out to `group_count` groups, and the first group is a sample. The
+    attributes are estimated from the sample, and are exact if it is the whole text.
 
     Attributes:
-        group_count: Number of shard groups.
         tokens: Number of ids, boundaries included.
         characters: Characters of the raw text.
         predictions: Number of ids without boundaries, which are not predicted.

@@ -68,12 +68,7 @@ class Windows:
     ) -> "Windows":
         """Return the windows that score all documents, lines or pairs.
 
-        Args:
-            task: What the ids are.
-            ids: Shape (ids,).
-            boundaries: Positions of the boundaries in `ids`: the first id, and one after each
-                document, line, source and target.
-            boundary_id: The vocabulary's size.
+        A boundary is the first id, and after each document, line, source and target.
         """
         if task != "text":
             numbers = np.arange((len(boundaries) - 1) // BOUNDARIES[task])
@@ -101,8 +96,7 @@ class Windows:
     def cut(self) -> tuple["Windows", NDArray[np.int64]]:
         """Cut long windows into shorter ones, so that they take no longer than many short texts.
 
-        Returns:
-            The windows, and for each the number of the window it was cut from.
+        The numbers of the windows that they were cut from are returned, too.
         """
         lengths = self.stop - self.first
         if len(lengths) == 0 or lengths.max() < 2 * SEGMENT_LENGTH:
@@ -173,12 +167,9 @@ def cut_evenly(
 ) -> NDArray[np.int64]:
     """Cut ids [start, stop) into windows; return (begin, first, stop), shape (3, windows).
 
-    Args:
-        start: The first id.
-        stop: The end, exclusive.
-        count: Number of windows; None takes one for every SEGMENT_LENGTH ids, at most MOST_ROWS.
-        context_length: Number of ids that a window reads before it scores.
-        earliest: The first id that may be read; the first window begins there. None is `start`.
+    By default there is one window for every SEGMENT_LENGTH ids, at most MOST_ROWS. A window reads
+    up to `context_length` ids before it scores. The first one begins at `earliest`, by default
+    `start`.
     """
     earliest = start if earliest is None else earliest
     number = count or min(max(1, (stop - start) // SEGMENT_LENGTH), MOST_ROWS)

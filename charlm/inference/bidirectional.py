@@ -28,11 +28,7 @@ class PseudoScore(Surprisal):
     """The pseudo-likelihood of a text (Besag 1975, https://doi.org/10.2307/2987782).
 
     Each token is predicted from all others, so this is no probability of the text. Compare it
-    with other pseudo-likelihoods, never with bits per character.
-
-    Attributes:
-        nats: −ln p(token | all others), summed over all tokens.
-        tokens: Their number, without the ends of lines.
+    with other pseudo-likelihoods, never with bits per character. The ends of lines do not count.
     """
 
     def __add__(self, other: "PseudoScore") -> "PseudoScore":
@@ -78,10 +74,9 @@ def pseudo_score(
 
 
 def _segments(start: int, stop: int) -> NDArray[np.int64]:
-    """Cut ids [start, stop) into segments with context on both sides.
+    """Cut ids [start, stop) into segments with context on both sides, shape (4, segments).
 
-    Returns:
-        Where reading begins, scoring begins, scoring ends and reading ends, shape (4, segments).
+    The rows are where reading begins, scoring begins, scoring ends and reading ends.
     """
     cut = cut_evenly(start, stop, -(-(stop - start) // LONGEST_SEGMENT))
     return np.concatenate([cut, np.minimum(cut[-1:] + CONTEXT_LENGTH, stop)])

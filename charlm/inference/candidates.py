@@ -3,9 +3,9 @@
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from charlm.config import CandidateFilter, Task
+from charlm.config import CandidateFilter
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference.generation import generate
@@ -64,14 +64,9 @@ class TextGenerator:
     ) -> None:
         """Prepare the texts.
 
-        Args:
-            settings: What all texts share.
-            seed_batches: Seed texts. The next batch is requested when no text is in progress, so
-                that a text never waits for a slow source.
-            candidate_filter: How many texts each seed text gets, and which candidates are kept.
-            rng_seed: Each candidate has its own random numbers, from this seed, the number of the
-                text and the number of the candidate.
-            fingerprints: Of the training text, for novel texts.
+        The next of `seed_batches` is requested when no text is in progress, so that a text never
+        waits for a slow source. The random numbers of a candidate follow from `rng_seed`, the
+        number of its text and its own number.
 
         Raises:
             ConfigError: If novel texts are requested without a fingerprint.
@@ -82,8 +77,7 @@ class TextGenerator:
                 hint="train the model again with this version of charlm",
             )
         self._settings, self._filter, self._rng_seed = settings, candidate_filter, rng_seed
-        self._fingerprints = fingerprints
-        self._task = settings.network.config.task
+        self._fingerprints, self._task = fingerprints, settings.network.config.task
         self._match = re.compile(candidate_filter.match or "")
         self._seed_batches = iter(seed_batches)
         self._seeds: Iterator[str] = iter(())  # of the current batch, one for each text
@@ -156,13 +150,13 @@ class TextGenerator:
             self._to_start.append(request)
             return None
         if not kept:
-            return GeneratedText(
-                number=request.number,
-                seed=request.seed,
+            return replace(
+                candidate,
                 text=None,
                 tokens=0,
                 nats=0.0,
                 finish_reason="attempts",
+                character_nats=(),
             )
         best = min(kept, key=lambda text: text.nats / max(1, text.tokens))
         if self._filter.unique:
@@ -172,9 +166,14 @@ class TextGenerator:
     def _keeps(self, candidate: GeneratedText) -> bool:
         if not self._match.search(self._filtered_text(candidate)) or self._was_shown(candidate):
             return False
-        return not self._filter.novel or not is_in_training_text(
-            self._fingerprints, self._task, candidate.seed, candidate.text or ""
-        )
+        if not self._filter.novel:
+            return True
+        example = candidate.text or ""
+        if self._task == "lines":
+            example = candidate.seed + example
+        elif self._task == "pairs":
+            example = f"{candidate.seed}\t{example}"
+        return not any(fingerprint.holds(example) for fingerprint in self._fingerprints)
 
     def _filtered_text(self, candidate: GeneratedText) -> str:
         """Return a text with its seed text; of pairs, the target alone."""
@@ -183,12 +182,3 @@ class TextGenerator:
 
     def _was_shown(self, candidate: GeneratedText) -> bool:
         return self._filtered_text(candidate) in self._shown
-
-
-def is_in_training_text(
-    fingerprints: Sequence[Fingerprint], task: Task, seed: str, text: str
-) -> bool:
-    """Return whether the example of a seed text and its continuation is in the training text."""
-    if task != "text":
-        text = f"{seed}\t{text}" if task == "pairs" else seed + text
-    return any(fingerprint.holds(text) for fingerprint in fingerprints)

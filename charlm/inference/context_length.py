@@ -38,8 +38,7 @@ def nats_by_context(runtime: Runtime, tokenizer: Tokenizer, text: str) -> dict[i
     scored = np.unique(np.linspace(lengths[-1], len(ids) - 1, SCORED_TOKENS).astype(np.int64))
     return {
         length: score_windows(
-            runtime,
-            Windows(ids, tokenizer.boundary_id, scored - length, scored, scored + 1),
+            runtime, Windows(ids, tokenizer.boundary_id, scored - length, scored, scored + 1)
         ).mean()
         for length in lengths
     }

@@ -39,12 +39,9 @@ def generate(
 ) -> Iterator[tuple[AnySequence, str]]:
     """Generate sequences side by side; yield each with the characters to show next.
 
-    The last characters of a sequence come when it has a finish reason.
-
-    Args:
-        settings: What the sequences share.
-        next_sequence: Called while there is room for more. The argument is whether no sequence is
-            in progress. Returns a new sequence, or None if there is none now.
+    The last characters of a sequence come when it has a finish reason. `next_sequence` is called
+    while there is room for more, with whether no sequence is in progress. It returns a new one, or
+    None if there is none now.
     """
     network = settings.network
     sequences: list[AnySequence] = []
@@ -88,7 +85,7 @@ def _append_tokens(
             sequence.process(row)
         has_token = np.isfinite(logits.max(axis=-1))
         for index in np.flatnonzero(~has_token):
-            yield sequences[index], sequences[index].finish_at_dead_end()
+            yield sequences[index], sequences[index].finish("dead end")
         sequences = [sequences[index] for index in np.flatnonzero(has_token)]
         if not sequences:
             return
@@ -123,8 +120,7 @@ def generate_pieces(settings: GeneratorSettings, continuation: Continuation) -> 
 
 def top_tokens(settings: GeneratorSettings, seed: str) -> list[tuple[str | int | None, float]]:
     """Return all tokens after a seed text with their probabilities; see `Model.top_tokens`."""
-    continuation = Continuation(settings, seed, (0,))
-    network = settings.network
+    continuation, network = Continuation(settings, seed, (0,)), settings.network
     state = network.zero_state(1)
     for token in continuation.unread:
         features, state = network.step(np.array([token]), state)

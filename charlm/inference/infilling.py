@@ -51,15 +51,8 @@ def fill(
     The forward network continues the seed text several times, and the backward network continues
     the ending as often. Where a text of the one and a text of the other share characters, their
     join is a candidate. One candidate is drawn by the probability of the whole text: the geometric
-    mean of those of both networks.
-
-    Args:
-        settings: With the forward network. A running text gets exactly `length` characters, a line
-            at most as many.
-        backward: The backward network, with the same tokenizer.
-        seed: The text before; not repeated.
-        ending: The text after; not repeated.
-        rng_seed: Seed of the random numbers.
+    mean of those of both networks. A running text gets exactly `length` characters, a line at most
+    as many.
 
     Raises:
         ConfigError: If the seed text or the ending contains a terminator.

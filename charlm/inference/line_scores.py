@@ -145,13 +145,9 @@ def score_stream(
 
 
 def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nats, State]:
-    """Return −ln p of each id, and the state before the last of them.
+    """Return −ln p of each of `ids`, and the state before the last of them.
 
-    Args:
-        runtime: The network.
-        before: The id before the first, shape (1,).
-        ids: To score, shape (ids,).
-        state: Before `before` is read.
+    `before` is the id before the first, shape (1,); `state` is the state before it is read.
     """
     nats = np.zeros(len(ids))
     inputs = np.concatenate([before, ids])[:-1]
@@ -194,10 +190,6 @@ def line_scores(
 
 def percentile(line_scores: NDArray[np.float32], bits_per_character: float) -> float:
     """Return the percentage of held-out lines with a lower score, interpolated, in [0, 100].
-
-    Args:
-        line_scores: What the function of that name returned.
-        bits_per_character: The score of a line.
 
     Raises:
         ConfigError: If there are no line scores.

@@ -20,13 +20,7 @@ class Mixture:
     """
 
     def __init__(self, first: Network, second: Network, share: float) -> None:
-        """Combine two networks of the same tokenizer and task.
-
-        Args:
-            first: A network that reads forward.
-            second: Another one.
-            share: The weight of the first one's probabilities, in [0, 1].
-        """
+        """Combine two networks that read forward; `share` in [0, 1] is the weight of the first."""
         self.config = replace(
             first.config,
             direction="forward",
@@ -74,10 +68,8 @@ def check_mixable(
     tokenizer: Tokenizer, config: ModelConfig, other_tokenizer: Tokenizer, other: ModelConfig
 ) -> None:
     """Raise ConfigError unless two models have the same tokenizer and task."""
-    if (tokenizer.to_json(), tokenizer.binary) != (
-        other_tokenizer.to_json(),
-        other_tokenizer.binary,
-    ):
+    is_same = tokenizer.to_json() == other_tokenizer.to_json()
+    if not is_same or tokenizer.binary != other_tokenizer.binary:
         raise ConfigError(
             "only models with the same tokenizer can be mixed",
             hint="train the second model with --from: it keeps the tokenizer of the first",

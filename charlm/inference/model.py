@@ -1,7 +1,6 @@
 """A trained model, which generates and scores text."""
 
 import copy
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,7 +20,7 @@ from charlm.config import (
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 from charlm.fingerprint import union
-from charlm.inference.candidates import GeneratedText, TextGenerator, is_in_training_text
+from charlm.inference.candidates import GeneratedText, TextGenerator
 from charlm.inference.generation import Piece, generate_pieces, top_tokens
 from charlm.inference.mixture import Mixture, check_mixable
 from charlm.inference.runtime import Network, Runtime
@@ -44,6 +43,9 @@ class Model:
     ' the tale of the second stone, and the to'
     >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
     1.13
+
+    A `direction` is by default the model's own; of a model that reads both ways, forward. Every
+    method raises ConfigError if the model lacks the direction that it needs.
     """
 
     # Scoring methods import what they need when they are called: generation does not wait for it.
@@ -61,20 +63,15 @@ class Model:
             self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
-        """Return the network that reads in `direction`; None is the model's own, of both forward.
-
-        Raises:
-            ConfigError: If the model lacks the direction.
-        """
+        """Return the network that reads in `direction`."""
         direction = direction or self.config.directions[0]
         self._require(direction, f"reading {direction}")
         return self._runtimes[direction]
 
     def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
-        """Return the network of `runtime(direction)` as a checkpoint of its own.
+        """Return the network that `runtime` returns, as a checkpoint.
 
         Raises:
-            ConfigError: If the model lacks the direction.
             ValueError: If the model is a mixture, which has no checkpoint.
         """
         if self.checkpoint is None:
@@ -110,32 +107,31 @@ class Model:
 
         Args:
             seed: The text to continue; not repeated. In a model of pairs, the source.
-            ending: The text to generate before; not repeated, for models of direction backward or
-                both, with a seed text both. The text is one piece.
-            rng_seed: One or several numbers; the same give the same text. None takes new ones.
-            **settings: Fields of `GenerationConfig`; `length` is 500, or 100,000 if another setting
-                stops the text.
+            ending: The text to generate before; not repeated. It needs a model that reads
+                backward, and with a seed text one that reads both ways. The text is one piece.
+            rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
+            **settings: Fields of `GenerationConfig`. The default of `length` is 500, or 100,000
+                if another setting stops the text.
 
         Raises:
-            ConfigError: If a setting is out of range, a text contains a terminator, or the model
-                lacks the direction.
+            ConfigError: If a setting is out of its range, or the seed text or the ending contains
+                a terminator.
             TypeError: If a setting does not exist.
         """
         if ending is None and not seed and self.config.direction == "backward":
             ending = ""
         if ending is None:
-            pieces = self.pieces(seed, rng_seed=rng_seed, **settings)
-            return (piece.text for piece in pieces)
+            return (piece.text for piece in self.pieces(seed, rng_seed=rng_seed, **settings))
         from charlm.inference.infilling import check_ending_config, fill, generate_before
 
         config = GenerationConfig.from_settings(settings)
         check_ending_config(config)
         numbers = rng_seed_of(rng_seed)
         if not seed:
-            backward = self._generator("backward", "an ending", config)
+            backward = self._generator(config, direction="backward")
             return iter([generate_before(backward, ending, numbers)])
         self._require("both", "a seed text with an ending")
-        forward = self._generator("forward", "a seed text", config)
+        forward = self._generator(config)
         return iter([fill(forward, self.runtime("backward"), seed, ending, numbers)])
 
     def pieces(
@@ -146,18 +142,18 @@ class Model:
         is_scored: bool = False,
         **settings: Any,
     ) -> Iterator[Piece]:
-        """Return an iterator over the pieces of `stream`, with their finish reason.
+        """Return an iterator over the pieces of `stream` with their finish reason.
 
-        With `is_scored` they hold −ln p of each character.
+        With `is_scored`, a piece has −ln p of each of its characters.
         """
         config = GenerationConfig.from_settings(settings)
-        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
+        forward = self._generator(config, is_scored=is_scored)
         return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
 
     def generate_many(
         self, seeds: Iterable[str] = ("",), **options: Any
     ) -> Iterator[GeneratedText]:
-        """Generate texts that continue `seeds`, with the options of `generate_from_batches`."""
+        """Return an iterator over texts after each of `seeds`; see `generate_from_batches`."""
         return self.generate_from_batches([seeds], **options)
 
     def generate_from_batches(
@@ -171,43 +167,38 @@ class Model:
     ) -> Iterator[GeneratedText]:
         """Return an iterator over texts that are generated side by side, in their order.
 
-        A batch of seed texts is requested when no text is in progress. Each text has its own random
-        numbers. With `is_scored` −ln p is computed. Other settings are those of `stream`.
+        Args:
+            seed_batches: The texts to continue. A batch is requested when no text is in progress,
+                so it may wait for its source.
+            candidate_filter: How many texts each seed text gets, and which are kept.
+            rng_seed: One or several numbers, from which each text gets its own random numbers.
+            is_scored: Whether −ln p of the texts is computed.
+            **settings: Fields of `GenerationConfig`, as for `stream`.
 
         Raises:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
         """
         config = GenerationConfig.from_settings(settings)
-        is_scored = is_scored or candidate_filter.best_of > 1
-        forward = self._generator("forward", "a seed text", config, is_scored=is_scored)
-        return iter(
-            TextGenerator(
-                forward, seed_batches, candidate_filter, rng_seed_of(rng_seed), self.fingerprints
-            )
-        )
-
-    def is_in_training_text(self, seed: str, text: str) -> bool:
-        """Return whether `text`, which continues `seed`, or a long part is in the training text."""
-        return is_in_training_text(self.fingerprints, self.config.task, seed, text)
+        forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
+        numbers = rng_seed_of(rng_seed)
+        texts = TextGenerator(forward, seed_batches, candidate_filter, numbers, self.fingerprints)
+        return iter(texts)
 
     def top_tokens(self, seed: str = "") -> list[tuple[str | int | None, float]]:
         """Return all next tokens and their probabilities, the most probable first.
 
         A token is a text, a byte, or None for the end of an example.
         """
-        config = GenerationConfig(temperature=1.0)
-        return top_tokens(self._generator("forward", "a seed text", config), seed)
+        return top_tokens(self._generator(GenerationConfig(temperature=1.0)), seed)
 
     def _generator(
         self,
-        direction: SingleDirection,
-        purpose: str,
         config: GenerationConfig,
         *,
+        direction: SingleDirection = "forward",
         is_scored: bool = False,
     ) -> GeneratorSettings:
-        """Return the generator settings for a direction; `purpose` is for the error message."""
-        self._require(direction, purpose)
+        self._require(direction, "a seed text" if direction == "forward" else "an ending")
         return GeneratorSettings(self.runtime(direction), self.tokenizer, config, is_scored)
 
     def score(
@@ -215,12 +206,10 @@ class Model:
     ) -> "Score":
         """Return the score of `text`: its negative log-likelihood under the model.
 
-        A model of lines or pairs reads each line from the zero state, and predicts its end. Error
-        messages call the text `name`.
+        A model of lines or pairs reads each line from the zero state, and predicts its end.
 
         Raises:
-            ConfigError: If the model lacks the direction.
-            CorpusError: If the model is of pairs and a line is not a pair.
+            CorpusError: If the model is of pairs and a line of `name` is not a pair.
         """
         from charlm.inference.scoring import score_text
 
@@ -229,15 +218,15 @@ class Model:
     def score_lines(
         self, lines: Iterable[str], *, carry: bool = False, direction: SingleDirection | None = None
     ) -> "Iterator[Score]":
-        """Return an iterator over the scores of lines, which are scored in batches of 1, 2 … 4,096.
+        """Return an iterator over the scores of lines, with or without ends, in their order.
 
-        Lines have ends or not. Each is read alone and its end is predicted; a model of running text
-        reads it after a line end. An empty line has score 0. With `carry` the recurrent state is
-        carried from line to line, so that the scores add up to the score of the text; then a line
-        end is scored only if it is present.
+        Each line is read alone and its end is predicted; a model of running text reads it after a
+        line end. An empty line has score 0. With `carry` the recurrent state is carried from line
+        to line, so that the scores add up to the score of the text. Then a line end is scored only
+        if it is present.
 
         Raises:
-            ConfigError: If the model lacks the direction, or cannot carry its state.
+            ConfigError: If the state of the model cannot be carried.
             CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If a line holds a line end before its own.
             TypeError: If `lines` is one text.
@@ -247,8 +236,8 @@ class Model:
         if isinstance(lines, str):
             raise TypeError("lines are several texts, not one")
         batches = batches_of(lines, carry=carry)
-        batch_scores = self.score_batches(batches, carry=carry, direction=direction)
-        return itertools.chain.from_iterable(batch_scores)
+        scores = self.score_batches(batches, carry=carry, direction=direction)
+        return (score for batch in scores for score in batch)
 
     def score_batches(
         self,
@@ -258,7 +247,10 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "Iterator[list[Score]]":
-        """Return the scores of `score_lines`, batch by batch; each is requested when needed."""
+        """Return an iterator over the scores of the lines of each batch, as for `score_lines`.
+
+        A batch is requested after the one before is scored, so it may wait for its source.
+        """
         from charlm.inference.line_scores import check_carry, score_batches, score_stream
 
         network = self.runtime(direction)
@@ -275,12 +267,12 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
-        """Score each token of `text`, and list the `top_tokens` most probable ones beside it.
+        """Return the score of each token of `text`, which is read as `score` reads it.
+
+        The `top_tokens` likeliest tokens of each position are returned too.
 
         Raises:
-            ConfigError: If the model lacks the direction.
-            CorpusError: If the model is of pairs and a line is not a pair, or the text has more
-                than 33,554,432 characters.
+            CorpusError: As for `score`, or if the text has more than 33,554,432 characters.
         """
         from charlm.inference.token_scores import score_tokens
 
@@ -289,7 +281,9 @@ class Model:
         return score_tokens(network, self.tokenizer, text, top_tokens=top_tokens, name=name)
 
     def percentile(self, bits_per_character: float) -> float:
-        """Return the percentage of held-out lines, each read alone, with a lower score.
+        """Return the percentage of held-out lines with a lower score, in [0, 100].
+
+        Held-out lines were read alone in the model's own direction.
 
         Raises:
             ConfigError: If the model holds no scores of held-out lines.
@@ -299,22 +293,21 @@ class Model:
         return percentile(self.line_scores, bits_per_character)
 
     def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
-        """Return a score in `unit`."""
+        """Return a score in `unit`; see `percentile` for that one."""
         if unit == "percentile":
             return self.percentile(score.bits_per_character)
         return float(getattr(score, unit))
 
     def share_in_training_text(self, text: str) -> float:
-        """Estimate the share of `text` that is in the training or held-out text, in [0, 1]."""
+        """Return the estimated share of `text` that is in the training text, in [0, 1].
+
+        Held-out text counts as training text. A model without fingerprints returns 0.
+        """
         shares = (fingerprint.share_in_training_text(text) for fingerprint in self.fingerprints)
         return max(shares, default=0.0)
 
     def pseudo_score(self, text: str) -> "PseudoScore":
-        """Return the pseudo-likelihood of `text`: each token is predicted from both sides.
-
-        Raises:
-            ConfigError: If the model lacks one of the directions.
-        """
+        """Return the pseudo-likelihood of `text`: each token is predicted from both sides."""
         from charlm.inference.bidirectional import pseudo_score
 
         self._require("both", "a pseudo-likelihood")
@@ -324,10 +317,10 @@ class Model:
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
         """Return a model that predicts the weighted mean of two models' probabilities.
 
-        `share`, in [0, 1], is the weight of this one. Both have the same tokenizer and task.
+        The weight of this model is `share`, in [0, 1].
 
         Raises:
-            ConfigError: If tokenizer or task differ, or a model does not read forward.
+            ConfigError: If the tokenizers or the tasks differ.
         """
         require("mix", share, at_least=0, at_most=1)
         check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)

@@ -91,11 +91,9 @@ class Runtime:
         if len(self._embedding) <= LARGEST_TABLE:
             self._first_product = self._embedding @ self._inputs[0] + self._biases[0]
         self._output_bias = arrays["output.bias"]
-        outputs = len(self._output_bias)
         self._projection = arrays["output.projection"].T if "output.projection" in arrays else None
-        self._output = (
-            self._embedding[:outputs] if config.tie_weights else arrays["output.weight"]
-        ).T
+        tied = self._embedding[: len(self._output_bias)]
+        self._output = (tied if config.tie_weights else arrays["output.weight"]).T
         # The last layer's output is multiplied by both at once: [recurrent, output].
         self._joint: Floats | None = None
         if self._projection is None and not config.residual:
@@ -115,11 +113,7 @@ class Runtime:
         ]
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token of each stream.
-
-        Args:
-            ids: Token ids in [0, V], where V is the boundary, shape (B,).
-            state: From `zero_state` or from the previous step; it is not changed.
+        """Read one token of each stream: ids in [0, V], where V is the boundary, shape (B,).
 
         Returns:
             The last layer's output, shape (B, H), which `logits` takes, and the new state.
@@ -129,12 +123,9 @@ class Runtime:
         return features, [*new_state[:-1], (*last, last[0] @ self._recurrent[-1])]
 
     def predict(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Read one token of each stream and predict the next, like `step` and `logits`.
+        """Read one token of each stream; return logits, (B, V or V + 1), and the new state.
 
-        This takes one matrix product less than the two.
-
-        Returns:
-            Logits, shape (B, V or V + 1), and the new state.
+        This takes one matrix product less than `step` and `logits`.
         """
         if self._joint is None:
             features, new_state = self.step(ids, state)
@@ -153,9 +144,8 @@ class Runtime:
             if layer == 0 and self._first_product is not None:
                 from_input = self._first_product[ids]  # (B, gates · H), a copy
             else:
-                from_input = (self._embedding[ids] if layer == 0 else features) @ self._inputs[
-                    layer
-                ]
+                inputs = self._embedding[ids] if layer == 0 else features
+                from_input = inputs @ self._inputs[layer]
                 from_input += self._biases[layer]
             updated = self._update(from_input, from_state, vectors)
             is_residual = self.config.residual and layer > 0

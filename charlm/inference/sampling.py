@@ -64,16 +64,10 @@ FILTERS: dict[str, tuple[Filter, float]] = {
 
 
 def next_token_probabilities(logits: Floats, config: GenerationConfig) -> Probabilities:
-    """Return the distributions that tokens are drawn from.
+    """Return the distributions that tokens are drawn from, shape (…, V).
 
-    Args:
-        logits: Unnormalised log-probabilities, shape (…, V); −∞ is never drawn. Each row has a
-            finite number.
-        config: Temperature and filters. Temperature 0 gives all probability to the most probable
-            token, the first one of equals.
-
-    Returns:
-        Probabilities that sum to 1, shape (…, V).
+    Temperature 0 gives all probability to the most probable token, the first one of equals. A logit
+    of −∞ is never drawn. Each row of `logits`, shape (…, V), has a finite one.
     """
     if config.temperature == 0:
         greedy = np.zeros(logits.shape)
@@ -85,12 +79,9 @@ def next_token_probabilities(logits: Floats, config: GenerationConfig) -> Probab
 def draw_next_tokens(
     logits: Floats, config: GenerationConfig, uniforms: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Draw a token for each row from its `next_token_probabilities`, shape (B,).
+    """Draw a token for each row of logits from its `next_token_probabilities`, shape (B,).
 
-    Args:
-        logits: Unnormalised log-probabilities, shape (B, V).
-        config: Temperature and filters.
-        uniforms: Random numbers in [0, 1), shape (B,).
+    `uniforms` are random numbers in [0, 1), shape (B,).
     """
     if config.temperature == 0:
         most_probable: NDArray[np.int64] = logits.argmax(axis=-1)
@@ -99,11 +90,9 @@ def draw_next_tokens(
 
 
 def draw(weights: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Draw a column for each row, with probabilities proportional to its weights, shape (B,).
+    """Draw a column for each row of weights, shape (B, V), in proportion to them, shape (B,).
 
-    Args:
-        weights: Shape (B, V); each row has a positive sum.
-        uniforms: Random numbers in [0, 1), shape (B,).
+    Each row has a positive sum. `uniforms` are random numbers in [0, 1), shape (B,).
     """
     cumulative = weights.cumsum(axis=-1)
     # Slightly below the sum; otherwise rounding could give a target that no column exceeds.

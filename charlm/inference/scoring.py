@@ -24,15 +24,10 @@ PAIRS_HINT = "the model scores pairs; for other texts use a model that was train
 
 @dataclass(frozen=True, kw_only=True)
 class Surprisal:
-    """A sum of −ln p over tokens.
-
-    Attributes:
-        nats: The sum.
-        tokens: Predictions made.
-    """
+    """A sum of −ln p over tokens."""
 
     nats: float = 0.0
-    tokens: int = 0
+    tokens: int = 0  # predictions made
 
     @property
     def bits(self) -> float:
@@ -56,16 +51,10 @@ class Score(Surprisal):
 
     Sums are stored and averages are derived, so two scores can be added. Every token is predicted,
     the first included: a character model makes one prediction for each character.
-
-    Attributes:
-        nats: −ln p(text), summed over all tokens.
-        tokens: Predictions made.
-        characters: Unicode code points of the raw text.
-        bytes: Bytes of the raw text in UTF-8.
     """
 
-    characters: int = 0
-    bytes: int = 0
+    characters: int = 0  # Unicode code points of the raw text
+    bytes: int = 0  # of the raw text in UTF-8
 
     def __add__(self, other: "Score") -> "Score":
         if not isinstance(other, Score):
@@ -101,11 +90,7 @@ def score_text(
         CorpusError: If the model is of pairs and a line of `name` is not a pair.
     """
     return score_with(
-        lambda windows: score_windows(runtime, windows),
-        runtime.config,
-        tokenizer,
-        text,
-        name=name,
+        lambda windows: score_windows(runtime, windows), runtime.config, tokenizer, text, name=name
     )
 
 
@@ -117,17 +102,9 @@ def score_with(
     *,
     name: str,
 ) -> Score:
-    """Return the score of `text`, as `score_text` does, computed by `nats_of`.
+    """Return the score of `text`, as `score_text` does, for a network of one direction.
 
-    Args:
-        nats_of: Returns −ln p of the scored tokens of all windows, in parts that are summed.
-        config: Of a network that reads in one direction.
-        tokenizer: Its tokenizer.
-        text: To score.
-        name: The text's name in error messages.
-
-    Raises:
-        CorpusError: If the model is of pairs and a line of `name` is not a pair.
+    `nats_of` returns −ln p of the scored tokens of all windows, in parts that are summed.
     """
     examples = [example for _, example in examples_of(text, config, name)]
     windows = windows_of(examples, tokenizer, config)

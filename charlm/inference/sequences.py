@@ -86,43 +86,35 @@ class GeneratedSequence(ABC):
         unread: Tokens that the network must read before the next token can be drawn.
         tokens: Number of tokens drawn.
         nats: −ln p of these, summed, without temperature and constraints; 0 if not scored.
+        finish_reason: Why the text stopped; None while it goes on.
     """
 
     def __init__(self, settings: GeneratorSettings, rng_seed: RngSeed | None) -> None:
         self.unread: deque[int] = deque()
         self.tokens, self.nats = 0, 0.0
+        self.finish_reason: FinishReason | None = "length" if settings.config.length == 0 else None
         self._settings = settings
         self._uniforms = _uniforms(rng_seed)
         self._history = TokenHistory(settings.config)
         self._has_processors = settings.processors.are_needed
-        self._end_tokens = settings.end_tokens
-
-    @property
-    @abstractmethod
-    def finish_reason(self) -> FinishReason | None:
-        """Why the text stopped; None while it goes on."""
 
     @abstractmethod
     def _show(self, token: int, nats: float) -> str:
         """Append a token to the text, and return the characters to show now."""
 
     @abstractmethod
-    def _finish(self, reason: FinishReason) -> str:
+    def finish(self, reason: FinishReason) -> str:
         """Stop, and return the characters that remain to be shown."""
 
     def append(self, token: int, nats: float) -> str:
         """Append a token with this −ln p, and return the characters to show now."""
         self.tokens += 1
         self.nats += nats
-        if token in self._end_tokens:
-            return self._finish("end")
+        if token in self._settings.end_tokens:
+            return self.finish("end")
         self.unread.append(token)
         self._push_history(token)
         return self._show(token, nats)
-
-    def finish_at_dead_end(self) -> str:
-        """Stop because no token is allowed, and return the characters that remain to be shown."""
-        return self._finish("dead end")
 
     @property
     def needs_processing(self) -> bool:
@@ -186,11 +178,6 @@ class Continuation(GeneratedSequence):
         self.shown_nats: list[float] = []
 
     @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the text stopped; None while it goes on."""
-        return self._stopping.finish_reason
-
-    @property
     def needs_processing(self) -> bool:
         """Whether `process` can change logits."""
         return self._has_processors or self._awaits_space or self._is_empty_line
@@ -199,7 +186,7 @@ class Continuation(GeneratedSequence):
         """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
         super().process(logits)
         if self._is_empty_line:
-            logits[list(self._end_tokens)] = -np.inf
+            logits[list(self._settings.end_tokens)] = -np.inf
         if self._awaits_space:
             logits[~self._settings.begins_with_space] = -np.inf
 
@@ -210,24 +197,24 @@ class Continuation(GeneratedSequence):
             text, self._awaits_space = text.removeprefix(" "), False
         return self._push(text, nats)
 
-    def _finish(self, reason: FinishReason) -> str:
+    def finish(self, reason: FinishReason) -> str:
+        """Stop, and return the characters that remain to be shown."""
         text = self._decoder.finish()
         if reason == "dead end" and self._settings.config.has_constraints:
             text = ""  # U+FFFD for an incomplete character, which may not be allowed
-        return self._push(text, 0.0) + self._record_nats(self._stopping.finish(reason))
+        return self._push(text, 0.0) + self._record(self._stopping.finish(reason))
 
     def _push(self, text: str, nats: float) -> str:
         """Append `text` with this −ln p, and return the characters to show now."""
-        if not self._settings.is_scored:
-            return self._stopping.push(text)
         self._partial_nats += nats
-        if text:
+        if text and self._settings.is_scored:
             self._held_nats.extend([self._partial_nats / len(text)] * len(text))
             self._partial_nats = 0.0
-        return self._record_nats(self._stopping.push(text))
+        return self._record(self._stopping.push(text))
 
-    def _record_nats(self, shown: str) -> str:
-        """Return the characters to show, after their −ln p was added to `shown_nats`."""
+    def _record(self, shown: str) -> str:
+        """Return the characters to show, after recording their −ln p and the finish reason."""
+        self.finish_reason = self._stopping.finish_reason
         if self._settings.is_scored:
             self.shown_nats += [self._held_nats.popleft() for _ in shown]
         return shown
@@ -247,12 +234,6 @@ class BackwardContinuation(GeneratedSequence):
         self._drawn: list[int] = []
         self._characters = 0
         self._continuing = 0  # continuing bytes whose character has not begun yet
-        self._finish_reason: FinishReason | None = "length" if settings.config.length == 0 else None
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the text stopped; None while it goes on."""
-        return self._finish_reason
 
     def _show(self, token: int, nats: float) -> str:
         del nats
@@ -266,10 +247,11 @@ class BackwardContinuation(GeneratedSequence):
             self._characters += len(piece) if isinstance(piece, str) else 1
             self._continuing = 0
         length = self._settings.config.length
-        return self._finish("length") if length and self._characters >= length else ""
+        return self.finish("length") if length and self._characters >= length else ""
 
-    def _finish(self, reason: FinishReason) -> str:
-        self._finish_reason = reason
+    def finish(self, reason: FinishReason) -> str:
+        """Stop, and return the whole text, cut at its beginning to the length."""
+        self.finish_reason = reason
         decoder = StreamDecoder(self._settings.tokenizer)
         text = "".join([*map(decoder.push, reversed(self._drawn)), decoder.finish()])
         return text[max(0, len(text) - (self._settings.config.length or len(text))) :]

@@ -64,9 +64,8 @@ class TokenScores:
     def by_character(self) -> "TokenScores":
         """Return the scores with the bytes of each character joined into one entry."""
         is_byte = np.array([isinstance(piece, int) for piece in self.pieces])[self.ids]
-        begins = np.ones(len(self.ids), np.bool_)
-        begins[1:] = ~(is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1]))
-        return self._grouped(np.flatnonzero(begins))
+        continues = is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1])
+        return self._grouped(~continues)
 
     def by_word(self) -> "TokenScores":
         """Return the scores with the tokens of each word joined into one entry.
@@ -77,21 +76,18 @@ class TokenScores:
         words = np.array([match.start() for match in _WORD.finditer(self.text)], np.int64)
         of_word = np.searchsorted(words, self.start, side="right")
         is_end = np.array([piece is None for piece in self.pieces])[self.ids]
-        begins = np.ones(len(self.ids), np.bool_)
-        begins[1:] = (of_word[1:] != of_word[:-1]) | is_end[1:] | is_end[:-1]
-        return self._grouped(np.flatnonzero(begins))
+        return self._grouped((of_word[1:] != of_word[:-1]) | is_end[1:] | is_end[:-1])
 
-    def _grouped(self, first: Integers) -> "TokenScores":
+    def _grouped(self, begins: NDArray[np.bool_]) -> "TokenScores":
         """Return one entry for each group of tokens.
 
+        `begins` is whether a group begins with a token, for all but the first, shape (N − 1,).
         Surprisal and entropy are sums. Id, rank and top tokens are those of the token with the
         highest surprisal in the group.
-
-        Args:
-            first: The number of the first token of each group, shape (groups,).
         """
-        if len(first) in (0, len(self.ids)):
+        if begins.all():
             return self
+        first = np.flatnonzero(np.append(True, begins))
         group = np.repeat(np.arange(len(first)), np.diff(first, append=len(self.ids)))
         highest = np.lexsort((-self.nats, group))[first]
         return replace(
@@ -112,12 +108,7 @@ def score_tokens(
 ) -> TokenScores:
     """Return the score of each token of `text`, read as `score_text` reads it.
 
-    Args:
-        runtime: The network.
-        tokenizer: Its tokenizer.
-        text: To score.
-        top_tokens: Number of the likeliest tokens to return for each position, K.
-        name: The text's name in error messages.
+    The `top_tokens` likeliest tokens of each position are returned too.
 
     Raises:
         CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
@@ -187,14 +178,9 @@ def _spans(
 ) -> tuple[Integers, Integers]:
     """Return where in the text each id begins and ends.
 
-    The end of an example is at the line end after it. In a text that is read from its end, it is
-    an empty span before the example.
-
-    Args:
-        located: The examples and where each begins.
-        ids: Of all examples in the order of the text, with boundaries.
-        tokenizer: The tokenizer.
-        config: Of the model.
+    `located` has the examples and where each begins; `ids` are in the order of the text, with
+    boundaries. The end of an example is at the line end after it. In a text that is read from its
+    end, it is an empty span before the example.
     """
     end = len("\n") if config.task != "text" else 0
     length, goes_on = lengths(tokenizer)

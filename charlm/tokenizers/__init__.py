@@ -26,19 +26,12 @@ from charlm.tokenizers.word import WordTokenizer as WordTokenizer
 
 
 def train(
-    kind: TokenizerKind,
-    chunks: Iterable[str],
-    *,
-    vocab_size: int | None = None,
-    reserved: str = "",
+    kind: TokenizerKind, chunks: Iterable[str], *, vocab_size: int | None = None, reserved: str = ""
 ) -> Tokenizer:
-    """Train a tokenizer on a text.
+    """Train a tokenizer on a text, which may be cut anywhere.
 
-    Args:
-        kind: The kind of tokens.
-        chunks: The text, cut anywhere.
-        vocab_size: Most words or subwords beside the bytes; None lets the tokenizer choose.
-        reserved: Characters that are in no token of the vocabulary, only in bytes.
+    It has at most `vocab_size` words or subwords beside the bytes; None lets the tokenizer choose.
+    Characters of `reserved` are in no token of the vocabulary, only in bytes.
     """
     match kind:
         case "byte":

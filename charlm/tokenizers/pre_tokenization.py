@@ -38,8 +38,7 @@ MOST_CACHED = 1 << 16  # pre-tokens whose ids are kept
 def pre_token_pattern(unspaced: str) -> re.Pattern[str]:
     """Return the pattern of a pre-token. Its matches cover every character of a text.
 
-    Args:
-        unspaced: The number of UNSPACED characters in one pre-token, as a quantifier.
+    `unspaced` is the number of UNSPACED characters in one pre-token, as a quantifier.
     """
     return re.compile(
         f" ?{LETTERS}(?:['’]{LETTERS}){{0,3}}"  # a word: "the", " don't"

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import sentencepiece
 
-from charlm.formatting import count
+from charlm.formatting import count, without_surrogates
 from charlm.tokenizers.base import BYTES, FEWEST_OCCURRENCES
 from charlm.tokenizers.pre_tokenization import (
     SplitTokenizer,
@@ -44,12 +44,9 @@ class SubwordTokenizer(SplitTokenizer):
     pattern = pre_token_pattern(unspaced="{1,40}")
 
     def __init__(self, kind: SubwordKind, white_space: Sequence[str], model: bytes) -> None:
-        """Take the vocabulary.
+        """Take the runs of line ends and tabs that are tokens, and a trained SentencePiece model.
 
-        Args:
-            kind: The algorithm that found the pieces.
-            white_space: Runs of line ends and tabs that are tokens.
-            model: A trained SentencePiece model; empty if the text had nothing to train on.
+        The model is empty if the text had nothing to train on.
 
         Raises:
             ValueError: If `model` is not a SentencePiece model, or a piece is repeated.
@@ -66,12 +63,7 @@ class SubwordTokenizer(SplitTokenizer):
 
     @classmethod
     def train(
-        cls,
-        kind: SubwordKind,
-        chunks: Iterable[str],
-        vocab_size: int | None,
-        *,
-        reserved: str = "",
+        cls, kind: SubwordKind, chunks: Iterable[str], vocab_size: int | None, *, reserved: str = ""
     ) -> "SubwordTokenizer":
         """Return a tokenizer of at most `vocab_size` pieces for the text in `chunks`.
 
@@ -94,7 +86,7 @@ class SubwordTokenizer(SplitTokenizer):
         fit = {
             pre_token: number
             for pre_token, number in counts.items()
-            if not set(pre_token) & _UNFIT and _is_unicode(pre_token)
+            if not set(pre_token) & _UNFIT and without_surrogates(pre_token) == pre_token
         }
         return cls(kind, white_space, _train(kind, fit, vocab_size - len(white_space)))
 
@@ -112,7 +104,7 @@ class SubwordTokenizer(SplitTokenizer):
         """Return the ids of the pre-token's pieces, or of its bytes."""
         if pre_token in self._white_space:
             return (self.id_of_text[pre_token],)
-        if not _is_unicode(pre_token) or self._processor is None:
+        if self._processor is None or without_surrogates(pre_token) != pre_token:
             return byte_fallback(pre_token)
         numbers = self._processor.encode(pre_token)
         ids = tuple(self._id_of_number.get(number, -1) for number in numbers)
@@ -140,8 +132,7 @@ class SubwordTokenizer(SplitTokenizer):
     def _pieces_by_number(self) -> dict[int, str | int]:
         """Return SentencePiece's texts and bytes, by its own numbers."""
         pieces: dict[int, str | int] = {}
-        processor = self._processor
-        if processor is None:
+        if (processor := self._processor) is None:
             return pieces
         for number in range(processor.GetPieceSize()):
             piece = processor.IdToPiece(number)
@@ -209,12 +200,3 @@ def _count_characters(counts: Mapping[str, int]) -> Counter[str]:
         for character in pre_token:
             characters[character] += number
     return characters
-
-
-def _is_unicode(text: str) -> bool:
-    """Return whether `text` has no lone surrogate."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

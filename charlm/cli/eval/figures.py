@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from charlm.cli.eval.compressors import compressed_sizes
-from charlm.cli.output import finite, write, write_json
+from charlm.cli.output import finite, print_note, write, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
 from charlm.errors import ConfigError, CorpusError
@@ -102,7 +102,7 @@ def show_figures(
     if options.fail_above is not None:
         value = first_model.in_unit(total, options.unit)
         if not value <= options.fail_above:
-            _note(f"{options.unit} {value:.4f} is above {options.fail_above:g}")
+            print_note(f"{options.unit} {value:.4f} is above {options.fail_above:g}")
             raise typer.Exit(1)
 
 
@@ -141,7 +141,7 @@ def _figures(score: Score) -> Figures:
 def _dynamic_figures(static: Score, dynamic: Score) -> Figures:
     """Return the figures of dynamic evaluation; print a note if it makes the score worse."""
     if dynamic.nats > static.nats:
-        _note("dynamic evaluation makes the score worse: dynamic_nats is above nats")
+        print_note("dynamic evaluation makes the score worse: dynamic_nats is above nats")
     return {
         "dynamic_nats": dynamic.nats,
         "dynamic_nats_per_token": dynamic.nats_per_token,
@@ -217,16 +217,10 @@ def _note_training_text(model: Model, text: str, name: str, label: str) -> None:
     if share < NOTED_SHARE:
         return
     labelled = f"the model {label}" if label else "the model"
-    _note(
+    print_note(
         f"about {100 * share:.0f} % of {name} is in the text that {labelled} was trained on; "
         "only held-out text is a test"
     )
-
-
-def _note(text: str) -> None:
-    from charlm.display import show_note  # rich, which most runs do not need
-
-    show_note(text)
 
 
 def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from charlm.cli.output import finite, is_terminal, write, write_json
+from charlm.cli.output import finite, is_terminal, print_note, write, write_json
 from charlm.config import ScoreUnit, SingleDirection
 from charlm.corpus.line_batches import LineBatch, read_line_batches
 from charlm.corpus.reading import STDIN
@@ -153,10 +153,8 @@ def _noting_wrong_bytes(batches: Iterator[LineBatch]) -> Iterator[LineBatch]:
     is_noted = False
     for batch in batches:
         if batch.wrong is not None and not is_noted:
-            from charlm.display import show_note
-
             is_noted = True
-            show_note(
+            print_note(
                 f"{batch.name}, line {batch.wrong:,}, is not UTF-8; "
                 "wrong bytes in it and in later lines are read as U+FFFD"
             )

@@ -25,11 +25,7 @@ SINGLE_MODEL = (*FILTERS, *SINGLE_VIEWS, *(option for option in WHOLE if option 
 
 
 def check_limits(
-    *,
-    min_score: float | None,
-    max_score: float | None,
-    fail_above: float | None,
-    top: int | None,
+    *, min_score: float | None, max_score: float | None, fail_above: float | None, top: int | None
 ) -> None:
     """Raise ConfigError if a limit is out of range."""
     require("min-score", min_score, at_least=0)

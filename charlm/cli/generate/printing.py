@@ -14,7 +14,7 @@ import typer
 
 from charlm.cli.generate.seeds import note_out_of_vocabulary
 from charlm.cli.options import model_path
-from charlm.cli.output import is_terminal, write, write_json
+from charlm.cli.output import is_terminal, print_note, write, write_json
 from charlm.config import CandidateFilter, Task
 from charlm.errors import CharlmError, ConfigError
 from charlm.formatting import count as counted
@@ -105,11 +105,11 @@ class Printer:
         if self._colours is not None:
             self._colours.explain()
         elif self.has_colours:
-            _note("--show-probabilities needs a terminal with colours")
+            print_note("--show-probabilities needs a terminal with colours")
         if reason == "dead end":
-            _note("a text stops early: no character that is allowed can follow")
+            print_note("a text stops early: no character that is allowed can follow")
         if reason == "length" and self.has_default_length:
-            _note("a text stops by its default length: no other criterion stopped it")
+            print_note("a text stops by its default length: no other criterion stopped it")
 
     @cached_property
     def _is_for_terminal(self) -> bool:
@@ -168,7 +168,7 @@ def print_texts(
     printer.end(reason)
     if rejected:
         attempts = counted(candidate_filter.attempts, "attempt")
-        _note(f"{counted(rejected, 'text')} could not be generated in {attempts}")
+        print_note(f"{counted(rejected, 'text')} could not be generated in {attempts}")
         raise typer.Exit(1)
 
 
@@ -274,9 +274,3 @@ def _print_pieces(
         printer.show(piece.text, piece.nats)
         last, reason = piece.text or last, piece.finish_reason
     return last, reason
-
-
-def _note(text: str) -> None:
-    from charlm.display import show_note  # rich, which a text without notes does not need
-
-    show_note(text)

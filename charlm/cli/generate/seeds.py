@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
+from charlm.cli.output import print_note
 from charlm.config import Task
 from charlm.errors import CharlmError, ConfigError
 
@@ -25,7 +26,7 @@ def read_seed_text(option: str) -> str:
         return _without_line_end(_decoded(data, "the seed text on stdin"))
     check_unicode(option, "the seed text")
     if option.isdecimal():
-        _note("--seed is the text to continue; for the random generator use --rng-seed")
+        print_note("--seed is the text to continue; for the random generator use --rng-seed")
     return option
 
 
@@ -71,7 +72,7 @@ def note_out_of_vocabulary(
                 for character in unknown[:MOST_SHOWN]
             )
             others = " and others" if len(unknown) > MOST_SHOWN else ""
-            _note(f"out of the model's vocabulary, encoded as bytes: {names}{others}")
+            print_note(f"out of the model's vocabulary, encoded as bytes: {names}{others}")
         yield batch
 
 
@@ -81,12 +82,6 @@ def check_unicode(text: str, name: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise CharlmError(f"{name} is not UTF-8") from None
-
-
-def _note(text: str) -> None:
-    from charlm.display import show_note  # rich, which a text without notes does not need
-
-    show_note(text)
 
 
 def _standard_input(option: str) -> IO[bytes]:

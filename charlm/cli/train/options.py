@@ -1,12 +1,11 @@
 """The options of `charlm train`, in the groups that its help shows."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from charlm.cli.options import parse_duration, unescaped
+from charlm.cli.options import option_group, parse_duration, unescaped
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_DROPOUT,
@@ -36,17 +35,9 @@ _decays = ", ".join(f"{name} {decay:g}" for name, decay in DEFAULT_WEIGHT_DECAY.
 _dropouts = ", ".join(f"from {least} on {share:g}" for least, share in DEFAULT_DROPOUT.items())
 
 
-def _group(name: str) -> Callable[..., Any]:
-    """Return a function that declares an option of a group, given its help and its flags."""
-    return lambda help, *flags, **settings: typer.Option(
-        *flags, help=help, rich_help_panel=name, **settings
-    )
-
-
-_text, _model, _training = map(_group, ("Text", "Model", "Training"))
-_budget = _group("Budget: the run ends at whatever comes first")
-_machine = _group("Machine and output")
-
+_text, _model, _training = map(option_group, ("Text", "Model", "Training"))
+_budget = option_group("Budget: the run ends at whatever comes first")
+_machine = option_group("Machine and output")
 
 CorpusArgument = Annotated[
     list[str],

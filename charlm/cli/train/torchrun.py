@@ -53,10 +53,7 @@ def joined_processes(options: Mapping[str, Any]) -> Iterator[ProcessGroup]:
         from charlm.training.distributed import is_first_to_fail, joined, shared_store
 
         store = shared_store(process)
-    with (
-        _reported_once(process, partial(is_first_to_fail, store)),
-        joined(process, store) as group,
-    ):
+    with _reported_once(process, partial(is_first_to_fail, store)), joined(process, store) as group:
         _require_same_options(options, group)
         yield group
 
