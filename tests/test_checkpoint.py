@@ -221,7 +221,7 @@ def test_weights_that_are_not_finite_are_damage(random_checkpoint, path):
         broken.arrays["output.bias"][3] = value
         broken.save(path)
 
-        with pytest.raises(CheckpointError, match=r"output\.bias holds weights that are not fin"):
+        with pytest.raises(CheckpointError, match=r"output\.bias has weights that are not finite"):
             Checkpoint.load(path)
 
 
@@ -233,7 +233,7 @@ def test_weights_that_could_overflow_are_damage(random_checkpoint, path):
     large.arrays["output.weight"][3] = -1.1e6
     large.save(path)
 
-    with pytest.raises(CheckpointError, match="or above 1,000,000"):
+    with pytest.raises(CheckpointError, match="or exceed 1,000,000"):
         Checkpoint.load(path)
 
 
