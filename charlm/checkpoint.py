@@ -65,26 +65,20 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A trained model as data: config, tokenizer, arrays.
-
-    Attributes:
-        config: Size of the network.
-        tokenizer: Text ⇄ ids.
-        arrays: Every parameter by name, float32, with the shapes that `parameters` lists.
-        provenance: Its origin as a JSON object: corpus, training settings, steps, score.
-        dynamic_rates: A learning rate for each row of every parameter, float32, shape (rows,);
-            empty if dynamic evaluation has none.
-        fingerprints: One for each training text; empty in files from before fingerprints.
-        line_scores: Scores of held-out lines, each alone, in bits per character: quantiles at equal
-            distances from the lowest to the highest, float32, shape (quantiles,); may be empty.
-    """
+    """A trained model as data: config, tokenizer, arrays."""
 
     config: ModelConfig
     tokenizer: Tokenizer
-    arrays: Arrays
+    arrays: Arrays  # every parameter by name, with the shapes that `parameters` lists
+    # Its origin as a JSON object: corpus, training settings, steps, score.
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    # A learning rate for each row of every parameter, shape (rows,); empty if dynamic evaluation
+    # has none.
     dynamic_rates: Arrays = field(default_factory=dict)
+    # One for each training text; empty in files from before fingerprints.
     fingerprints: Sequence[Fingerprint] = ()
+    # Scores of held-out lines, each alone, in bits per character: quantiles at equal distances from
+    # the lowest to the highest, shape (quantiles,); may be empty.
     line_scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     @property

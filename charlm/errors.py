@@ -2,19 +2,13 @@
 
 
 class CharlmError(Exception):
-    """An error that a user can fix.
-
-    Attributes:
-        message: What is wrong, with its numbers or its path.
-        hint: How to fix it.
-        rank: The number of the process where it arose, in a run of several.
-    """
+    """An error that a user can fix."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.rank: int | None = None
+        self.message = message  # what is wrong, with its numbers or its path
+        self.hint = hint  # how to fix it
+        self.rank: int | None = None  # of the process where it arose, in a run of several
 
 
 class ConfigError(CharlmError):

@@ -1,7 +1,7 @@
 """A Bloom filter of the training text, stored in the model: does a text occur in it?
 
 A Bloom filter (Bloom 1970, https://doi.org/10.1145/362686.362692) answers yes for every entry, and
-for hardly any other text. Nobody can read the training text out of it, but whoever guesses a line
+for hardly any other text. It does not reveal the training text, but a reader who guesses a line
 can check the guess.
 
 Its entries are whole lines, or shingles: pieces of 32 characters, a fixed stride apart. It covers
@@ -35,21 +35,13 @@ MOST_PROBES, FEWEST_PROBES = 10_000, 20
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """A Bloom filter of the lines of a text, or of its shingles.
+    """A Bloom filter of the lines of a text, or of its shingles."""
 
-    Attributes:
-        kind: Whether the entries are whole lines or shingles.
-        entries: Number of entries, repeated ones counted.
-        stride: Characters from the beginning of one shingle to that of the next; 1 for lines.
-        hashes: Bits that are set for each entry.
-        bits: The filter, uint8, shape (bytes,).
-    """
-
-    kind: Kind
-    entries: int
-    stride: int
-    hashes: int
-    bits: NDArray[np.uint8]
+    kind: Kind  # whether the entries are whole lines or shingles
+    entries: int  # their number, repeated ones counted
+    stride: int  # characters from the beginning of one shingle to that of the next; 1 for lines
+    hashes: int  # bits that are set for each entry
+    bits: NDArray[np.uint8]  # the filter, shape (bytes,)
 
     @classmethod
     def of_lines(cls, batches: Iterable[Sequence[str]], count: int) -> "Fingerprint":

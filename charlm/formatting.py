@@ -11,7 +11,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return `text` on one line: ↵ for line ends, → for tabs, U+FFFD for what is not printable."""
+    """Return `text` on one line: ↵ for line ends, → for tabs, U+FFFD for the unprintable."""
     line = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", "→")
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
@@ -80,7 +80,7 @@ def sparkline(values: list[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time such as 42 s, 5 min 3 s, 2 h 10 min."""
+    """Return a time: 42 s, 5 min 3 s, 2 h 10 min."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

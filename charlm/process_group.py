@@ -26,19 +26,12 @@ CHUNK_BYTES = 1 << 22  # of a file, in one broadcast
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """The rank of one process, as torchrun sets it.
+    """The rank of one process, as torchrun sets it."""
 
-    Attributes:
-        rank: Its number among all processes, from 0.
-        world_size: The number of processes.
-        local_rank: Its number among the processes of its machine, from 0.
-        local_world_size: The number of processes of its machine.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
-    local_world_size: int = 1
+    rank: int = 0  # its number among all processes, from 0
+    world_size: int = 1  # the number of processes
+    local_rank: int = 0  # its number among the processes of its machine, from 0
+    local_world_size: int = 1  # the number of processes of its machine
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Process":
@@ -84,9 +77,6 @@ class ProcessGroup:
 
     Every process must call each collective operation, in the same order. A call returns when all
     processes have made it.
-
-    Attributes:
-        process: This process.
     """
 
     def __init__(self, process: Process | None = None) -> None:

@@ -94,7 +94,7 @@ class CandidateFilter:
     """How many texts are generated for a seed text, and which of the candidates are kept."""
 
     count: int = 1  # texts for each seed text
-    best_of: int = 1  # candidates, of which the one with the highest probability per token is kept
+    best_of: int = 1  # candidates; the one with the highest probability per token is kept
     match: str | None = None  # regular expression that must match somewhere in the text
     unique: bool = False  # no text twice
     novel: bool = False  # no text from the training text

@@ -7,5 +7,5 @@ examples      reads and encodes lines and pairs
 shards        cuts a running text into shards, which are encoded when they are first read
 encoding      makes the corpus: tokenizer, training part, validation part
 windows       lays out the ids that are scored
-batches       lays out the ids that are learnt from: streams, and batches of examples
+batches       lays out the ids to train on: streams, and batches of examples
 """

@@ -1,4 +1,4 @@
-"""The batches that a network learns from: streams of a running text, or lines and pairs."""
+"""The batches that a network is trained on: streams of a running text, or lines and pairs."""
 
 import math
 from dataclasses import replace

@@ -24,20 +24,13 @@ class EncodedText:
 
     The network reads a boundary before the first token, so the first character has a probability,
     too. A mirrored text has the same layout, because both ends are boundaries.
-
-    Attributes:
-        ids: Shape (ids,), memory-mapped; boundaries included.
-        boundaries: Positions of the boundaries in `ids`, shape (boundaries,), memory-mapped.
-        characters: Characters of the raw text that is scored; the end of a line is one.
-        predictions: Number of ids that are scored; see `count_predictions`.
-        token_counts: How often each id occurs, the boundary last, shape (V + 1,).
     """
 
-    ids: Ids
-    boundaries: NDArray[np.int64]
-    characters: int
-    predictions: int
-    token_counts: NDArray[np.int64]
+    ids: Ids  # shape (ids,), memory-mapped; boundaries included
+    boundaries: NDArray[np.int64]  # their positions in `ids`, shape (boundaries,), memory-mapped
+    characters: int  # of the raw text that is scored; the end of a line is one
+    predictions: int  # number of ids that are scored; see `count_predictions`
+    token_counts: NDArray[np.int64]  # how often each id occurs, the boundary last, shape (V + 1,)
 
     @property
     def tokens(self) -> int:
@@ -85,12 +78,7 @@ class ArrayFile:
 
 
 class IdFile:
-    """Ids that grow in a temporary file, and their counts.
-
-    Attributes:
-        characters: Characters of the raw text that is scored.
-        token_counts: How often each id occurs so far, the boundary last, shape (V + 1,).
-    """
+    """Ids that grow in a temporary file, and their counts so far, as in `EncodedText`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._boundary_id = tokenizer.boundary_id

@@ -35,27 +35,18 @@ SAMPLE_BYTES = 32 << 20  # of a running text, for the vocabulary and for estimat
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """The text that a model is trained on and the text that it is validated on.
-
-    Attributes:
-        config: How the texts became ids.
-        tokenizer: Of the model.
-        train: The training part.
-        validation: The held-out part.
-        documents: The documents that were named as the corpus.
-        examples: Number of lines, pairs, or documents between separators in these, held-out ones
-            included; 0 for a running text without separator.
-        separators: Number of document separators in them.
-        fingerprint: Of their whole text; only in the first process, which writes the model.
-    """
+    """The text that a model is trained on and the text that it is validated on."""
 
     config: CorpusConfig
     tokenizer: Tokenizer
     train: RunningText | EncodedText
     validation: EncodedText
-    documents: tuple[DocumentInfo, ...]
+    documents: tuple[DocumentInfo, ...]  # that were named as the corpus
+    # Lines, pairs, or documents between separators in these, held-out ones included; 0 for a
+    # running text without separator.
     examples: int = 0
-    separators: int = 0
+    separators: int = 0  # number of document separators in the documents
+    # Of their whole text; only in the first process, which writes the model.
     fingerprint: Fingerprint | None = None
 
     @cached_property

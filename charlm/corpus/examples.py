@@ -1,9 +1,9 @@
-"""Lines and pairs as examples: each is learnt and scored by itself.
+"""Lines and pairs as examples: each is read and scored by itself.
 
     Anna                  A n n a ■                 ■ is the boundary (BOS/EOS). It is read before
     cat⇥animal            c a t ■ a n i m a l ■     an example, and predicted after its last token.
 
-Only the target of a pair is scored, so the model learns to answer.
+Only the target of a pair is scored, so the model is trained to answer.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

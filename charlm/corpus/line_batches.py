@@ -21,19 +21,12 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # only \n ends a line; U+2028 and others
 
 @dataclass(frozen=True)
 class LineBatch:
-    """Consecutive lines of a file.
+    """Consecutive lines of a file."""
 
-    Attributes:
-        name: The name of the file, or "stdin".
-        number: The number of the first line, counted from 1.
-        lines: The lines with their ends; the last line of a file may have none.
-        wrong: The number of the first line that is not UTF-8, or None. Its wrong bytes became
-            U+FFFD.
-    """
-
-    name: str
-    number: int
-    lines: list[str]
+    name: str  # of the file, or "stdin"
+    number: int  # of the first line, counted from 1
+    lines: list[str]  # with their ends; the last line of a file may have none
+    # The number of the first line that is not UTF-8; its wrong bytes became U+FFFD.
     wrong: int | None = None
 
 

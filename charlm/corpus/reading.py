@@ -108,15 +108,10 @@ SAMPLES, SAMPLE_BYTES = 16, 1 << 12  # of a file; they are compared after it has
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A file as it was when it was opened.
+    """A file as it was when it was opened."""
 
-    Attributes:
-        stat: Its inode, size and time of change.
-        sample: SHA-256 of SAMPLES pieces of it, spread evenly from its first byte to its last.
-    """
-
-    stat: os.stat_result
-    sample: bytes
+    stat: os.stat_result  # inode, size and time of change
+    sample: bytes  # SHA-256 of SAMPLES pieces, spread evenly from the first byte to the last
 
     @classmethod
     def of(cls, path: Path) -> "Snapshot":
@@ -155,18 +150,12 @@ class Document:
 
     Stdin and pipes are copied to a temporary file without a name, which is gone when
     `open_documents` ends. A file that grows is read up to the size that it had when it was opened.
-
-    Attributes:
-        name: Its name in messages.
-        path: The path of its file.
-        spool: The temporary copy of stdin or a pipe.
-        snapshot: Its file when it was opened; None leaves out the check for changes.
     """
 
-    name: str
+    name: str  # in messages
     path: Path
-    spool: IO[bytes] | None = None
-    snapshot: Snapshot | None = None
+    spool: IO[bytes] | None = None  # the temporary copy of stdin or a pipe
+    snapshot: Snapshot | None = None  # the file when it was opened; None skips the check of changes
 
     def read_bytes(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield bytes [start, stop) of the document, a few megabytes at a time.
@@ -313,7 +302,7 @@ def _open(path: Path | None, spools: contextlib.ExitStack, group: ProcessGroup) 
             return _spool(name, _from_stdin(), spools, group)
         refuse_device(path)
         if not path.is_file():
-            return _spool(name, _from_pipe(path), spools, group)  # such as <(zcat text.gz)
+            return _spool(name, _from_pipe(path), spools, group)  # <(zcat text.gz)
         snapshot = Snapshot.of(path)
         if snapshot.stat.st_size == 0:  # as a file of /proc, which has a text all the same
             return _spool(name, _from_pipe(path), spools, SINGLE_PROCESS)

@@ -35,18 +35,12 @@ class ByteRange:
 
 @dataclass(frozen=True)
 class Shard:
-    """Several documents, or a piece of one, that are encoded together.
+    """Several documents, or a piece of one, that are encoded together."""
 
-    Attributes:
-        files: All files of the corpus.
-        spans: For each document or piece the number of its file, and bytes [start, stop) in it,
-            shape (spans, 3).
-        is_end: Whether a document ends with the last span; one ends with every other span.
-    """
-
-    files: Sequence[Document]
+    files: Sequence[Document]  # of the whole corpus
+    # For each document or piece the number of its file and bytes [start, stop), shape (spans, 3).
     spans: NDArray[np.int64]
-    is_end: bool = True
+    is_end: bool = True  # whether a document ends with the last span, as with all others
 
     @property
     def bytes(self) -> int:
@@ -142,15 +136,10 @@ def _find(byte_range: ByteRange, mark: bytes) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class ShardGroup:
-    """Shards that are spread evenly over a text.
+    """Shards that are spread evenly over a text."""
 
-    Attributes:
-        shards: Their numbers, in the order in which they are read.
-        starts: Where each shard begins in the group, in bytes, and the group's end, shape
-            (shards + 1,).
-    """
-
-    shards: range
+    shards: range  # their numbers, in the order in which they are read
+    # Where each shard begins in the group, in bytes, and the group's end, shape (shards + 1,).
     starts: NDArray[np.int64]
 
     @property

@@ -24,17 +24,11 @@ MOST_LOGITS = 1 << 22
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs and targets of B rows at T positions.
+    """Inputs and targets of B rows at T positions, each of shape (B, T)."""
 
-    Attributes:
-        inputs: Token ids in [0, V], where V is the boundary (BOS/EOS), shape (B, T), int64.
-        targets: The ids that follow the inputs, shape (B, T), int64.
-        is_scored: Which targets count, shape (B, T).
-    """
-
-    inputs: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    is_scored: NDArray[np.bool_]
+    inputs: NDArray[np.int64]  # ids in [0, V], where V is the boundary (BOS/EOS)
+    targets: NDArray[np.int64]  # the ids that follow the inputs
+    is_scored: NDArray[np.bool_]  # which targets count
 
 
 @dataclass(frozen=True)
@@ -47,20 +41,13 @@ class Windows:
 
     A long text is cut into windows of equal size. The tokens that a window reads before it scores
     make its score that of one uninterrupted text. In a pair they are the source.
-
-    Attributes:
-        ids: Token ids, shape (ids,).
-        boundary_id: The boundary (BOS/EOS), which every window reads first; the vocabulary's size.
-        begin: The first id that each window reads, shape (windows,).
-        first: The first id that each window scores, shape (windows,).
-        stop: The end of each window, exclusive, shape (windows,).
     """
 
-    ids: Ids
-    boundary_id: int
-    begin: NDArray[np.int64]
-    first: NDArray[np.int64]
-    stop: NDArray[np.int64]
+    ids: Ids  # shape (ids,)
+    boundary_id: int  # BOS/EOS, which every window reads first; the vocabulary's size
+    begin: NDArray[np.int64]  # the first id that each window reads, shape (windows,)
+    first: NDArray[np.int64]  # the first id that each window scores, shape (windows,)
+    stop: NDArray[np.int64]  # the end of each window, exclusive, shape (windows,)
 
     @classmethod
     def for_scoring(
@@ -152,7 +139,7 @@ class Windows:
         position = begin + np.arange(start - 1, stop)  # of the first input and all targets
         ids = self.ids[np.minimum(position, last - 1)].astype(np.int64)
         if start == 0:
-            ids[:, 0] = self.boundary_id  # whatever stands before the window
+            ids[:, 0] = self.boundary_id  # instead of the id before the window
         is_scored = (first <= position[:, 1:]) & (position[:, 1:] < last)
         return Batch(ids[:, :-1], ids[:, 1:], is_scored)
 

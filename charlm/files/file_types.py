@@ -1,6 +1,6 @@
 """Recognise files that were named by mistake, from their first bytes.
 
-A message such as "is a gzip archive" saves the user a search. A file is never accepted or trusted
+The message "is a gzip archive" saves the user a search. A file is never accepted or trusted
 because of its type.
 """
 

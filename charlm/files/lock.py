@@ -1,7 +1,7 @@
 """Let one process at a time write an output.
 
 A lock file beside the output holds the number of the process. The system releases the lock when the
-process ends, however it ends, so a lock file that is left behind blocks nobody.
+process ends, however it ends, so a lock file that is left behind blocks no process.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def single_writer(path: Path, *others: Path) -> Iterator[None]:
                 _remove_stale_temporaries(target_of(output))
         yield
     finally:
-        with contextlib.suppress(OSError):  # a file that stays blocks nobody
+        with contextlib.suppress(OSError):  # a file that stays blocks no process
             os.unlink(lock)
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -41,38 +41,23 @@ Metadata = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class FileKind:
-    """A kind of file, and what to say of it in errors.
+    """A kind of file, and its name and hints in errors."""
 
-    Attributes:
-        key: The name of its entry in the header.
-        name: Its name in a sentence, such as "a charlm model".
-        format: The one format that this charlm reads and writes.
-        cure: The hint if there is no file of this kind.
-        repair: The hint if the file is damaged.
-    """
-
-    key: str
-    name: str
-    format: int
-    cure: str
-    repair: str
+    key: str  # the name of its entry in the header
+    name: str  # in a sentence: "a charlm model"
+    format: int  # the one that this charlm reads and writes
+    cure: str  # the hint if there is no file of this kind
+    repair: str  # the hint if the file is damaged
 
 
 class TensorFile:
-    """An open file: its metadata, and tensors that are read on demand.
-
-    Attributes:
-        path: The path of the file.
-        metadata: Its JSON object, not to be trusted.
-        names: The names of its tensors.
-    """
+    """An open file: its metadata, not to be trusted, and tensors that are read on demand."""
 
     def __init__(self, path: Path, file: Any, metadata: Metadata, prefix: str = "") -> None:
         self.path, self.metadata = path, metadata
         self._file, self._prefix = file, prefix
-        self.names = frozenset(
-            name.removeprefix(prefix) for name in file.keys() if name.startswith(prefix)
-        )
+        names = (name for name in file.keys() if name.startswith(prefix))
+        self.names = frozenset(name.removeprefix(prefix) for name in names)
 
     def within(self, prefix: str, metadata: object) -> "TensorFile":
         """Return the tensors whose names begin with `prefix`, with their own metadata."""

@@ -8,7 +8,7 @@ constraints     tokens that may not come next
 stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token
-candidates      several texts for each seed, of which some are kept
+candidates      several texts for each seed, and a filter that keeps some
 infilling       text between a seed and an ending
 scoring         the score of a text
 line_scores     the scores of lines

@@ -1,4 +1,4 @@
-"""Several candidates for each text, of which the filter keeps one; the texts in their order."""
+"""Several candidates for each text; the filter keeps one of them. The texts are in order."""
 
 import re
 from collections import deque
@@ -15,25 +15,15 @@ from charlm.inference.stopping import FinishReason
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedText:
-    """A complete text.
+    """A complete text."""
 
-    Attributes:
-        number: Its position among the texts of a run, from 0.
-        seed: The seed text.
-        text: The continuation without the seed text; None if no candidate was kept.
-        tokens: Number of tokens drawn; the last one may go beyond the text.
-        nats: −ln p of these, summed, without temperature and constraints; 0 if not scored.
-        finish_reason: Why the text stopped.
-        character_nats: −ln p of each character of the text, if scored.
-    """
-
-    number: int
-    seed: str
-    text: str | None
-    tokens: int
-    nats: float
+    number: int  # its position among the texts of a run, from 0
+    seed: str  # the seed text
+    text: str | None  # without the seed text; None if no candidate was kept
+    tokens: int  # number of tokens drawn; the last one may go beyond the text
+    nats: float  # −ln p of these, summed, without temperature and constraints; 0 if not scored
     finish_reason: FinishReason
-    character_nats: tuple[float, ...] = ()
+    character_nats: tuple[float, ...] = ()  # −ln p of each character of the text, if scored
 
 
 @dataclass(eq=False)

@@ -30,18 +30,12 @@ MOST_NGRAMS = 10_000  # kept, so that the memory of an endless text is bounded
 
 
 class TokenHistory:
-    """The tokens of one text, as far as constraints on the next token need them.
-
-    Attributes:
-        partial: The bytes of an incomplete character.
-        column: Characters in the current line.
-        recent: The last tokens, for the repetition penalty.
-    """
+    """The tokens of one text, as far as constraints on the next token need them."""
 
     def __init__(self, config: GenerationConfig) -> None:
-        self.partial = b""
-        self.column = 0
-        self.recent: deque[int] = deque(maxlen=config.repetition_window)
+        self.partial = b""  # the bytes of an incomplete character
+        self.column = 0  # characters in the current line
+        self.recent: deque[int] = deque(maxlen=config.repetition_window)  # the last tokens
         self._ngram_size = config.no_repeat_ngram
         self._context: deque[int] = deque(maxlen=max(0, config.no_repeat_ngram - 1))
         self._following: dict[tuple[int, ...], Counter[int]] = {}  # context → next tokens
@@ -85,11 +79,7 @@ class TokenHistory:
 
 
 class LogitsProcessors:
-    """The constraints and penalties of a config, applied to the logits of the next token.
-
-    Attributes:
-        are_needed: Whether any constraint or penalty is on.
-    """
+    """The constraints and penalties of a config, applied to the logits of the next token."""
 
     def __init__(self, config: GenerationConfig, tokenizer: Tokenizer, outputs: int) -> None:
         self._penalty = min(config.repetition_penalty, LARGEST_PENALTY)

@@ -20,18 +20,13 @@ AnySequence = TypeVar("AnySequence", bound=GeneratedSequence)
 
 
 class Piece(NamedTuple):
-    """A piece of a text.
-
-    Attributes:
-        text: Its characters.
-        nats: −ln p of each character, without temperature and constraints; empty if not scored.
-            The characters of a token have equal shares.
-        finish_reason: Why the text stops after the piece; None if it goes on.
-    """
+    """A piece of a text."""
 
     text: str
+    # −ln p of each character, without temperature and constraints; empty if not scored. The
+    # characters of a token have equal shares.
     nats: Sequence[float]
-    finish_reason: FinishReason | None
+    finish_reason: FinishReason | None  # why the text stops after the piece; None if it goes on
 
 
 def generate(
@@ -41,7 +36,7 @@ def generate(
 
     The last characters of a sequence come when it has a finish reason. `next_sequence` is called
     while there is room for more, with whether no sequence is in progress. It returns a new one, or
-    None if there is none now.
+    None if it has none now.
     """
     network = settings.network
     sequences: list[AnySequence] = []

@@ -167,13 +167,9 @@ class Model:
     ) -> Iterator[GeneratedText]:
         """Return an iterator over texts that are generated side by side, in their order.
 
-        Args:
-            seed_batches: The texts to continue. A batch is requested when no text is in progress,
-                so it may wait for its source.
-            candidate_filter: How many texts each seed text gets, and which are kept.
-            rng_seed: One or several numbers, from which each text gets its own random numbers.
-            is_scored: Whether −ln p of the texts is computed.
-            **settings: Fields of `GenerationConfig`, as for `stream`.
+        A batch of seed texts is requested when no text is in progress, so it may wait for its
+        source. Each text has its own random numbers. With `is_scored` −ln p of the texts is
+        computed. Other settings are those of `stream`.
 
         Raises:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
@@ -267,12 +263,11 @@ class Model:
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
-        """Return the score of each token of `text`, which is read as `score` reads it.
-
-        The `top_tokens` likeliest tokens of each position are returned too.
+        """Return the score of each token of `text`, with the `top_tokens` likeliest tokens there.
 
         Raises:
-            CorpusError: As for `score`, or if the text has more than 33,554,432 characters.
+            CorpusError: If the model is of pairs and a line is not a pair, or the text has more
+                than 33,554,432 characters.
         """
         from charlm.inference.token_scores import score_tokens
 

@@ -36,19 +36,12 @@ def rng_seed_of(random_seed: RandomSeed) -> RngSeed:
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """What all texts of a call of `generate` share.
-
-    Attributes:
-        network: Predicts the next token.
-        tokenizer: The tokenizer of the network.
-        config: How tokens are drawn, and where a text stops.
-        is_scored: Whether −ln p of the texts is computed, which takes time.
-    """
+    """What all texts of a call of `generate` share."""
 
     network: Network
     tokenizer: Tokenizer
     config: GenerationConfig
-    is_scored: bool = False
+    is_scored: bool = False  # whether −ln p of the texts is computed, which takes time
 
     @property
     def outputs(self) -> int:

@@ -21,15 +21,13 @@ _CLOSER = re.compile(rf"[。！？]|{_CLOSERS}")
 
 
 class StoppingCriteria:
-    """Reads a text piece by piece; returns what is shown of it and decides where it stops.
+    """Reads a text piece by piece, decides where it stops and returns the characters to show.
 
     The next character shows that a word or sentence is complete; that character is not shown.
-
-    Attributes:
-        finish_reason: Why the text stopped; None while it goes on.
     """
 
     def __init__(self, config: GenerationConfig) -> None:
+        # Why the text stopped; None while it goes on.
         self.finish_reason: FinishReason | None = "length" if config.length == 0 else None
         self._config, self._has_only_length = config, config.has_only_length
         self._until = None if config.until is None else re.compile(config.until)

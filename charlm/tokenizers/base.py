@@ -48,7 +48,7 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def vocabulary(self) -> str:
-        """A description of the tokens, such as "65 characters and 256 bytes"."""
+        """A description of the tokens: "65 characters and 256 bytes"."""
 
     @abstractmethod
     def encode(self, text: str) -> Ids:
@@ -105,7 +105,7 @@ class StreamDecoder:
         return self.finish() + piece if self._holds_bytes else piece
 
     def finish(self) -> str:
-        """Return what is held back, and start again."""
+        """Return the text of the bytes held back, and start again."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         self._holds_bytes = False
