@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +23,31 @@ def option_group(name: str | None) -> Callable[..., Any]:
     )
 
 
-class _PlainHelp:
-    """Shows no type for flags (<bool>) and arguments (<list[str]>) in the help."""
+class Command(TyperCommand):
+    """A command whose help shows no types of flags and arguments."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        for parameter in self.get_params(ctx):  # type: ignore[attr-defined]
-            if parameter.param_type_name == "argument":
-                parameter.display_type_rich = lambda ctx: None
-            elif parameter.is_flag:
-                parameter.metavar = ""
-        super().format_help(ctx, formatter)  # type: ignore[misc]
+        """Write the help."""
+        _hide_types(self.get_params(ctx))
+        super().format_help(ctx, formatter)
 
 
-class Command(_PlainHelp, TyperCommand):
-    """A command with plain help."""
+class CommandGroup(TyperGroup):
+    """A group of commands whose help shows no types of flags."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        _hide_types(self.get_params(ctx))
+        super().format_help(ctx, formatter)
 
 
-class CommandGroup(_PlainHelp, TyperGroup):
-    """A group of commands with plain help."""
+def _hide_types(parameters: Iterable[Any]) -> None:
+    """Leave out the type of flags (<bool>) and arguments (<list[str]>) in the help."""
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: None
+        elif parameter.is_flag:
+            parameter.metavar = ""
 
 
 def model_path(option: Path | None) -> Path:

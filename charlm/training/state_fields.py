@@ -7,10 +7,13 @@ an error that names the version of charlm that wrote it.
 import re
 from collections.abc import Collection
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from charlm.errors import CheckpointError, ConfigError
 from charlm.files.tensor_file import TensorFile
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FORMER_NAMES = {"expectation": "estimate", "place": "progress", "form": "task"}  # of charlm 0.1.0
 FILE_FIELDS = {"format", "version", "sha256"}  # of every charlm file
@@ -23,7 +26,7 @@ JSON_TYPES: dict[Any, set[type]] = {
     float | None: {int, float, type(None)},
     str | None: {str, type(None)},
 }
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 class StateFields:
@@ -45,15 +48,15 @@ class StateFields:
             CheckpointError: If it has a field that the dataclass lacks.
             ConfigError: If a field is missing, has the wrong type or is out of range.
         """
-        annotations = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
+        annotations = {field.name: field.type for field in fields(kind)}
         values = self._known(self._values.get(name), annotations, name)
-        for field in fields(kind):  # type: ignore[arg-type]
+        for field in fields(kind):
             if field.name not in values and field.default is MISSING:
                 raise ConfigError(f"its {name} lacks {field.name}")
         for key, value in values.items():
             annotation = annotations[key]
             if type(value) not in JSON_TYPES.get(annotation, {type(value)}):
-                raise ConfigError(f"the {key} of its {name} has another type")
+                raise ConfigError(f"the {key} of its {name} has the wrong type")
             if annotation in (float, float | None) and value is not None:
                 try:
                     values[key] = float(value)

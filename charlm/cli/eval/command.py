@@ -71,7 +71,7 @@ def eval_command(
 
     names = texts or [STDIN]
     if STDIN in names:
-        standard_input()  # an error if it is a terminal and the user was not told
+        standard_input()  # raises an error now if stdin is a terminal, before any model is loaded
     models = _load_models(paths)
     if baselines and any(model.config.task == "pairs" for model in models.values()):
         raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
