@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+COMMANDS = ("train", "generate", "eval", "info")
 app.command("train", cls=Command, no_args_is_help=True)(train_command)
 app.command("generate", cls=Command)(generate_command)
 app.command("eval", cls=Command)(eval_command)
@@ -93,9 +94,10 @@ def _usage_error(error: Any) -> ConfigError:
     if not message:  # no arguments: typer has printed the help
         raise SystemExit(error.exit_code)
     command = error.ctx.command_path if error.ctx else "charlm"
-    return ConfigError(
-        message[:1].lower() + message[1:].removesuffix("."), hint=f"{command} -h shows all options"
-    )
+    hint = f"{command} -h shows all options"
+    if command == "charlm":
+        hint = f"the commands are {', '.join(COMMANDS)}; charlm -h describes them"
+    return ConfigError(message[:1].lower() + message[1:].removesuffix("."), hint=hint)
 
 
 def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:

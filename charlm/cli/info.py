@@ -28,8 +28,8 @@ MemoryOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Show how far back a model of running text uses this text, or stdin for -: its score "
-        "by the length of the context, and its gradient by distance. Needs PyTorch.",
+        help="Measure on this text, or on stdin for -, how much context a model of running text "
+        "uses: its score for each length of context, and its gradient by distance. Needs PyTorch.",
     ),
 ]
 

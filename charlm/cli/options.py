@@ -13,6 +13,7 @@ from charlm.config import DEFAULT_MODEL_PATH
 from charlm.errors import ConfigError
 
 MODEL_VARIABLE = "CHARLM_MODEL"
+LONGEST_CHOICES = 18  # characters of choices that help shows in the column of types
 DEFAULT_MODEL = f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}"  # as help shows it
 
 
@@ -24,30 +25,37 @@ def option_group(name: str | None) -> Callable[..., Any]:
 
 
 class Command(TyperCommand):
-    """A command whose help shows no types of flags and arguments."""
+    """A command whose help shows types in few words."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
-        _hide_types(self.get_params(ctx))
+        _shorten_types(self.get_params(ctx), ctx)
         super().format_help(ctx, formatter)
 
 
 class CommandGroup(TyperGroup):
-    """A group of commands whose help shows no types of flags."""
+    """A group of commands whose help shows types in few words."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
-        _hide_types(self.get_params(ctx))
+        _shorten_types(self.get_params(ctx), ctx)
         super().format_help(ctx, formatter)
 
 
-def _hide_types(parameters: Iterable[Any]) -> None:
-    """Leave out the type of flags (<bool>) and arguments (<list[str]>) in the help."""
+def _shorten_types(parameters: Iterable[Any], context: Any) -> None:
+    """Show no types of flags (<bool>) and arguments (<list[str]>), and long choices as text."""
     for parameter in parameters:
         if parameter.param_type_name == "argument":
             parameter.display_type_rich = lambda ctx: None
+            name = f"{parameter.metavar}..." if parameter.nargs == -1 else parameter.metavar
+            parameter.get_usage_pieces = lambda ctx, required=parameter.required, name=name: [
+                name if required else f"[{name}]"
+            ]
         elif parameter.is_flag:
             parameter.metavar = ""
+        elif len(kinds := parameter.display_type(context).strip("<>")) > LONGEST_CHOICES:
+            parameter.metavar = "KIND"
+            parameter.help = f"{parameter.help} One of {kinds.replace('|', ', ')}."
 
 
 def model_path(option: Path | None) -> Path:

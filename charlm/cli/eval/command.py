@@ -1,6 +1,6 @@
 """`charlm eval`: parse the options, load the models, and show one kind of result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,21 +67,15 @@ def eval_command(
     paths = list(model or [model_path(None)])
     check_options(options, models=len(paths), unit=score, direction=direction)
 
-    from charlm.corpus.reading import STDIN, open_documents, standard_input
+    from charlm.corpus.reading import STDIN, open_documents
 
-    names = texts or [STDIN]
-    if STDIN in names:
-        standard_input()  # raises an error now if stdin is a terminal, before any model is loaded
-    models = _load_models(paths)
-    if baselines and any(model.config.task == "pairs" for model in models.values()):
-        raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
+    names = _files(texts or [STDIN])
+    models = _load_models(paths, is_compressed=baselines)
     single_direction = None if direction == "both" else direction
     unit = score or DEFAULT_SCORE_UNIT
     if options & LINE_OPTIONS:
-        from charlm.cli.eval.lines import LineOptions, check_percentiles, show_lines
+        from charlm.cli.eval.lines import LineOptions, show_lines
 
-        if unit == "percentile":
-            check_percentiles(models, single_direction)
         line_options = LineOptions(
             unit=unit,
             min_score=min_score,
@@ -90,8 +84,7 @@ def eval_command(
             shows_scores=per_line,
             is_json=json,
         )
-        files = list(_files(names))
-        show_lines(models, files, line_options, carry=carry, direction=single_direction)
+        show_lines(models, names, line_options, carry=carry, direction=single_direction)
         return
 
     with open_documents(names) as documents, open_documents(training_text or []) as training:
@@ -133,22 +126,34 @@ def eval_command(
         show_figures(models, documents, figure_options, direction=single_direction)
 
 
-def _files(names: Sequence[str]) -> Iterator[str]:
-    """Yield the names of all files; a folder stands for those in it."""
-    from charlm.corpus.reading import STDIN, named_files
-
-    for name in names:
-        if name == STDIN:
-            yield name
-        else:
-            yield from map(str, named_files(name))
-
-
-def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
-    """Return the models by their labels: the names of their files, or their paths.
+def _files(names: Sequence[str]) -> list[str]:
+    """Return the names of all files, those in directories included.
 
     Raises:
-        ConfigError: If a model is given twice, or only some of the models are of pairs.
+        ConfigError: If one of them is stdin, and that is closed or a terminal.
+        CorpusError: If a path is missing, or a directory holds no text.
+    """
+    from charlm.corpus.reading import STDIN, named_files, standard_input
+
+    if STDIN in names:
+        standard_input()
+    return [
+        file
+        for name in names
+        for file in ([name] if name == STDIN else map(str, named_files(name)))
+    ]
+
+
+def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Model]":
+    """Return the models by their labels: the names of their files, or their paths.
+
+    Args:
+        paths: The files.
+        is_compressed: Whether compressors are compared with the models.
+
+    Raises:
+        ConfigError: If a model is given twice, only some of the models are of pairs, or
+            compressors are compared with models of pairs.
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
@@ -163,4 +168,6 @@ def _load_models(paths: Sequence[Path]) -> "dict[str, Model]":
             "models of pairs score targets only, so they compare with models of pairs only",
             hint="`charlm info` shows the task of a model",
         )
+    if is_compressed and next(iter(models.values())).config.task == "pairs":
+        raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
     return models

@@ -86,6 +86,8 @@ def show_lines(
         carry: Whether the recurrent state is carried from line to line.
         direction: In which lines are read.
     """
+    if options.unit == "percentile":
+        _check_percentiles(models, direction)
     any_passed = False
     # A heap, by score; equal percentiles are ordered by bits, and equal lines by their order.
     highest: list[tuple[float, float, int, ScoredLine]] = []
@@ -108,7 +110,7 @@ def show_lines(
         raise typer.Exit(1)
 
 
-def check_percentiles(models: dict[str, Model], direction: SingleDirection | None) -> None:
+def _check_percentiles(models: dict[str, Model], direction: SingleDirection | None) -> None:
     """Raise ConfigError if lines are read in another direction than the held-out lines."""
     for model in models.values():
         own_direction = model.config.directions[0]

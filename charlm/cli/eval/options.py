@@ -15,14 +15,14 @@ TextArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Texts to score, UTF-8; - or none reads stdin. Each is scored separately; the scores "
-        "are added.",
+        help="UTF-8 texts to score. With no file, or -, read stdin. Each text is scored alone, and "
+        "the scores are added.",
     ),
 ]
 ModelsOption = Annotated[
     list[Path] | None,
     _general(
-        "The model. Give the option several times to compare models.",
+        "Model file. Repeat the option to compare models.",
         "--model",
         "-m",
         metavar="FILE",
@@ -64,18 +64,16 @@ CarryOption = Annotated[
 ]
 MinScoreOption = Annotated[
     float | None,
-    _lines(
-        "Write only lines that score at least X, from 0; exit 1 if there are none.", metavar="X"
-    ),
+    _lines("Write only lines that score X or more; exit 1 if there are none.", metavar="X"),
 ]
 MaxScoreOption = Annotated[
     float | None,
-    _lines("Write only lines that score at most X, from 0; exit 1 if there are none.", metavar="X"),
+    _lines("Write only lines that score X or less; exit 1 if there are none.", metavar="X"),
 ]
 TopOption = Annotated[
     int | None,
     _lines(
-        "Write the N lines with the highest scores, the highest first, after all are read; from 1.",
+        "Read all lines, then write the N lines with the highest scores, the highest first.",
         metavar="N",
     ),
 ]
@@ -98,7 +96,7 @@ PerWordOption = Annotated[
 ]
 
 FailAboveOption = Annotated[
-    float | None, _whole("Exit 1 if the whole text scores above X, from 0.", metavar="X")
+    float | None, _whole("Exit 1 if the whole text scores above X.", metavar="X")
 ]
 BaselinesOption = Annotated[
     bool,

@@ -14,7 +14,7 @@ _filter = option_group("Several texts, and which are kept")
 ModelsOption = Annotated[
     list[Path] | None,
     _general(
-        "Model file; used twice, the two models are mixed.",
+        "Model file. Repeat the option to mix two models.",
         "--model",
         "-m",
         metavar="FILE",
@@ -31,7 +31,7 @@ MixOption = Annotated[
 SeedOption = Annotated[
     str,
     _general(
-        "Text to continue, printed first. - reads it from stdin, without a final line end.",
+        "Text to continue; it is printed first. - reads it from stdin and drops a final line end.",
         "--seed",
         "--prompt",
         metavar="TEXT",
@@ -40,8 +40,8 @@ SeedOption = Annotated[
 SeedFileOption = Annotated[
     str | None,
     _general(
-        "Complete each line of this file, or of stdin for -. The output has one line for "
-        "each, in the same order; an empty line starts from nothing.",
+        "Continue each line of this file, or of stdin for -, and print one line for each, in the "
+        "same order. For an empty line, generate a new text.",
         metavar="FILE",
     ),
 ]
@@ -56,7 +56,7 @@ EndingOption = Annotated[
 RngSeedOption = Annotated[
     int | None,
     _general(
-        "Seed of the random generator, from 0; the same seed gives the same text.",
+        "Seed of the random generator, 0 or more; the same seed gives the same text.",
         show_default="a new one each time",
     ),
 ]
@@ -84,7 +84,8 @@ SentencesOption = Annotated[
 StopOption = Annotated[
     list[str] | None,
     _stopping(
-        "Stop before this text; \\n is a line end. Can be used several times.", metavar="TEXT"
+        "Stop before this text; \\n is a line end. Repeat the option for several texts.",
+        metavar="TEXT",
     ),
 ]
 KeepStopOption = Annotated[bool, _stopping("Print the text of --stop, too.", "--keep-stop")]
@@ -108,19 +109,20 @@ ForbidCharsOption = Annotated[str, _constraint("Generate none of these character
 MaxWidthOption = Annotated[
     int | None,
     _constraint(
-        "Most characters of a line, with those of the seed text. Lines are cut, not wrapped; for "
-        "complete lines use --match '^.{1,40}$'."
+        "Largest number of characters in a line, the seed text included. Longer lines are cut, not "
+        "wrapped; to print complete lines only, use --match '^.{1,40}$'."
     ),
 ]
 
 NoRepeatNgramOption = Annotated[
-    int, _sampling("Never repeat this number of tokens in a row, among the last 10,000. 0 is off.")
+    int,
+    _sampling("Never repeat a sequence of this number of tokens from the last 10,000. 0 is off."),
 ]
 RepetitionPenaltyOption = Annotated[
     float,
     _sampling(
-        "Raise the probability of recent tokens to this power, above 0: higher repeats less. "
-        "1 is off."
+        "Raise the probability of recent tokens to this power, which must be above 0: a higher one "
+        "repeats less. 1 is off."
     ),
 ]
 RepetitionWindowOption = Annotated[
@@ -129,8 +131,8 @@ RepetitionWindowOption = Annotated[
 TemperatureOption = Annotated[
     float,
     _sampling(
-        "Divide the logits by this, from 0: lower is more predictable, higher more varied. "
-        "0 always takes the most probable token; 1 is off.",
+        "Divide the logits by this number. Lower is more predictable, higher more varied; 0 always "
+        "takes the most probable token, 1 is off.",
         "--temperature",
         "--temp",
     ),

@@ -32,7 +32,7 @@ from charlm.config import (
 
 _rates = ", ".join(f"{name} {rate:g}" for name, rate in DEFAULT_LEARNING_RATE.items())
 _decays = ", ".join(f"{name} {decay:g}" for name, decay in DEFAULT_WEIGHT_DECAY.items() if decay)
-_dropouts = ", ".join(f"from {least} on {share:g}" for least, share in DEFAULT_DROPOUT.items())
+_dropouts = "; ".join(f"from {least} {share:g}" for least, share in DEFAULT_DROPOUT.items())
 
 
 _text, _model, _training = map(option_group, ("Text", "Model", "Training"))
@@ -52,13 +52,13 @@ OutputOption = Annotated[
     Path, _machine("File of the best model.", "--output", "-o", metavar="FILE")
 ]
 OverwriteOption = Annotated[
-    bool, _machine("Replace the model and the run that are there.", "--overwrite")
+    bool, _machine("Replace an existing model and its saved run.", "--overwrite")
 ]
 ResumeOption = Annotated[
     bool,
     _machine(
-        "Go on with a stopped run, on the same texts and with the same settings. Without one, "
-        "begin a run.",
+        "Go on with a stopped run, on the same texts and with the same settings. If there is none, "
+        "start a new run.",
         "--resume",
     ),
 ]
@@ -97,8 +97,8 @@ PairsOption = Annotated[
 DocumentSeparatorOption = Annotated[
     str | None,
     _text(
-        "Text between two documents in a file, part of neither. \\n, \\r and \\t stand for line "
-        "end, carriage return and tab.",
+        "Text that separates two documents in a file; it belongs to none of them. \\n, \\r and \\t "
+        "stand for line end, carriage return and tab.",
         parser=unescaped,
         metavar="TEXT",
     ),
@@ -113,7 +113,7 @@ TokenizerOption = Annotated[
 VocabSizeOption = Annotated[
     int | None,
     _text(
-        "Most words or subwords in the vocabulary; all other text becomes bytes.",
+        "Largest number of words or subwords in the vocabulary; other text is encoded as bytes.",
         show_default=f"{DEFAULT_WORDS:,} words; subwords: square root of the text's length, or "
         "more for a text of many characters",
     ),
@@ -187,7 +187,7 @@ BpttLengthOption = Annotated[
     int | None,
     _training(
         "Tokens per stream and step; gradients reach back no further.",
-        show_default=f"{DEFAULT_BPTT_LENGTH}; words, or a short run: {SHORT_BPTT_LENGTH}",
+        show_default=f"{DEFAULT_BPTT_LENGTH}; {SHORT_BPTT_LENGTH} for words and in a short run",
     ),
 ]
 OptimizerOption = Annotated[OptimizerName, _training("Optimizer that updates the weights.")]
@@ -206,22 +206,22 @@ WeightDecayOption = Annotated[
         show_default=f"{_decays}, others 0",
     ),
 ]
-MomentumOption = Annotated[float, _training("Momentum of --optimizer sgd, from 0 to below 1.")]
+MomentumOption = Annotated[float, _training("Momentum of --optimizer sgd: 0 or more, below 1.")]
 MaxGradientNormOption = Annotated[
     float, _training("Scale gradients of a larger norm down to this norm.")
 ]
 DropoutOption = Annotated[
     float | None,
     _training(
-        "Share of units that are set to zero at random in training, from 0 (off) to below 1.",
+        "Share of units that training sets to zero at random: 0 (off) or more, below 1.",
         show_default=f"by epochs × recurrent weights / training tokens: {_dropouts}",
     ),
 ]
 ValidationFractionOption = Annotated[
     float | None,
     _training(
-        "Share of the text to hold out for validation, between 0 and 1: its end, or every n-th "
-        "line or pair.",
+        "Share of the text to hold out for validation, between 0 and 1: the end of running text, "
+        "or lines and pairs spread over it.",
         show_default=f"{CorpusConfig.validation_fraction:g}, at most "
         f"{CorpusConfig.max_validation_characters:,} characters",
     ),
@@ -236,7 +236,7 @@ DeviceOption = Annotated[Device, _machine("Where to train; auto takes a GPU if t
 ThreadsOption = Annotated[
     int | None, _machine("CPU threads of each process.", show_default="one per core")
 ]
-RngSeedOption = Annotated[int, _machine("Seed of all random numbers, a whole number from 0.")]
+RngSeedOption = Annotated[int, _machine("Seed of all random numbers: 0 or a larger whole number.")]
 MetricsOption = Annotated[
     Path | None,
     _machine("Append progress and scores to this file, one JSON object per line.", metavar="FILE"),
