@@ -123,7 +123,7 @@ LIGHT = [
     "numpy.ma",
     "numpy.random",
 ]
-WITH_TORCH = [*LIGHT, "charlm.training.loop", "torch._dynamo", "charlm.training.distributed"]
+WITH_TORCH = [*LIGHT, "charlm.training.loop", "charlm.training.distributed"]
 
 
 def send(connection, message, files=()):

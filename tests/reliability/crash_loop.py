@@ -157,8 +157,7 @@ def clear():
 def main(corpus, folder, stops, *signals):
     os.makedirs(folder)
     os.chdir(folder)
-    for name in ("charlm.training.loop", "torch._dynamo"):  # which the first step loads
-        importlib.import_module(name)
+    importlib.import_module("charlm.training.loop")  # each child would load it again
     watched = Watched()
     assert Child(corpus, watched).wait() == 0, Path("output").read_text()
     whole, files = results(), sorted(os.listdir())

@@ -42,7 +42,7 @@ def test_the_dropout_of_the_help_is_that_of_the_plan(help_text, corpus_of):
     default = help_text.partition("by epochs × recurrent weights / training tokens: ")[2]
     shown = {
         int(least): float(share)
-        for least, share in re.findall(r"from (\d+) on ([\d.]+)", default.partition(")")[0])
+        for least, share in re.findall(r"from (\d+) ([\d.]+)", default.partition(")")[0])
     }
     corpus, model = corpus_of("the cat sat on the mat. " * 99), ModelConfig(hidden_size=16)
     planned = set()
