@@ -12,6 +12,8 @@ Exit status: 0 done, 1 a CharlmError, 2 bad usage, 130 Ctrl-C, 143 SIGTERM. A cl
 command quietly, with 0. Errors are one line on stderr, with a hint below.
 """
 
+import re
+import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -90,14 +92,26 @@ def main() -> None:
 
 def _usage_error(error: Any) -> ConfigError:
     """Return typer's error in the style of all others."""
-    message = error.format_message()
+    # typer's words for a value that it cannot read are a programmer's.
+    message = re.sub(
+        r"Value error, |, unable to parse string as an? \w+", "", error.format_message()
+    )
+    message = message.replace("Input should be a valid", "the value must be a")
+    message = message.replace("a integer", "a whole number")
     if not message:  # no arguments: typer has printed the help
         raise SystemExit(error.exit_code)
-    command = error.ctx.command_path if error.ctx else "charlm"
+    command = error.ctx.command_path if error.ctx else " ".join(["charlm", *_command_name()])
     hint = f"{command} -h shows all options"
-    if command == "charlm":
+    if "unexpected extra argument" in message and command == "charlm generate":
+        hint = "name the model with -m FILE, and the text to continue with --seed TEXT"
+    elif command == "charlm":
         hint = f"the commands are {', '.join(COMMANDS)}; charlm -h describes them"
     return ConfigError(message[:1].lower() + message[1:].removesuffix("."), hint=hint)
+
+
+def _command_name() -> list[str]:
+    """Return the command on the command line, if there is one."""
+    return [word for word in sys.argv[1:2] if word in COMMANDS]
 
 
 def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:

@@ -106,6 +106,15 @@ class CandidateFilter:
         require_whole("attempts", self.attempts, 1)
         require_pattern("match", self.match)
 
+    @property
+    def conditions(self) -> list[str]:
+        """The options that may reject a text, as on a command line."""
+        return [
+            *([] if self.match is None else [f"--match {self.match!r}"]),
+            *(["--unique"] if self.unique else []),
+            *(["--novel"] if self.novel else []),
+        ]
+
 
 def require_pattern(name: str, pattern: str | None) -> None:
     """Raise ConfigError unless `pattern` is None or a regular expression."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from charlm.errors import ConfigError, CorpusError
-from charlm.files.file_types import GIT_LFS_POINTER, HEAD_SIZE, is_text, recognise
+from charlm.files.file_types import GIT_LFS_POINTER, HEAD_SIZE, SAFETENSORS, is_text, recognise
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 
 STDIN = "-"
@@ -35,8 +35,19 @@ def named_files(name: str) -> list[Path]:
         # The shell closes the pipe of <(…) for the processes that torchrun starts.
         is_pipe = path.parts[:3] == ("/", "dev", "fd")
         hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
+        if " " in name:
+            hint = "if this is the text itself, pipe it into stdin: echo … | charlm … -"
         raise CorpusError(f"{name} does not exist", hint=hint)
     return [path]
+
+
+def paths_of(names: Iterable[str]) -> list[Path | None]:
+    """Return the paths of the texts of a command line; None is stdin.
+
+    Raises:
+        CorpusError: If a path is missing, or a directory holds no .txt file.
+    """
+    return [path for name in names for path in ([None] if name == STDIN else named_files(name))]
 
 
 def standard_input() -> IO[bytes]:
@@ -70,7 +81,9 @@ def refuse_other_formats(name: str, data: bytes) -> None:
     if file_type is None or (is_text(head) and file_type != GIT_LFS_POINTER):
         return
     hint = "give plain text in UTF-8"
-    if file_type.startswith("UTF"):
+    if file_type == SAFETENSORS:
+        hint = "if this is the model, name it with --model"
+    elif file_type.startswith("UTF"):
         hint = f"convert it: iconv -f {file_type.split()[0]} -t UTF-8 FILE > NEW"
     elif file_type.startswith(("a gzip", "a bzip2", "an xz", "a Zstandard")):
         hint = "unpack it first and pipe the text in: zcat FILE | charlm … -"
@@ -273,7 +286,7 @@ def open_documents(
         CorpusError: If a path is missing or a directory holds no .txt file.
         TrainingError: If another process finds other files.
     """
-    paths = [path for name in names for path in ([None] if name == STDIN else named_files(name))]
+    paths = paths_of(names)
     are_files = [path is not None and path.is_file() for path in paths]
     group.require_same(
         bytes(are_files),

@@ -120,8 +120,8 @@ class TrainingDisplay:
         )
         if finished.clipped_share >= CLIPPED_SHARE_SHOWN:
             self.line(
-                f"gradient norm {finished.median_gradient_norm:.2g} in the median, "
-                f"clipped in {finished.clipped_share:.0%} of the steps"
+                f"the gradient was clipped (--max-gradient-norm) in {finished.clipped_share:.0%} "
+                f"of the steps; its norm was {finished.median_gradient_norm:.2g} in the median"
             )
         paths = [state_path] if finished.best is None else [model_path, state_path]
         sizes = [f"{path} ({quantity(path.stat().st_size, 'B')})" for path in paths]
@@ -182,7 +182,9 @@ class TrainingDisplay:
         if self._validations:
             scores = [validation.bits_per_character for validation in self._validations]
             rows.add_row("validation", f"{scores[-1]:.3f} bits per character   {sparkline(scores)}")
-            rows.add_row("it writes", Text(visible(self._validations[-1].sample), "italic"))
+            samples = [validation.sample for validation in self._validations if validation.best]
+            if samples:  # of the model that is kept
+                rows.add_row("it writes", Text(visible(samples[-1]), "italic"))
         return Group(bar, rows)
 
 

@@ -8,6 +8,7 @@ import codecs
 
 HEAD_SIZE = 4096  # bytes that `recognise` and `is_text` look at
 
+SAFETENSORS = "a safetensors file"
 GIT_LFS_POINTER = "a git-lfs pointer, not the file itself"
 
 _SIGNATURES: list[tuple[bytes, str]] = [
@@ -46,16 +47,21 @@ def recognise(head: bytes) -> str | None:
     """
     # safetensors comes first: the length at its beginning may look like any signature.
     if head[4:16].strip(b"\x00").startswith(b"{") and head[8:9] == b"{":
-        return "a safetensors file"
+        return SAFETENSORS
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
-    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+    if is_html(head):
         return "an HTML page"
     for zeros, letters in ((head[0::2], head[1::2]), (head[1::2], head[0::2])):
         if len(head) >= 4 and zeros.count(0) > 0.7 * len(zeros) and letters.count(0) == 0:
             return "UTF-16 text"
     return None
+
+
+def is_html(head: bytes) -> bool:
+    """Return whether `head` is the beginning of an HTML page."""
+    return head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
 
 
 def is_text(head: bytes) -> bool:

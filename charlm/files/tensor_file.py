@@ -201,7 +201,8 @@ def _check_file_type(path: Path, kind: FileKind) -> None:
         if not path.exists():
             raise CheckpointError(f"there is no {kind.name.split()[-1]} at {path}", hint=kind.cure)
         if not path.is_file():  # a directory; or a pipe or device, which may never end
-            raise CheckpointError(f"{path} is not a regular file", hint=kind.cure)
+            name = "a directory" if path.is_dir() else "not a regular file"
+            raise CheckpointError(f"{path} is {name}", hint=kind.cure)
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)

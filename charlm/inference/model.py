@@ -86,7 +86,7 @@ class Model:
             return
         other = "" if direction == "both" else f"--direction {direction} or "
         raise ConfigError(
-            f"{purpose} needs a model of direction {direction}; "
+            f"{purpose} needs a model of direction {direction} or both; "
             f"this one is {self.config.direction}",
             hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
         )

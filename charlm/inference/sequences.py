@@ -264,5 +264,8 @@ def check_example(text: str, task: Task, name: str) -> None:
         terminator = "a line end" if "\n" in terminators else "a tab"
         raise ConfigError(
             f"the {name} {visible(text[:40])!r} contains {terminator}, "
-            f"which no example of a model of {task} can contain"
+            f"which no example of a model of {task} can contain",
+            hint="give the sources only: cut -f1 FILE | charlm generate --seed-file -"
+            if terminators == {"\t"}
+            else None,
         )

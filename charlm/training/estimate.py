@@ -1,5 +1,6 @@
 """Estimate the steps and the memory of a run, and measure its throughput on this machine."""
 
+import math
 import statistics
 import sys
 import time
@@ -130,12 +131,16 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
     """
     progress, max_time = state.progress, config.max_time
     if config.max_steps is not None and config.max_steps <= progress.step:
-        raise ConfigError(f"max-steps must be above {progress.step}, the steps that were taken")
+        raise ConfigError(
+            f"max-steps must be above {progress.step}, the steps that were taken",
+            hint=f"give a larger budget, such as --max-steps {2 * progress.step}",
+        )
     if max_time is not None and PLANNED_SHARE * max_time <= progress.seconds:
         least = progress.seconds / PLANNED_SHARE
         raise ConfigError(
             f"max-time must be above {least:.1f} seconds: the run has taken "
-            f"{duration(progress.seconds)}"
+            f"{duration(progress.seconds)}",
+            hint=f"give a larger budget, such as --max-time {math.ceil(2 * least)}s",
         )
     # Before the first report there is no measurement. The following reports correct the guess.
     step_seconds = progress.step_seconds or 0.01

@@ -23,7 +23,14 @@ from charlm.errors import ConfigError
 from charlm.formatting import count, duration, quantity
 from charlm.parameters import parameter_count, recurrent_count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
-from charlm.training.estimate import Estimate, Estimator, Throughput, peak_memory, resumed_estimate
+from charlm.training.estimate import (
+    MOST_EPOCHS,
+    Estimate,
+    Estimator,
+    Throughput,
+    peak_memory,
+    resumed_estimate,
+)
 from charlm.training.hardware import Hardware, choose_hardware
 from charlm.training.state import TrainingState
 
@@ -135,6 +142,11 @@ def make_plan(
         estimate = estimator.estimate(corpus, model, config)
     config = _with_dropout(config, model, tokens, estimate.tokens / tokens, reasons)
     config = replace(config, bptt_length=config.window_length)
+    if config.max_epochs is config.max_steps is None and estimate.steps == estimate.most_steps:
+        reasons.append(
+            f"{MOST_EPOCHS:g} epochs at most, after which a text is memorised; --max-epochs sets "
+            "another limit"
+        )
     return _plan(
         corpus,
         model,
@@ -263,8 +275,10 @@ def _size_reason(size: int, model: ModelConfig, config: TrainingConfig, estimate
     budget = "the budget"
     if config.max_time is not None and estimate.steps < estimate.most_steps:
         budget = duration(config.max_time)
-    largest = "" if size == model.hidden_size else f" with {model.hidden_size} units"
-    return f"hidden size {size}: {budget} is enough for {tokens} tokens{largest}"
+    if size == model.hidden_size:
+        return f"hidden size {size}: {budget} is enough for {tokens} tokens"
+    largest = count(model.hidden_size, "unit")
+    return f"hidden size {size}: with {largest}, {budget} is enough for only {tokens} tokens"
 
 
 def _with_learning_rate(

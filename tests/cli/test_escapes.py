@@ -87,6 +87,27 @@ def test_bad_usage_looks_like_any_other_error(charlm):
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["score"], "no such command 'score'", "the commands are train, generate, eval, info; "),
+        (["eval", "--html"], "option '--html' requires an argument", "charlm eval -h shows"),
+        (["generate", "-n", "x"], "invalid value for .* must be a whole number", "charlm generate"),
+        (["generate", "m.safetensors"], "got unexpected .*", "name the model with -m FILE"),
+        (["eval", "the cat sat."], "the cat sat. does not exist", "if this is the text itself"),
+        (["train", "nowhere.txt", "-o", "a"], "nowhere.txt does not exist", None),
+    ],
+)
+def test_a_mistake_of_a_beginner_gets_its_cure(charlm, tmp_path, arguments, error, hint):
+    (tmp_path / "a").write_text("not a model, but the missing text is named first")
+    result = charlm(*arguments, env={"CHARLM_MODEL": "m"})
+    printed = result.stderr.decode()
+
+    assert result.returncode in (1, 2)
+    assert re.match(f"error: {error}\n", printed), printed
+    assert hint is None or f"\n\nhint: {hint}" in printed
+
+
 def test_without_arguments_there_is_help(charlm):
     result = charlm()
 

@@ -89,7 +89,8 @@ def test_the_end_names_the_score_the_files_and_the_next_command(files, corpus_of
     assert capsys.readouterr().err.splitlines() == [
         "done after 1,000 steps in 1 min 5 s; best validation 2.164 bits per character "
         "(1.5000 nats) at step 900, in the mean of both directions",
-        "gradient norm 0.5 in the median, clipped in 25% of the steps",
+        "the gradient was clipped (--max-gradient-norm) in 25% of the steps; "
+        "its norm was 0.5 in the median",
         "saved m (2 kB) and m.state (3 kB)",
         "try: charlm generate",
     ]

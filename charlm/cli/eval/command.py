@@ -133,15 +133,11 @@ def _files(names: Sequence[str]) -> list[str]:
         ConfigError: If one of them is stdin, and that is closed or a terminal.
         CorpusError: If a path is missing, or a directory holds no text.
     """
-    from charlm.corpus.reading import STDIN, named_files, standard_input
+    from charlm.corpus.reading import STDIN, paths_of, standard_input
 
     if STDIN in names:
         standard_input()
-    return [
-        file
-        for name in names
-        for file in ([name] if name == STDIN else map(str, named_files(name)))
-    ]
+    return [STDIN if path is None else str(path) for path in paths_of(names)]
 
 
 def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Model]":

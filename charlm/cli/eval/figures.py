@@ -11,8 +11,9 @@ from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.output import finite, print_note, write, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
+from charlm.display import show_line
 from charlm.errors import ConfigError, CorpusError
-from charlm.formatting import visible
+from charlm.formatting import quantity, visible
 from charlm.inference.bidirectional import PseudoScore
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score, index_of_best
@@ -226,12 +227,21 @@ def _note_training_text(model: Model, text: str, name: str, label: str) -> None:
 def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:
     """Raise an error, before any work, if the page cannot be written."""
     from charlm.files.atomic import check_writable
+    from charlm.files.file_types import HEAD_SIZE, is_html
 
     if len(documents) > 1:
         raise ConfigError(f"a page shows one text; these are {len(documents)}")
     if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
         raise ConfigError(f"{path} is also an input", hint="name another file with --html")
     check_writable(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(HEAD_SIZE)
+        if head and not is_html(head):
+            raise ConfigError(
+                f"{path} is not an HTML page, so it is not replaced",
+                hint="remove it, or name another file with --html",
+            )
 
 
 def _write_page(
@@ -258,6 +268,7 @@ def _write_page(
         "perplexity per token": f"{score.perplexity:.4g}",
     }
     write_page(path, scores.by_character(), title=Path(document.name).name, figures=figures)
+    show_line(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
 
 
 def _write_figures(figures: Figures, *, is_json: bool) -> None:

@@ -85,10 +85,11 @@ class Printer:
             text: The text.
             nats: −ln p of each character; without it, the text has no colours.
         """
+        colours = self._colours
         if self._is_for_terminal:
             text = harmless(text)
-            if self._colours is not None and nats:
-                text = self._colours.coloured(text, nats)
+            if colours is not None and nats:
+                text = colours.coloured(text, nats)
         write(text)
 
     def echo(self, text: str) -> str:
@@ -101,11 +102,9 @@ class Printer:
             self.show("\n")
 
     def end(self, reason: FinishReason | None) -> None:
-        """Print notes on the colours and on an unexpected finish reason."""
+        """Explain the colours, and print a note on an unexpected finish reason."""
         if self._colours is not None:
             self._colours.explain()
-        elif self.has_colours:
-            print_note("--show-probabilities needs a terminal with colours")
         if reason == "dead end":
             print_note("a text stops early: no character that is allowed can follow")
         if reason == "length" and self.has_default_length:
@@ -117,12 +116,15 @@ class Printer:
 
     @cached_property
     def _colours(self) -> "SurprisalColours | None":
-        if not self.has_colours or not self._is_for_terminal:
+        if not self.has_colours:
             return None
         from charlm.display.surprisal import SurprisalColours
 
         colours = SurprisalColours()
-        return colours if colours.are_there else None
+        if self._is_for_terminal and colours.are_there:
+            return colours
+        print_note("--show-probabilities needs a terminal with colours")
+        return None
 
 
 def print_stream(model: Model, printer: Printer, batches: SeedBatches, settings: Settings) -> None:
@@ -168,7 +170,9 @@ def print_texts(
     printer.end(reason)
     if rejected:
         attempts = counted(candidate_filter.attempts, "attempt")
-        print_note(f"{counted(rejected, 'text')} could not be generated in {attempts}")
+        conditions = " and ".join(candidate_filter.conditions)
+        failed = f": none passed {conditions}" if conditions else ""
+        print_note(f"{counted(rejected, 'text')} could not be generated in {attempts}{failed}")
         raise typer.Exit(1)
 
 

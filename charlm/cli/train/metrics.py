@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from charlm.errors import CharlmError
-from charlm.files.file_types import HEAD_SIZE, is_text, recognise
+from charlm.files.file_types import HEAD_SIZE, recognise
 
 if TYPE_CHECKING:
     from charlm.training.events import Event
@@ -29,7 +29,7 @@ class Metrics:
         if self._path is not None:
             try:
                 if self._path.is_file():
-                    self._require_text(self._path)
+                    self._require_metrics(self._path)
                     content = self._path.read_bytes()
                     self._size, self._hash = len(content), hashlib.sha256(content)
                 self._file = self._path.open("ab")
@@ -38,13 +38,13 @@ class Metrics:
         return self
 
     @staticmethod
-    def _require_text(path: Path) -> None:
-        """Raise CharlmError for a file that appending would destroy, such as a model."""
+    def _require_metrics(path: Path) -> None:
+        """Raise CharlmError for a file that appending would spoil, such as a model or a text."""
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
-        if not is_text(head):
+        if head.lstrip()[:1] not in (b"", b"{"):
             raise CharlmError(
-                f"{path} is {recognise(head) or 'no text'}, to which no metrics are appended",
+                f"{path} is {recognise(head) or 'not a file of metrics'}, so none are appended",
                 hint="choose another --metrics file",
             )
 

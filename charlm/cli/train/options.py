@@ -121,7 +121,8 @@ VocabSizeOption = Annotated[
 FromOption = Annotated[
     Path | None,
     _model(
-        "Start from this model's weights, size and tokenizer; train on another text.",
+        "Start from this model's weights and train on another text. Size, tokenizer and task "
+        "(--lines, --pairs) are the model's.",
         "--from",
         metavar="MODEL",
     ),

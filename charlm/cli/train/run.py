@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from charlm.training.events import Event, Validation
     from charlm.training.state import TrainingState
 
+FEW_CHARACTERS = 10_000  # of a text that is too short for a good model
+
 
 def run(
     corpus_names: list[str],
@@ -46,9 +48,10 @@ def run(
         load_settings: Returns the settings. Called after the output is locked.
         group: The processes that train; the first prints and writes.
     """
-    from charlm.corpus.reading import open_documents
+    from charlm.corpus.reading import open_documents, paths_of
     from charlm.display.training import TrainingDisplay
 
+    paths_of([*corpus_names, *validation_names])  # a missing text is told before all else
     if not group.process.is_first:
         destination = destination.without_writing()
     with (
@@ -124,6 +127,12 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
         if document.has_byte_order_mark:
             display.note(f"{document.name} begins with a byte order mark, which was dropped")
     size = corpus.tokenizer.vocab_size - BYTES
+    total = sum(document.characters for document in corpus.documents)
+    if total < FEW_CHARACTERS:
+        display.note(
+            f"{count(total, 'character')} are little to learn from; from some 50,000 on "
+            "a model gets interesting"
+        )
     if config.vocab_size is not None and size < config.vocab_size:
         display.note(f"the text fills a vocabulary of {size:,}, not of {config.vocab_size:,}")
     if config.document_separator is not None and not corpus.separators:
@@ -131,8 +140,7 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
     names = count(len(corpus.documents), "document")
     if len(corpus.documents) == 1:
         names = corpus.documents[0].name
-    characters = quantity(sum(document.characters for document in corpus.documents))
-    line = f"read {characters} characters from {names}"
+    line = f"read {quantity(total)} characters from {names}"
     if corpus.examples:
         task = corpus.config.task
         noun = "document" if task == "text" else task.removesuffix("s")

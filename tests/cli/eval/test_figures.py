@@ -207,17 +207,20 @@ def test_a_page_is_written_in_addition_to_the_figures(score, text, tmp_path):
         (("text.txt", "text.txt", "--html", "page"), "a page shows one text; these are 2"),
         (("text.txt", "--html", "no/where"), "no does not exist"),
         (("empty", "--html", "page"), "there is no text to score"),
+        (("text.txt", "--html", "notes.txt"), "notes.txt is not an HTML page, so it is not"),
     ],
 )
 def test_a_refused_page_changes_no_file(score, text, tmp_path, arguments, message):
     (tmp_path / "empty").touch()
     (tmp_path / "old").write_text("old")
+    (tmp_path / "notes.txt").write_text("precious")
     before = sorted(path.name for path in tmp_path.iterdir())
     result = score(*arguments)
 
     assert result.returncode in (1, 2)
     assert message in result.stderr.decode()
     assert text.read_bytes().startswith(b"where did")
+    assert (tmp_path / "notes.txt").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

@@ -25,7 +25,8 @@ def test_training_prints_its_plan_its_results_and_a_command_that_works(
     assert result.returncode == 0
     assert result.stdout == b""
     assert output.startswith(
-        "read 5.64 k characters from verse.txt\n"
+        "note: 5,640 characters are little to learn from; from some 50,000 on a model gets "
+        "interesting\nread 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
     assert " parameters, " in output and " of memory, " in output

@@ -53,7 +53,7 @@ def test_without_a_file_nothing_is_written():
 
 
 def test_a_position_is_found_again_in_its_file_alone(path, tmp_path):
-    path.write_text("stands there already\n")
+    path.write_text('{"stands": "there already"}\n')
     position = append(path, PROGRESS)
     until_position = path.read_text()
     append(path, PROGRESS, VALIDATION)
@@ -82,15 +82,13 @@ def test_a_full_disk_is_an_error():
         metrics.append(PROGRESS)
 
 
-def test_metrics_are_not_appended_to_a_model(verse_model_path):
-    before = verse_model_path.read_bytes()
-    with (
-        pytest.raises(CharlmError, match="is a safetensors file, to which no metrics are appended"),
-        Metrics(verse_model_path),
-    ):
-        pass
+def test_metrics_are_not_appended_to_a_model_or_a_text(verse_model_path, verse_path):
+    for path, kind in ((verse_model_path, "a safetensors file"), (verse_path, "not a file of")):
+        before = path.read_bytes()
+        with pytest.raises(CharlmError, match=f"is {kind}.* none are appended"), Metrics(path):
+            pass
 
-    assert verse_model_path.read_bytes() == before
+        assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path):

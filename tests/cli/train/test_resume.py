@@ -320,11 +320,11 @@ def test_a_second_training_is_refused_with_the_first_ones_number(
 def test_another_metrics_file_is_appended_to(charlm, stopped, verse_path, tmp_path, steps):
     """Also if the run had written nothing yet, so that its position was the start of the file."""
     stopped(steps, verse_path, *RUN, "--metrics", "m.jsonl")
-    (tmp_path / "other.jsonl").write_text("precious\n" * 500)
+    (tmp_path / "other.jsonl").write_text('{"precious": 1}\n' * 500)
     result = charlm("train", verse_path, "--resume", "--metrics", "other.jsonl")
 
     assert b"\nnote: this is not the metrics file of the run; its metrics are a" in result.stderr
-    assert (tmp_path / "other.jsonl").read_text().startswith("precious\n" * 500 + "{")
+    assert (tmp_path / "other.jsonl").read_text().startswith('{"precious": 1}\n' * 500 + "{")
 
 
 def test_a_run_without_its_metrics_file_is_noted(charlm, whole, verse_path, tmp_path):
