@@ -22,7 +22,7 @@ def zipped():
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (gzip.compress(b"text"), "a gzip archive"),
+        (gzip.compress(b"text", mtime=0), "a gzip archive"),
         (zipped(), "a zip archive (as .docx, .epub and PyTorch's .pt files are)"),
         (pickle.dumps({"a": 1}, protocol=4), "a Python pickle"),
         (save({"a": np.zeros(3, np.float32)}), "a safetensors file"),
