@@ -45,6 +45,16 @@ def processor():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def coverage(request):
+    """Measure no coverage of a test that runs the same lines for long: it takes half as long so."""
+    tracer = sys.gettrace()
+    if request.node.get_closest_marker("repetitive"):
+        sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
 @pytest.fixture
 def random_checkpoint():
     """Build a checkpoint with random weights of a size that makes every gate matter."""

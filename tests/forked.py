@@ -123,7 +123,8 @@ LIGHT = [
     "numpy.ma",
     "numpy.random",
 ]
-WITH_TORCH = [*LIGHT, "charlm.training.loop", "charlm.training.distributed"]
+# DistributedDataParallel loads the last one.
+WITH_TORCH = [*LIGHT, "charlm.training.loop", "charlm.training.distributed", "torch._dynamo"]
 
 
 def send(connection, message, files=()):

@@ -23,6 +23,8 @@ from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime
 from charlm.training.scoring import Scorer
 
+pytestmark = pytest.mark.repetitive
+
 
 @pytest.fixture(scope="module")
 def model(verse_checkpoint):

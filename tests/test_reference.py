@@ -8,6 +8,8 @@ from reference import loss_and_gradients
 from charlm.inference.runtime import Runtime
 from charlm.training.network import LanguageModel
 
+pytestmark = pytest.mark.repetitive
+
 NETWORKS = {
     "rnn tanh": {"cell": "rnn"},
     "rnn relu": {"cell": "rnn", "nonlinearity": "relu"},

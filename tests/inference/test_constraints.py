@@ -7,6 +7,8 @@ from charlm.config import GenerationConfig
 from charlm.inference.constraints import MOST_NGRAMS, LogitsProcessors, TokenHistory
 from charlm.tokenizers import ByteTokenizer, CharacterTokenizer, WordTokenizer
 
+pytestmark = pytest.mark.repetitive
+
 EVEN = dict.fromkeys("abcd \n", 1 / 8) | {0xC3: 1 / 8, 0xA9: 1 / 16, 0xFF: 1 / 16}
 
 

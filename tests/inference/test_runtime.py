@@ -9,6 +9,8 @@ from charlm.inference import runtime
 from charlm.inference.runtime import Runtime, concatenate_states, select_rows
 from charlm.training.network import LanguageModel
 
+pytestmark = pytest.mark.repetitive
+
 SIZES = [
     {"num_layers": 1},
     {"task": "lines"},

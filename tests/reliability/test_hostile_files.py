@@ -29,6 +29,8 @@ from charlm.errors import CheckpointError
 from charlm.fingerprint import MOST_FINGERPRINTS
 from charlm.parameters import parameters
 
+pytestmark = pytest.mark.repetitive
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it measures as Linux does")
 
 KINDS = [("char", {}), ("char", {"direction": "both"}), ("word", {"task": "lines"}), ("bpe", {})]

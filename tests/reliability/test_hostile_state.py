@@ -31,6 +31,8 @@ from charlm.training.loop import train
 from charlm.training.plan import make_plan
 from charlm.training.state import KIND, TrainingState
 
+pytestmark = pytest.mark.repetitive
+
 TEXT = "".join(f"{n} cats\t{n + n} fleas\n" for n in range(60))
 MOST_SECONDS = 20  # for a file
 MEMORY = 300  # MB for all files

@@ -15,6 +15,8 @@ from charlm.errors import ConfigError
 from charlm.tokenizers import ByteTokenizer, CharacterTokenizer, StreamDecoder, WordTokenizer
 from charlm.tokenizers.base import lengths
 
+pytestmark = pytest.mark.repetitive
+
 EVERY_SCALAR_VALUE = "".join(
     chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000
 )

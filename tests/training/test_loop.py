@@ -19,6 +19,8 @@ from charlm.training.events import Finished, Progress, Validation
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
 
+pytestmark = pytest.mark.repetitive
+
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
 SENTENCE = "my dog has fleas, and 7 cats know about it."

@@ -19,6 +19,8 @@ from charlm.training.plan import make_plan, resume_plan
 from charlm.training.state import TrainingState
 from charlm.training.trainer import Trainer
 
+pytestmark = pytest.mark.repetitive
+
 NETWORKS = {"last.output.weight", "best.output.weight"}
 SMALL = ModelConfig(embedding_size=6, hidden_size=10)
 SENTENCE = "my dog has fleas, and 7 cats know about it."
