@@ -26,6 +26,7 @@ import numpy as np
 import charlm
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
+from charlm.corpus.windows import prefix_of
 from charlm.parameters import parameters
 from charlm.tokenizers import CharacterTokenizer
 
@@ -143,11 +144,12 @@ def _torch_loop(checkpoint: Checkpoint) -> Callable[[int], None]:
     import torch
 
     lstm, tensors = torch_lstm(checkpoint)
+    prefix = prefix_of(checkpoint.tokenizer, checkpoint.config)
+    beginning = [checkpoint.tokenizer.boundary_id, *([] if prefix is None else prefix.tolist())]
 
     @torch.no_grad()
     def loop(length: int) -> None:
-        token = torch.tensor([[checkpoint.tokenizer.boundary_id]])
-        state = None
+        token, state = torch.tensor([beginning]), None
         for _ in range(length):
             features, state = lstm(tensors["embedding.weight"][token], state)
             logits = features[:, -1] @ tensors["output.weight"].T + tensors["output.bias"]

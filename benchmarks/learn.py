@@ -32,7 +32,9 @@ from pathlib import Path
 import numpy as np
 
 import charlm
-from charlm.inference.scoring import score_windows, windows_of
+from charlm.corpus.windows import Windows
+from charlm.inference.context_length import ids_as_read
+from charlm.inference.scoring import score_windows
 
 WINDOW = 256  # characters
 # charlm's own choice, char-rnn's default size, and plain sizes with one setting changed.
@@ -136,8 +138,11 @@ def timed(command: list[str]) -> tuple[str, float, float]:
 
 def cold_windows(model: charlm.Model, text: str) -> float:
     """Return nats per character of consecutive windows of `text`, each without a state before."""
-    texts = [text[start : start + WINDOW] for start in range(0, len(text), WINDOW)]
-    windows = windows_of(texts, model.tokenizer, model.config)
+    ids = ids_as_read(text, model.tokenizer, model.config)
+    begin = np.arange(0, len(ids), WINDOW)
+    prefix = None if model.config.begins_anywhere else ids[:0]
+    stop = np.minimum(begin + WINDOW, len(ids))
+    windows = Windows(ids, model.tokenizer.boundary_id, begin, begin, stop, prefix)
     return float(score_windows(model.runtime(), windows).sum()) / len(text)
 
 

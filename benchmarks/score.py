@@ -28,6 +28,7 @@ from generate import random_model, timed, torch_lstm
 
 import charlm
 from charlm.checkpoint import Checkpoint
+from charlm.corpus.windows import prefix_of
 
 ROUNDS = 5
 TORCH_LENGTH = 20_000  # characters that nn.LSTM scores
@@ -94,13 +95,16 @@ def _torch_score(checkpoint: Checkpoint, text: str) -> Callable[[], object]:
     import torch
 
     lstm, tensors = torch_lstm(checkpoint)
-    boundary_id = checkpoint.tokenizer.boundary_id
+    prefix = prefix_of(checkpoint.tokenizer, checkpoint.config)
+    beginning = [checkpoint.tokenizer.boundary_id, *([] if prefix is None else prefix.tolist())]
     ids = torch.from_numpy(checkpoint.tokenizer.encode(text).astype(np.int64))
-    inputs = torch.cat([torch.tensor([boundary_id]), ids[:-1]])
+    inputs = torch.cat([torch.tensor(beginning[-1:]), ids[:-1]])
 
     @torch.no_grad()
     def score() -> float:
         state, nats = None, 0.0
+        if beginning[:-1]:
+            _, state = lstm(tensors["embedding.weight"][torch.tensor(beginning[:-1])][None])
         for start in range(0, len(ids), TORCH_CHUNK):
             chunk = slice(start, start + TORCH_CHUNK)
             features, state = lstm(tensors["embedding.weight"][inputs[chunk]][None], state)

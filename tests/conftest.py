@@ -153,9 +153,9 @@ def corpus_of(tmp_path):
 def score_segments():
     """Score ids as one text that is cut into `count` segments; in nats."""
 
-    def score(runtime, ids, boundary_id, *, count):
+    def score(runtime, ids, boundary_id, *, count, prefix=None):
         cut = cut_evenly(0, len(ids), count)
-        return score_windows(runtime, Windows(ids, boundary_id, *cut)).sum()
+        return score_windows(runtime, Windows(ids, boundary_id, *cut, prefix)).sum()
 
     return score
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import charlm
 from charlm import tokenizers
 from charlm.checkpoint import Checkpoint
+from charlm.corpus.windows import prefix_of
 from charlm.errors import CheckpointError
 from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime
@@ -50,8 +51,9 @@ def test_law_2_the_probabilities_of_all_continuations_sum_to_one(
     """p(seen + one more token) over all tokens, each scored as a text, is p(seen)."""
     runtime = Runtime(verse_checkpoint.config, verse_checkpoint.arrays)
     ids, start = list(model.tokenizer.encode(seen)), model.tokenizer.boundary_id
+    prefix = prefix_of(model.tokenizer, model.config)
     continued = [
-        score_segments(runtime, np.array([*ids, token]), start, count=1)
+        score_segments(runtime, np.array([*ids, token]), start, count=1, prefix=prefix)
         for token in range(model.tokenizer.vocab_size)
     ]
 

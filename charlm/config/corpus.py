@@ -26,6 +26,10 @@ class CorpusConfig:
     # Running text; lines, each one example; or pairs: lines with a source, a tab and a target.
     task: Task = "text"
     document_separator: str | None = None  # between documents, in none of them
+    # Where a running text may begin, and whether its end is predicted, as in `ModelConfig`; None
+    # decides it by the text.
+    begins_after: str | None = None
+    predicts_end: bool | None = None
     validation_fraction: float = 0.1
     # The most characters that are held out; None sets no limit, as an explicit fraction does.
     max_validation_characters: int | None = 500_000

@@ -15,6 +15,7 @@ Direction = Literal["forward", "backward", "both"]
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
 SMALLEST_FITTED_SIZE = 256  # units; the plan chooses no fewer for a short run
 LARGEST_NUM_LAYERS = 64
+LONGEST_BEGINNING = 8  # characters
 FORMER_NAMES = {"form": "task"}  # charlm 0.1.0 wrote "form" for "task"
 
 
@@ -37,6 +38,10 @@ class ModelConfig:
     tie_weights: bool = False
     task: Task = "text"
     document_separator: str | None = None
+    # A running text begins after this, such as an empty line. "" stands for no such place: a text
+    # begins where a document begins if ends are predicted, and else anywhere.
+    begins_after: str = ""
+    predicts_end: bool = False  # of a running text, which is one of several documents
 
     def __post_init__(self) -> None:
         require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
@@ -61,6 +66,11 @@ class ModelConfig:
             raise ConfigError("document-separator must be a text")
         if self.document_separator == "":
             raise ConfigError("document-separator must not be empty")
+        if not isinstance(self.begins_after, str) or len(self.begins_after) > LONGEST_BEGINNING:
+            raise ConfigError(f"begins-after must be at most {LONGEST_BEGINNING} characters")
+        require_choice("predicts-end", self.predicts_end, (False, True))
+        if self.task != "text" and (self.begins_after or self.predicts_end):
+            raise ConfigError("begins-after and predicts-end are for running text")
 
     @classmethod
     def for_tokenizer(
@@ -90,7 +100,17 @@ class ModelConfig:
     @property
     def predicts_boundary(self) -> bool:
         """Whether the network predicts the end of an example, as one more token."""
-        return self.task != "text"
+        return self.task != "text" or self.predicts_end
+
+    @property
+    def is_of_documents(self) -> bool:
+        """Whether running text is documents, which begin and end by themselves."""
+        return self.predicts_end and not self.begins_after
+
+    @property
+    def begins_anywhere(self) -> bool:
+        """Whether running text has no place where texts begin, so that one may begin anywhere."""
+        return self.task == "text" and not self.begins_after and not self.predicts_end
 
     def outputs(self, vocab_size: int) -> int:
         """Return the number of outputs: the vocabulary, and the boundary if it is predicted."""

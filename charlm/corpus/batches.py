@@ -12,6 +12,7 @@ from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES
 from charlm.corpus.shards import RunningText
 from charlm.corpus.windows import Batch, Windows
+from charlm.tokenizers import Ids
 
 # Tokens of a segment, which a stream reads in one piece. 800 steps of 128 on tiny shakespeare
 # come to 1.452 nats per character with 256, 1.460 with 2,048, 1.497 with 8,192, 1.486 in one piece.
@@ -28,11 +29,15 @@ class Streams:
 
     The text is cut into segments, which are read in random order, each from a zero state. "to be,
     or not to be: that" in two streams, batches of 3 tokens and segments of 6 (`·` is a space, `■`
-    a boundary, BOS/EOS; a segment reads it first, in place of the token before it):
+    the boundary, BOS/EOS, after the text):
 
-        stream 0   ■ t o │ · b e │ ■ t · │ t o · │ …    The recurrent state carries from batch to
-        stream 1   ■ t h │ ■ · o │ r · n │ ■ e : │ …    batch inside a segment. Streams begin
-                                                       segments in turn, not all at once.
+        stream 0   ║ e , · │ o r · ║ n o t │ · t o │ …    Each batch reads these tokens, and
+        stream 1   ║ : · t ║ h a t │ ■ t o ║ e , · │ …    predicts the ones that follow. The state
+                                                         starts from zero at ║, and carries over │.
+
+    Streams begin segments in turn, not all at once. A boundary stands between documents. Where a
+    text may begin, a segment reads a boundary instead of the token before it, so that the network
+    learns how texts begin.
 
     A network that reads a text from start to end fits the last part best: without segments, the
     score varied by 0.03 nats with the position where a run ended. A network that never starts from
@@ -40,8 +45,8 @@ class Streams:
 
     An epoch reads each segment once, except for the beginning of each stream's first segment. The
     next epoch has another order and other cuts, so all ids are read equally often on average. The
-    shard groups of a long text are read one after another. The boundary after a document is read,
-    but it is not predicted.
+    shard groups of a long text are read one after another. The boundary after a document is
+    predicted only if `predicts_end`.
 
     A batch follows from its number alone, so the progress of training is one whole number.
     """
@@ -57,8 +62,23 @@ class Streams:
         bptt_length: int,
         rng_seed: int,
         streams: range | None = None,
+        begins_after: Ids | None = None,
+        predicts_end: bool = False,
     ) -> None:
-        """Cut a text into segments. This process reads `streams`, some of `batch_size` in all."""
+        """Cut a text into segments.
+
+        Args:
+            text: The ids.
+            boundary_id: BOS/EOS.
+            batch_size: Number of streams of all processes.
+            bptt_length: Tokens per stream and batch.
+            rng_seed: Seed of the order of the segments.
+            streams: Those that this process reads; by default all.
+            begins_after: Ids after which a text may begin, in reading order, shape (N,). With none,
+                a text begins at a boundary alone; None lets it begin anywhere.
+            predicts_end: Whether boundaries are predicted.
+        """
+        self._begins_after, self._predicts_end = begins_after, predicts_end
         self._streams = range(batch_size) if streams is None else streams
         self._text, self._boundary_id = text, boundary_id
         self._bptt_length, self._batch_size, self._rng_seed = bptt_length, batch_size, rng_seed
@@ -77,22 +97,35 @@ class Streams:
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     def batch(self, step: int) -> Batch:
-        """Return batch `step`, shape (B, T); a segment starts with a boundary."""
-        rows = np.array([self._row(stream, step) for stream in self._streams])
+        """Return batch `step`, shape (B, T)."""
+        pairs = [self._row(stream, step) for stream in self._streams]
+        rows = np.array([ids for ids, _ in pairs])
         targets = rows[:, 1:]
-        return Batch(rows[:, :-1].copy(), targets, targets != self._boundary_id)
+        is_scored = (targets != self._boundary_id) | self._predicts_end
+        is_start = np.array([is_start for _, is_start in pairs])
+        return Batch(rows[:, :-1].copy(), targets, is_scored, is_start)
 
-    def _row(self, stream: int, step: int) -> NDArray[np.int64]:
-        """Return the ids of one stream's batch and the id before them, shape (T + 1,)."""
+    def _row(self, stream: int, step: int) -> tuple[NDArray[np.int64], bool]:
+        """Return the ids of one stream's batch and the id before them, shape (T + 1,).
+
+        And whether they start from the zero state.
+        """
         time = step + stream * self._batches_per_segment // self._batch_size
         turn, batch_in_segment = divmod(time, self._batches_per_segment)
         shard, start = self._segment(turn * self._batch_size + stream)
         is_start = batch_in_segment == 0 or step == 0
-        before = 0 if is_start else 1
-        ids = self._text.read(
-            shard, start + batch_in_segment * self._bptt_length - before, self._bptt_length + before
-        ).astype(np.int64)
-        return np.insert(ids, 0, self._boundary_id) if is_start else ids
+        position = start + batch_in_segment * self._bptt_length
+        if is_start and self._begins_after is None:
+            ids = self._text.read(shard, position, self._bptt_length).astype(np.int64)
+            return np.insert(ids, 0, self._boundary_id), is_start
+        # The first id of a shard has none before it there; a segment from it begins one id later.
+        position = max(position, 1)
+        ids = self._text.read(shard, position - 1, self._bptt_length + 1).astype(np.int64)
+        mark = self._begins_after
+        if is_start and mark is not None and len(mark):
+            if np.array_equal(ids[1 : 1 + len(mark)], mark):
+                ids[0] = self._boundary_id
+        return ids, is_start
 
     def _find_segment(self, number: int) -> tuple[int, int]:
         """Return where a segment begins: its shard and the position in it.

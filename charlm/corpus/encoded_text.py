@@ -118,28 +118,30 @@ class IdFile:
                 arrays.append(boundary)
         self.append(np.concatenate(arrays), characters=characters)
 
-    def as_encoded_text(self, task: Task) -> EncodedText:
+    def as_encoded_text(self, task: Task, *, predicts_end: bool = False) -> EncodedText:
         """Return all ids; the first must be a boundary."""
         boundaries = self._boundaries.array
         return EncodedText(
             ids=self.ids,
             boundaries=boundaries,
             characters=self.characters,
-            predictions=count_predictions(task, len(self), boundaries),
+            predictions=count_predictions(task, len(self), boundaries, predicts_end=predicts_end),
             token_counts=self.token_counts,
         )
 
 
-def count_predictions(task: Task, ids: int, boundaries: NDArray[np.int64]) -> int:
+def count_predictions(
+    task: Task, ids: int, boundaries: NDArray[np.int64], *, predicts_end: bool = False
+) -> int:
     """Return how many of a number of ids are scored; the first id is a boundary.
 
-    Boundaries between documents are not predicted. The boundary after a line or a target is. The
-    source of a pair is read and not scored.
+    The boundary after a line or a target is predicted, and that after a document if `predicts_end`.
+    The source of a pair is read and not scored.
     """
     match task:
-        case "text":
+        case "text" if not predicts_end:
             return ids - len(boundaries)
-        case "lines":
+        case "text" | "lines":
             return ids - 1
         case "pairs":
             return int(boundaries[2::2].sum() - boundaries[1::2].sum())

@@ -18,6 +18,7 @@ from charlm.corpus.reading import Document, DocumentInfo, examine
 from charlm.corpus.shards import (
     ByteRange,
     RunningText,
+    Shard,
     cut_into_shards,
     encode_shards,
     split_documents,
@@ -30,6 +31,11 @@ from charlm.tokenizers import Tokenizer
 
 SMALLEST_CORPUS = 20  # characters; fewer cannot be split into a training and a validation part
 HASHED_AT_ONCE = 1 << 20  # ids
+LINE_ENDS = ("\r\n", "\n", "\r")  # of several that a text has as often, the first
+FEWEST_DOCUMENTS = 10  # that show how documents begin
+FEWEST_BEGINNINGS = 10  # line ends, or empty lines, that show how lines or paragraphs begin
+MOST_LINES_OF_PARAGRAPHS = 100  # in the mean; with fewer empty lines, they are no paragraphs' ends
+LONGEST_SHIFT = 1 << 14  # bytes; held-out text begins at the end of a document that is so near
 SAMPLE_BYTES = 32 << 20  # of a running text, for the vocabulary and for estimates
 
 
@@ -134,21 +140,45 @@ def _encode_running_text(
     if not shards:
         raise CorpusError("the training text has nothing but document separators")
     group_count = max(1, round(sum(shard.bytes for shard in shards) / SAMPLE_BYTES))
-    sample = (text for shard in shards[::group_count] for text, _ in shard.texts())
-    tokenizer = tokenizer or _train_tokenizer(config, sample, group, reserved="")
     examples = separators = 0
     if separator is not None:
         pieces = [piece.bytes for text in whole for piece in split_documents(text, separator)]
         examples, separators = sum(map(bool, pieces)), len(pieces) - len(whole)
+    config = _with_beginning(config, shards[0], examples or len(train))
+    predicts_end = bool(config.predicts_end)
+    sample = (text for shard in shards[::group_count] for text, _ in shard.texts())
+    tokenizer = tokenizer or _train_tokenizer(config, sample, group, reserved="")
     return Corpus(
         config=config,
         tokenizer=tokenizer,
-        train=RunningText(shards, tokenizer, group_count),
-        validation=encode_shards(cut_into_shards(held_out, separator), tokenizer),
+        train=RunningText(shards, tokenizer, group_count, predicts_end=predicts_end),
+        validation=encode_shards(
+            cut_into_shards(held_out, separator), tokenizer, predicts_end=predicts_end
+        ),
         documents=infos,
         examples=examples,
         separators=separators,
     )
+
+
+def _with_beginning(config: CorpusConfig, sample: Shard, documents: int) -> CorpusConfig:
+    """Return the config with where texts begin, decided by the text unless it is given.
+
+    Many documents show how a document begins. Fewer begin as their paragraphs do, or else their
+    lines; a text without lines begins anywhere.
+    """
+    if config.begins_after is not None:
+        return config
+    begins_after = ""
+    if documents < FEWEST_DOCUMENTS:
+        text = "".join(part for part, _ in sample.texts())
+        line_end = max(LINE_ENDS, key=text.count)
+        lines, paragraphs = text.count(line_end), text.count(2 * line_end)
+        if paragraphs >= max(FEWEST_BEGINNINGS, lines / MOST_LINES_OF_PARAGRAPHS):
+            begins_after = 2 * line_end
+        elif lines >= FEWEST_BEGINNINGS:
+            begins_after = line_end
+    return replace(config, begins_after=begins_after, predicts_end=documents > 1)
 
 
 def _encode_examples(
@@ -244,9 +274,24 @@ def _hold_out_end(
         inside = min(kept, info.characters)
         kept -= inside
         cut = _byte_of_character(text, inside) if inside < info.characters else text.stop
+        if text.start < cut < text.stop:
+            cut = _end_of_document(text, cut, config.document_separator, is_last=info is infos[-1])
         train.append(ByteRange(text.file, text.start, cut))
         held_out.append(ByteRange(text.file, cut, text.stop))
     return [text for text in train if text.bytes], [text for text in held_out if text.bytes]
+
+
+def _end_of_document(text: ByteRange, cut: int, separator: str | None, *, is_last: bool) -> int:
+    """Return the end of the document that would be cut, if it is near, else the cut."""
+    mark = (separator or "").encode()
+    if mark and b"".join(text.file.read_bytes(max(0, cut - len(mark)), cut)) == mark:
+        return cut
+    stop = min(text.stop, cut + LONGEST_SHIFT)
+    if separator is None:
+        return stop if stop == text.stop and not is_last else cut
+    stop = min(stop, (cut + text.stop) // 2)  # something must be held out
+    [document, *others] = split_documents(ByteRange(text.file, cut, stop), separator)
+    return document.stop if others else cut
 
 
 def _byte_of_character(text: ByteRange, number: int) -> int:

@@ -157,11 +157,18 @@ class RunningText:
     Attributes:
         tokens: Number of ids, boundaries included.
         characters: Characters of the raw text.
-        predictions: Number of ids without boundaries, which are not predicted.
+        predictions: Number of ids that are predicted: boundaries only if `predicts_end`.
         token_counts: How often each id occurs in the sample, the boundary last, shape (V + 1,).
     """
 
-    def __init__(self, shards: Sequence[Shard], tokenizer: Tokenizer, group_count: int) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        tokenizer: Tokenizer,
+        group_count: int,
+        *,
+        predicts_end: bool = False,
+    ) -> None:
         """Encode the first group of the shards."""
         self._shards, self._tokenizer = shards, tokenizer
         self._step = 1  # −1 in the mirror
@@ -175,7 +182,13 @@ class RunningText:
         self.token_counts = self._file.token_counts.copy()
         self.tokens = round(len(self._file) * scale)
         self.characters = round(self._file.characters * scale)
-        self.predictions = round((len(self._file) - int(self.token_counts[-1])) * scale)
+        unpredicted = 0 if predicts_end else int(self.token_counts[-1])
+        self.predictions = round((len(self._file) - unpredicted) * scale)
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether it is read from its end to its beginning."""
+        return self._step < 0
 
     def mirrored(self) -> "RunningText":
         """Return the same text from its end to its beginning; both share the encoded shards."""
@@ -227,10 +240,12 @@ class RunningText:
         self._id_ranges[shard] = start, len(self._file)
 
 
-def encode_shards(shards: Iterable[Shard], tokenizer: Tokenizer) -> EncodedText:
-    """Return the ids of all shards; boundaries are not predicted."""
+def encode_shards(
+    shards: Iterable[Shard], tokenizer: Tokenizer, *, predicts_end: bool
+) -> EncodedText:
+    """Return the ids of all shards; boundaries are predicted only if `predicts_end`."""
     file = IdFile(tokenizer)
     file.append_boundary()
     for shard in shards:
         file.append_documents(shard.texts(), tokenizer)
-    return file.as_encoded_text("text")
+    return file.as_encoded_text("text", predicts_end=predicts_end)

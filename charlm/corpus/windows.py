@@ -3,15 +3,16 @@
 A window is three positions in the ids. No id is copied before it is read.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import Task
+from charlm.config import ModelConfig, Task
 from charlm.corpus.examples import BOUNDARIES
-from charlm.tokenizers import Ids
+from charlm.tokenizers import Ids, Tokenizer
 
 SEGMENT_LENGTH = 2048  # tokens that one window of a long text scores, at least
 MOST_ROWS = 256  # windows side by side; more would cost memory and gain no speed
@@ -29,6 +30,8 @@ class Batch:
     inputs: NDArray[np.int64]  # ids in [0, V], where V is the boundary (BOS/EOS)
     targets: NDArray[np.int64]  # the ids that follow the inputs
     is_scored: NDArray[np.bool_]  # which targets count
+    # Which rows start from the zero state, shape (B,); None for all.
+    is_start: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,29 @@ class Windows:
 
     A long text is cut into windows of equal size. The tokens that a window reads before it scores
     make its score that of one uninterrupted text. In a pair they are the source.
+
+    Before its own ids, the first window of a text reads a boundary and the `prefix`; a later window
+    reads the id before. With a prefix of None a text may begin anywhere, and each window reads a
+    boundary.
     """
 
     ids: Ids  # shape (ids,)
-    boundary_id: int  # BOS/EOS, which every window reads first; the vocabulary's size
+    boundary_id: int  # BOS/EOS; the vocabulary's size
     begin: NDArray[np.int64]  # the first id that each window reads, shape (windows,)
     first: NDArray[np.int64]  # the first id that each window scores, shape (windows,)
     stop: NDArray[np.int64]  # the end of each window, exclusive, shape (windows,)
+    prefix: Ids | None = None  # shape (prefix,)
 
     @classmethod
     def for_scoring(
-        cls, task: Task, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int
+        cls,
+        task: Task,
+        ids: Ids,
+        boundaries: NDArray[np.int64],
+        boundary_id: int,
+        prefix: Ids | None = None,
+        *,
+        predicts_end: bool = False,
     ) -> "Windows":
         """Return the windows that score all documents, lines or pairs.
 
@@ -60,9 +75,24 @@ class Windows:
         if task != "text":
             numbers = np.arange((len(boundaries) - 1) // BOUNDARIES[task])
             return cls.of_examples(task, ids, boundaries, boundary_id, numbers)
+        return cls.of_documents(
+            ids, boundaries, boundary_id, prefix, predicts_end=predicts_end
+        ).cut()[0]
+
+    @classmethod
+    def of_documents(
+        cls,
+        ids: Ids,
+        boundaries: NDArray[np.int64],
+        boundary_id: int,
+        prefix: Ids | None,
+        *,
+        predicts_end: bool,
+    ) -> "Windows":
+        """Return a window for each document that is not empty."""
         begin, stop = boundaries[:-1] + 1, boundaries[1:]
-        begin, stop = begin[begin < stop], stop[begin < stop]
-        return cls(ids, boundary_id, begin, begin, stop).cut()[0]
+        begin, stop = begin[begin < stop], stop[begin < stop] + predicts_end
+        return cls(ids, boundary_id, begin, begin, stop, prefix)
 
     @classmethod
     def of_examples(
@@ -95,12 +125,13 @@ class Windows:
             )
         ]
         origins = np.repeat(np.arange(len(pieces)), [piece.shape[1] for piece in pieces])
-        return Windows(self.ids, self.boundary_id, *np.concatenate(pieces, axis=1)), origins
+        begin, first, stop = np.concatenate(pieces, axis=1)
+        return replace(self, begin=begin, first=first, stop=stop), origins
 
     def select(self, numbers: NDArray[np.int64]) -> "Windows":
         """Return the windows with these numbers, in their order."""
-        return Windows(
-            self.ids, self.boundary_id, self.begin[numbers], self.first[numbers], self.stop[numbers]
+        return replace(
+            self, begin=self.begin[numbers], first=self.first[numbers], stop=self.stop[numbers]
         )
 
     def shard(self, rank: int, world_size: int) -> "Windows":
@@ -110,8 +141,26 @@ class Windows:
         """
         return self.select(self._longest_first()[rank::world_size])
 
+    @property
+    def prefix_lengths(self) -> NDArray[np.int64]:
+        """Number of ids of the prefix that each window reads, shape (windows,)."""
+        if self.prefix is None or not len(self.prefix):
+            return np.zeros(len(self.begin), np.int64)
+        return np.where(self._begins_text(), len(self.prefix), 0)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of positions of each window, its prefix included, shape (windows,)."""
+        return self.stop - self.begin + self.prefix_lengths
+
+    def _begins_text(self) -> NDArray[np.bool_]:
+        """Return which windows follow a boundary, or have no id before them."""
+        before = self.ids[np.maximum(self.begin - 1, 0)]
+        is_first: NDArray[np.bool_] = (self.begin == 0) | (before == self.boundary_id)
+        return is_first
+
     def _longest_first(self) -> NDArray[np.int64]:
-        return np.argsort(self.begin - self.stop, kind="stable")
+        return np.argsort(-self.lengths, kind="stable")
 
     def groups(self) -> Iterator[NDArray[np.int64]]:
         """Yield the numbers of all windows, longest first, at most MOST_ROWS at a time."""
@@ -124,24 +173,44 @@ class Windows:
 
         A window that has ended is left out, so a batch has at most as many rows as the one before.
         """
-        lengths = self.stop - self.begin
+        lengths = self.lengths
         for start in range(0, int(lengths[0]), length):
             rows = slice(0, int((lengths > start).sum()))
             yield self._batch(rows, start, min(start + length, int(lengths[0])))
 
     def as_batch(self, max_length: int) -> Batch:
         """Return the first `max_length` tokens of all windows as one batch."""
-        length = int((self.stop - self.begin).max())
+        length = int(self.lengths.max())
         return self._batch(slice(None), 0, min(length, max_length))
 
     def _batch(self, rows: slice, start: int, stop: int) -> Batch:
         begin, first, last = self.begin[rows, None], self.first[rows, None], self.stop[rows, None]
-        position = begin + np.arange(start - 1, stop)  # of the first input and all targets
-        ids = self.ids[np.minimum(position, last - 1)].astype(np.int64)
+        prefix_lengths = self.prefix_lengths[rows, None]
+        # Of the first input and all targets. Those before the window's own ids are below `begin`.
+        position = begin - prefix_lengths + np.arange(start - 1, stop)
+        ids = self.ids[np.clip(position, 0, last - 1)].astype(np.int64)
+        if self.prefix is not None and len(self.prefix):
+            number = position - begin + prefix_lengths  # in the prefix, from 0
+            is_prefix = (number >= 0) & (position < begin)
+            ids[is_prefix] = self.prefix[number[is_prefix]]
         if start == 0:
-            ids[:, 0] = self.boundary_id  # instead of the id before the window
+            reads_boundary = self._begins_text()[rows] if self.prefix is not None else slice(None)
+            ids[reads_boundary, 0] = self.boundary_id
         is_scored = (first <= position[:, 1:]) & (position[:, 1:] < last)
         return Batch(ids[:, :-1], ids[:, 1:], is_scored)
+
+
+def prefix_of(tokenizer: Tokenizer, config: ModelConfig) -> Ids | None:
+    """Return what is read between a boundary and a text, in reading order, shape (prefix,).
+
+    None if a text may begin anywhere. The end of a text holds its last line end, so a backward
+    network reads one line end less.
+    """
+    if config.begins_anywhere:
+        return None
+    if config.direction == "backward":
+        return tokenizer.encode(re.sub(r"(\r\n|\r|\n)$", "", config.begins_after))[::-1]
+    return tokenizer.encode(config.begins_after)
 
 
 def cut_evenly(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.corpus.windows import CONTEXT_LENGTH, Windows, cut_evenly
+from charlm.corpus.windows import CONTEXT_LENGTH, Windows, cut_evenly, prefix_of
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.scoring import (
     Surprisal,
@@ -57,13 +57,13 @@ def pseudo_score(
         return PseudoScore()
     begin, first, stop, end = np.concatenate(segment_bounds, axis=1)
     mirror, count = ids[::-1], len(ids)
+    prefix, left_prefix = (prefix_of(tokenizer, net.config) for net in (forward, backward))
     nats: list[float] = []
     for start in range(0, len(first), SEGMENTS_HELD):
         part = slice(start, start + SEGMENTS_HELD)
-        rightward = Windows(ids, boundary_id, begin[part], first[part], stop[part])
-        leftward = Windows(
-            mirror, boundary_id, count - end[part], count - stop[part], count - first[part]
-        )
+        rightward = Windows(ids, boundary_id, begin[part], first[part], stop[part], prefix)
+        left_begin, left_first, left_stop = (count - bound[part] for bound in (end, stop, first))
+        leftward = Windows(mirror, boundary_id, left_begin, left_first, left_stop, left_prefix)
         left_features, right_features = _features(forward, rightward), _features(backward, leftward)
         for (before, targets), (after, _) in zip(left_features, right_features, strict=True):
             for rows in batched_rows(len(targets), boundary_id):

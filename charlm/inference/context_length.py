@@ -36,12 +36,16 @@ def nats_by_context(runtime: Runtime, tokenizer: Tokenizer, text: str) -> dict[i
     ids = ids_as_read(text, tokenizer, runtime.config)
     lengths = context_lengths(len(ids))
     scored = np.unique(np.linspace(lengths[-1], len(ids) - 1, SCORED_TOKENS).astype(np.int64))
-    return {
-        length: score_windows(
-            runtime, Windows(ids, tokenizer.boundary_id, scored - length, scored, scored + 1)
-        ).mean()
-        for length in lengths
-    }
+    # These windows begin in the middle of a text.
+    prefix = None if runtime.config.begins_anywhere else ids[:0]
+    nats: dict[int, float] = {}
+    for length in lengths:
+        begin = scored - length
+        if prefix is not None:
+            begin += 1  # a window reads the id before it, too
+        windows = Windows(ids, tokenizer.boundary_id, begin, scored, scored + 1, prefix)
+        nats[length] = score_windows(runtime, windows).mean()
+    return nats
 
 
 def ids_as_read(text: str, tokenizer: Tokenizer, config: ModelConfig) -> Ids:

@@ -11,7 +11,7 @@ from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import ModelConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
-from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows
+from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows, prefix_of
 from charlm.errors import ConfigError
 from charlm.inference.runtime import Network, Runtime, State
 from charlm.inference.scoring import (
@@ -58,7 +58,7 @@ def score_batches(
 ) -> Iterator[list[Score]]:
     """Yield the scores of the lines of each batch. Each line is read alone; its end is predicted.
 
-    A line of running text is read after a line end, as within a text. An empty line has score 0.
+    A line of running text is scored as a text of one line. An empty line has score 0.
 
     Raises:
         CorpusError: If the model is of pairs and a line of `name` is not a pair. The scores of the
@@ -89,8 +89,7 @@ def _scores(runtime: Network, tokenizer: Tokenizer, lines: Sequence[str]) -> lis
         windows = windows_of(lines, tokenizer, config)
         return scores_of(runtime, windows, (scored_text(line, config.task) for line in lines))
     texts = [f"{line}\n" for line in lines]
-    windows = windows_of([f"\n{text}" for text in texts], tokenizer, config)
-    return scores_of(runtime, replace(windows, first=windows.begin + 1), texts)
+    return scores_of(runtime, windows_of(texts, tokenizer, config), texts)
 
 
 def check_carry(config: ModelConfig) -> None:
@@ -118,19 +117,22 @@ def score_stream(
     """
     length, _ = lengths(tokenizer)
     boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
-    context = boundary[:0]  # the last ids that were read
-    state: State | None = runtime.zero_state(1)  # before the last of them; None if not computed
+    prefix = prefix_of(tokenizer, runtime.config)
+    # The last ids that were read.
+    context = boundary if prefix is None else np.concatenate([boundary, prefix])
+    state: State | None = None  # before the last of them; None if not computed
     for lines in batches:
         new = tokenizer.encode("".join(lines))
         ids = np.concatenate([context, new])
         if len(new) < 2 * SEGMENT_LENGTH:
             if state is None:
-                _, state = _read_on(runtime, boundary, context, runtime.zero_state(1))
-            last = context[-1:] if len(context) else boundary
-            nats, state = _read_on(runtime, last, new, state)
+                before = boundary if prefix is None else context[:1]
+                _, state = _read_on(runtime, before, context[1:], runtime.zero_state(1))
+            nats, state = _read_on(runtime, context[-1:], new, state)
         else:
-            begin, first, stop = (np.array([bound]) for bound in (0, len(context), len(ids)))
-            windows = Windows(ids, tokenizer.boundary_id, begin, first, stop)
+            begin, first, stop = (np.array([bound]) for bound in (1, len(context), len(ids)))
+            head = None if prefix is None else prefix[:0]  # the prefix is in the context
+            windows = Windows(ids, tokenizer.boundary_id, begin, first, stop, head)
             nats, state = nats_of_ids(runtime, windows)[len(context) :], None
         ends = np.cumsum([len(line) for line in lines])
         # The later bytes of a character begin with it: one before the end of what is read.
@@ -141,7 +143,7 @@ def score_stream(
             Score(nats=line_nats, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
             for line_nats, tokens, text in zip(sums.tolist(), counts.tolist(), lines, strict=True)
         ]
-        context = ids[-CONTEXT_LENGTH:]
+        context = ids[-CONTEXT_LENGTH - 1 :]
 
 
 def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nats, State]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import (
+    LENGTH_BESIDE_OTHERS,
     CandidateFilter,
     Direction,
     GenerationConfig,
@@ -111,7 +112,7 @@ class Model:
                 backward, and with a seed text one that reads both ways. The text is one piece.
             rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
             **settings: Fields of `GenerationConfig`. The default of `length` is 500, or 100,000
-                if another setting stops the text.
+                if another setting stops the text, or the end of a document does.
 
         Raises:
             ConfigError: If a setting is out of its range, or the seed text or the ending contains
@@ -146,7 +147,7 @@ class Model:
 
         With `is_scored`, a piece has −ln p of each of its characters.
         """
-        config = GenerationConfig.from_settings(settings)
+        config = self._generation_config(settings)
         forward = self._generator(config, is_scored=is_scored)
         return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
 
@@ -174,7 +175,7 @@ class Model:
         Raises:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
         """
-        config = GenerationConfig.from_settings(settings)
+        config = self._generation_config(settings)
         forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
         numbers = rng_seed_of(rng_seed)
         texts = TextGenerator(forward, seed_batches, candidate_filter, numbers, self.fingerprints)
@@ -186,6 +187,12 @@ class Model:
         A token is a text, a byte, or None for the end of an example.
         """
         return top_tokens(self._generator(GenerationConfig(temperature=1.0)), seed)
+
+    def _generation_config(self, settings: Mapping[str, Any]) -> GenerationConfig:
+        """Return the config of these settings; a document, which ends by itself, may be long."""
+        if self.config.is_of_documents:
+            settings = {"length": LENGTH_BESIDE_OTHERS, **settings}
+        return GenerationConfig.from_settings(settings)
 
     def _generator(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
 from charlm.corpus.examples import BOUNDARIES, check_pairs, ids_of_lines, scored_text
-from charlm.corpus.windows import MOST_LOGITS, Windows
+from charlm.corpus.windows import MOST_LOGITS, Windows, prefix_of
 from charlm.inference.runtime import Floats, Network, select_rows
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
@@ -179,7 +179,7 @@ def predict_windows(
             scored = features.reshape(-1, features.shape[-1])
             if len(rows) < len(scored):  # if all are scored, this would copy for nothing
                 scored = features[batch.is_scored]
-            positions = group.begin[rows] + start + columns
+            positions = (group.begin - group.prefix_lengths)[rows] + start + columns
             start += length
             for part in batched_rows(len(scored), windows.boundary_id):
                 yield numbers[rows[part]], scored[part], positions[part]
@@ -214,7 +214,8 @@ def windows_of(examples: Sequence[str], tokenizer: Tokenizer, config: ModelConfi
     step = BOUNDARIES.get(config.task, 1)
     begin, first = bounds[:-1:step] + 1, bounds[step - 1 : -1 : step] + 1
     stop = bounds[step::step] + config.predicts_boundary
-    windows = Windows(ids, tokenizer.boundary_id, begin, first, stop)
+    prefix = prefix_of(tokenizer, config)
+    windows = Windows(ids, tokenizer.boundary_id, begin, first, stop, prefix)
     if config.direction == "backward":
         return windows.select(np.arange(len(begin))[::-1])
     return windows

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import LARGE_VOCABULARIES, TERMINATORS, GenerationConfig, Task
+from charlm.corpus.windows import prefix_of
 from charlm.errors import ConfigError
 from charlm.formatting import visible
 from charlm.inference.constraints import LogitsProcessors, TokenHistory
@@ -62,6 +63,12 @@ class GeneratorSettings:
         """
         terminators = TERMINATORS[self.network.config.task].encode()
         return frozenset({self.tokenizer.boundary_id, *terminators})
+
+    @cached_property
+    def beginning(self) -> list[int]:
+        """The tokens that are read before a text: a boundary and the prefix."""
+        prefix = prefix_of(self.tokenizer, self.network.config)
+        return [self.tokenizer.boundary_id, *([] if prefix is None else prefix.tolist())]
 
     @cached_property
     def begins_with_space(self) -> NDArray[np.bool_]:
@@ -124,10 +131,14 @@ class GeneratedSequence(ABC):
         return next(self._uniforms)
 
     def _read(self, *tokens: int) -> None:
-        """Let the network read tokens before the text; the first is the boundary."""
+        """Let the network read tokens of the text that are given."""
         self.unread.extend(tokens)
-        for token in tokens[1:]:
+        for token in tokens:
             self._push_history(token)
+
+    def _read_beginning(self) -> None:
+        """Let the network read what stands before a text: a boundary and the prefix."""
+        self.unread.extend(self._settings.beginning)
 
     def _push_history(self, token: int) -> None:
         if self._has_processors and token < self._settings.tokenizer.vocab_size:
@@ -157,13 +168,15 @@ class Continuation(GeneratedSequence):
             and tokenizer.kind in LARGE_VOCABULARIES
             and settings.processors.allows(" ")
         )
-        self._is_empty_line = task == "lines" and not seed  # no training text has empty lines
-        boundary = tokenizer.boundary_id
+        # No training text has empty lines or empty documents.
+        is_ended = settings.network.config.predicts_boundary and task != "pairs"
+        self._is_empty = is_ended and not seed
         ids = tokenizer.encode(seed.removesuffix(" ") if self._awaits_space else seed)
-        self._read(boundary, *ids.tolist())
+        self._read_beginning()
+        self._read(*ids.tolist())
         if task == "pairs":
             self._history = TokenHistory(settings.config)
-            self._read(boundary)
+            self._read_beginning()
         self._decoder = StreamDecoder(tokenizer)
         self._stopping = StoppingCriteria(settings.config)
         self._held_nats: deque[float] = deque()  # of each character not shown yet
@@ -173,18 +186,18 @@ class Continuation(GeneratedSequence):
     @property
     def needs_processing(self) -> bool:
         """Whether `process` can change logits."""
-        return self._has_processors or self._awaits_space or self._is_empty_line
+        return self._has_processors or self._awaits_space or self._is_empty
 
     def process(self, logits: Floats) -> None:
         """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
         super().process(logits)
-        if self._is_empty_line:
+        if self._is_empty:
             logits[list(self._settings.end_tokens)] = -np.inf
         if self._awaits_space:
             logits[~self._settings.begins_with_space] = -np.inf
 
     def _show(self, token: int, nats: float) -> str:
-        self._is_empty_line = False
+        self._is_empty = False
         text = self._decoder.push(token)
         if self._awaits_space:
             text, self._awaits_space = text.removeprefix(" "), False
@@ -223,7 +236,8 @@ class BackwardContinuation(GeneratedSequence):
         super().__init__(settings, rng_seed)
         check_example(ending, settings.network.config.task, "ending")
         tokenizer = settings.tokenizer
-        self._read(tokenizer.boundary_id, *tokenizer.encode(ending)[::-1].tolist())
+        self._read_beginning()
+        self._read(*tokenizer.encode(ending)[::-1].tolist())
         self._drawn: list[int] = []
         self._characters = 0
         self._continuing = 0  # continuing bytes whose character has not begun yet

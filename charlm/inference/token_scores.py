@@ -183,6 +183,8 @@ def _spans(
     end, it is an empty span before the example.
     """
     end = len("\n") if config.task != "text" else 0
+    if config.predicts_end:
+        end = len(config.document_separator or "")
     length, goes_on = lengths(tokenizer)
     length = np.append(length, end)[ids]
     length[:1] = 0  # the boundary before everything
@@ -196,7 +198,7 @@ def _spans(
     example = np.maximum(np.searchsorted(joined, start, side="right") - 1, 0)
     shift = begins[example] - joined[example]
     start, stop = start + shift, after + shift
-    if config.direction == "backward" and config.task != "text":
+    if config.direction == "backward" and config.predicts_boundary:
         is_end = np.flatnonzero(ids == tokenizer.boundary_id)[:-1]
         start[is_end] = stop[is_end] = begins
     return start, stop

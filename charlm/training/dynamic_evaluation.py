@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Arrays, Checkpoint
-from charlm.config import SingleDirection, Task, TrainingConfig
+from charlm.config import SingleDirection, TrainingConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.encoding import Corpus
-from charlm.corpus.windows import MOST_LOGITS, Batch, Windows
+from charlm.corpus.windows import MOST_LOGITS, Batch, Windows, prefix_of
 from charlm.errors import CheckpointError, ConfigError
 from charlm.inference.scoring import examples_of, ids_of_examples
 from charlm.tokenizers import Ids
@@ -75,7 +75,7 @@ def dynamic_nats(
         return 0.0
     ids = ids_of_examples(examples, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
-    segments = _segments(config.task, ids, boundaries, tokenizer.boundary_id)
+    segments = _segments(checkpoint, ids, boundaries)
     nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
     if not math.isfinite(nats):
         raise CheckpointError(
@@ -167,11 +167,9 @@ def _best_rate(
     device: torch.device,
 ) -> float:
     """Return the rate with the best score of the first segments of the validation text."""
-    boundary_id = checkpoint.tokenizer.boundary_id
 
     def nats(rate: float) -> float:
-        ids, boundaries = validation.ids, validation.boundaries
-        batches = _segments(checkpoint.config.task, ids, boundaries, boundary_id)
+        batches = _segments(checkpoint, validation.ids, validation.boundaries)
         adaptive = _Adaptive(checkpoint, _rates(rate, sizes), device)
         score = adaptive.score(islice(batches, segments))
         return score if math.isfinite(score) else math.inf
@@ -186,14 +184,17 @@ def _rates(rate: float, sizes: Mapping[str, NDArray[np.float64]]) -> Arrays:
 
 
 def _segments(
-    task: Task, ids: Ids, boundaries: NDArray[np.int64], boundary_id: int
+    checkpoint: Checkpoint, ids: Ids, boundaries: NDArray[np.int64]
 ) -> Iterator[tuple[Batch, bool]]:
     """Yield each segment as a batch of one row, and whether it starts from the zero state."""
-    if task == "text":
-        begin, stop = boundaries[:-1] + 1, boundaries[1:]
-        windows = Windows(ids, boundary_id, begin, begin, stop)
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    boundary_id, prefix = tokenizer.boundary_id, prefix_of(tokenizer, config)
+    if config.task == "text":
+        windows = Windows.of_documents(
+            ids, boundaries, boundary_id, prefix, predicts_end=config.predicts_end
+        )
     else:
-        windows = Windows.for_scoring(task, ids, boundaries, boundary_id)
+        windows = Windows.for_scoring(config.task, ids, boundaries, boundary_id)
     for number in np.flatnonzero(windows.begin < windows.stop).tolist():
         for index, segment in enumerate(windows.select(np.array([number])).batches(SEGMENT)):
             yield segment, index == 0

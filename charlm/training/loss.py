@@ -118,7 +118,7 @@ class BatchLoss(nn.Module):
             device = network.device
             inputs = torch.from_numpy(batch.inputs).to(device)
             targets = torch.from_numpy(batch.targets).to(device).flatten()
-            state = self.initial_state(direction, inputs) if self.carries_state else None
+            state = self.initial_state(direction, batch) if self.carries_state else None
             with autocast(device, self._precision):
                 features, state = network(inputs, state)
                 features = features.flatten(0, 1)
@@ -133,10 +133,14 @@ class BatchLoss(nn.Module):
             ]
         return torch.stack(losses).sum()
 
-    def initial_state(self, direction: int, inputs: Tensor) -> RecurrentState | None:
-        """Return the state before a batch: zeros in each stream that begins with a boundary."""
+    def initial_state(self, direction: int, batch: Batch) -> RecurrentState | None:
+        """Return the state before a batch: zeros in each stream that starts or reads a boundary."""
         state = self.states[direction]
         if state is None:
             return None
-        continues = (inputs[:, 0] != self._boundary_id).float()[None, :, None]
+        is_start = batch.inputs[:, 0] == self._boundary_id
+        if batch.is_start is not None:
+            is_start |= batch.is_start
+        device = state[0][0].device
+        continues = torch.from_numpy(~is_start).to(device).float()[None, :, None]
         return [tuple(vector * continues for vector in layer) for layer in state]

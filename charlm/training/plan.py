@@ -116,7 +116,11 @@ def make_plan(
         ConfigError: If there are more processes than streams.
     """
     model = replace(
-        model, task=corpus.config.task, document_separator=corpus.config.document_separator
+        model,
+        task=corpus.config.task,
+        document_separator=corpus.config.document_separator,
+        begins_after=corpus.config.begins_after or "",
+        predicts_end=bool(corpus.config.predicts_end),
     )
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)

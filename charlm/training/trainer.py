@@ -17,7 +17,7 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.corpus.batches import ExampleBatches, Streams
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.shards import RunningText
-from charlm.corpus.windows import Windows
+from charlm.corpus.windows import Windows, prefix_of
 from charlm.parameters import BACKWARD, SHARED
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.embeddings import Embeddings
@@ -71,8 +71,17 @@ class Trainer:
         self._batches = [training_batches(text, config, group) for text in corpora]
         boundary_id = corpus.tokenizer.boundary_id
         windows = [
-            Windows.for_scoring(model.task, text.ids, text.boundaries, boundary_id)
-            for text in (corpus.validation for corpus in corpora)
+            Windows.for_scoring(
+                model.task,
+                text.ids,
+                text.boundaries,
+                boundary_id,
+                prefix_of(corpus.tokenizer, replace(model, direction=direction)),
+                predicts_end=model.predicts_end,
+            )
+            for direction, text in zip(
+                model.directions, (corpus.validation for corpus in corpora), strict=True
+            )
         ]
         self._validation = [part.shard(group.rank, group.world_size) for part in windows]
         self.validation_batch_count = sum(
@@ -253,6 +262,8 @@ def training_batches(
     """Return this process's shard of the training text, as streams or as batches of examples."""
     boundary_id = corpus.tokenizer.boundary_id
     if isinstance(corpus.train, RunningText):
+        begins_after, predicts_end = corpus.config.begins_after, bool(corpus.config.predicts_end)
+        mark = corpus.tokenizer.encode(begins_after or "")
         return Streams(
             corpus.train,
             boundary_id,
@@ -260,6 +271,10 @@ def training_batches(
             bptt_length=config.window_length,
             rng_seed=config.rng_seed,
             streams=group.shard(config.batch_size),
+            begins_after=(mark[::-1] if corpus.train.is_mirrored else mark)
+            if begins_after or predicts_end
+            else None,
+            predicts_end=predicts_end,
         )
     return ExampleBatches(
         corpus.train,

@@ -30,6 +30,99 @@ def trained(run_charlm, folder):
     return folder
 
 
+@pytest.fixture(scope="module")
+def tunes(run_charlm, folder):
+    """Train on documents in one file, and on the same as files of a folder."""
+    generator = random.Random(1)
+    texts = [
+        f"X:{generator.randint(1, 99)}\n" + "".join(generator.choices("abc", k=9)) + "\n"
+        for _ in range(300)
+    ]
+    (folder / "tunes.abc").write_text("\n".join(texts))
+    (folder / "tunes").mkdir()
+    for number, text in enumerate(texts):
+        (folder / "tunes" / f"{number}.txt").write_text(text)
+    budget = (*SMALL, "--max-steps", 200, "--dropout", 0)
+    for arguments in (
+        ("tunes.abc", "--document-separator", r"\n\n", "-o", "one file"),
+        ("tunes", "-o", "many files"),
+    ):
+        assert run_charlm("train", *arguments, *budget, cwd=folder).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize("model", ["one file", "many files"])
+def test_documents_begin_and_end_as_documents_do(charlm, tunes, model):
+    result = charlm("generate", "-m", model, "--count", 40, "--jsonl", cwd=tunes)
+    texts = [json.loads(line) for line in result.stdout.splitlines()]
+    whole = [t for t in texts if t["finish_reason"] == "end" and t["text"].count("X:") == 1]
+
+    assert sum(text["text"].startswith("X:") for text in texts) >= 39
+    assert len(whole) >= 38
+
+
+def test_documents_are_written_apart_by_their_separator(charlm, tunes):
+    result = charlm("generate", "-m", "one file", "--count", 5, "--rng-seed", 2, cwd=tunes)
+    texts = result.stdout.decode().removesuffix("\n").split("\n\n")
+
+    assert len(texts) == 5
+    assert all(text.startswith("X:") for text in texts)
+
+
+def test_the_ends_of_documents_are_scored(charlm, tunes):
+    """The table of tokens has a row for each, and the rows add up to the text's score."""
+    score = json.loads(charlm("eval", "tunes.abc", "-m", "one file", "--json", cwd=tunes).stdout)
+    tokens = [
+        json.loads(line)
+        for line in charlm(
+            "eval", "tunes.abc", "-m", "one file", "--per-token", "--json", cwd=tunes
+        ).stdout.splitlines()
+    ]
+
+    assert sum(token["token"] == "<end>" for token in tokens) == 300
+    assert score["tokens"] == len(tokens) == score["characters"] + 300
+    bits = sum(token["surprisal"] for token in tokens)
+    assert bits * 0.6931471805599453 == pytest.approx(score["nats"], rel=1e-6)
+
+
+@pytest.mark.parametrize("model", ["one file", "many files", "paragraphs"])
+def test_a_text_of_one_line_has_one_score(charlm, tunes, folder, model):
+    if model == "paragraphs":
+        (folder / "prose.txt").write_text("The cat sat.\nIt slept.\n\n" * 60)
+        budget = ("--max-steps", 20, "-o", "paragraphs")
+        assert charlm("train", "prose.txt", *SMALL, *budget, cwd=folder).returncode == 0
+    (folder / "goat.txt").write_text("The goat ate the slate.\n")
+    how = ("eval", "goat.txt", "-m", model)
+    score = json.loads(charlm(*how, "--json", cwd=folder).stdout)
+    line = float(charlm(*how, "--per-line", "--score", "nats", cwd=folder).stdout.split()[0])
+    tables = [
+        charlm(*how, view, "--json", cwd=folder).stdout.splitlines()
+        for view in ("--per-word", "--per-token")
+    ]
+    words, tokens = ([json.loads(row)["surprisal"] for row in table] for table in tables)
+
+    assert line == pytest.approx(score["nats"], abs=1e-3)
+    for bits in (words, tokens):
+        assert sum(bits) * 0.6931471805599453 == pytest.approx(score["nats"], abs=1e-3)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_an_unseeded_text_begins_as_paragraphs_do(charlm, tmp_path, line_end):
+    generator = random.Random(1)
+    names = ["Anna", "Bert", "Cleo"]
+    paragraphs = [
+        line_end.join([f"{generator.choice(names)} said:", "so it was " * 3 + "then."])
+        for _ in range(200)
+    ]
+    (tmp_path / "text.txt").write_bytes((2 * line_end).join(paragraphs).encode())
+    budget = ("--max-steps", 200, "--dropout", 0, "-o", "model")
+    assert charlm("train", "text.txt", *SMALL, *budget).returncode == 0
+    result = charlm("generate", "-m", "model", "-n", 20, "--count", 30, "--jsonl")
+    texts = [json.loads(line)["text"] for line in result.stdout.splitlines()]
+
+    assert sum(text[:4] in names for text in texts) >= 29
+
+
 def test_examples_are_written_one_per_line(charlm, trained):
     result = charlm("generate", "-m", "lines", "--count", 20, "--rng-seed", 1, cwd=trained)
     lines = result.stdout.decode().splitlines()

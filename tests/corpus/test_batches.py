@@ -20,7 +20,7 @@ from charlm.corpus.shards import ShardGroup
 def streams_of(tmp_path):
     """Read texts in streams; nothing is held out."""
 
-    def build(*texts, batch_size, bptt_length, rng_seed=0, streams=None):
+    def build(*texts, batch_size, bptt_length, rng_seed=0, streams=None, begins_after=None):
         documents = []
         for number, text in enumerate(texts):
             path = tmp_path / f"{number}.txt"
@@ -35,12 +35,46 @@ def streams_of(tmp_path):
             bptt_length=bptt_length,
             rng_seed=rng_seed,
             streams=streams,
+            begins_after=None if begins_after is None else np.array([*begins_after.encode()]),
         )
 
     return build
 
 
 def test_streams_read_segments_as_the_drawing_shows(streams_of, monkeypatch):
+    monkeypatch.setattr("charlm.corpus.encoding.SMALLEST_CORPUS", 1)
+    monkeypatch.setattr(batches_module, "STREAM_SEGMENT", 6)
+    text, sizes = "to be, or not to be: that", {"batch_size": 2, "bptt_length": 3}
+    streams = streams_of(text, **sizes, rng_seed=18, begins_after="")
+    windows = [streams.batch(step) for step in range(4)]
+
+    assert [[letters(window.inputs[row]) for window in windows] for row in range(2)] == [
+        ["e, ", "or ", "not", " to"],
+        [": t", "hat", "■to", "e, "],
+    ]
+    assert [letters(window.targets[1]) for window in windows] == [" th", "at■", "to ", ", o"]
+    assert [window.is_start.tolist() for window in windows] == [
+        [True, True], [False, True], [True, False], [False, True],
+    ]  # fmt: skip
+    assert sum(int((~window.is_scored).sum()) for window in windows) == 1  # the boundary
+
+
+def test_a_segment_reads_a_boundary_where_a_text_may_begin(streams_of, monkeypatch):
+    """After "!", in the middle of the text, as scores and generated texts begin."""
+    monkeypatch.setattr(batches_module, "STREAM_SEGMENT", 4)
+    streams = streams_of("ab!" * 40, batch_size=2, bptt_length=4, begins_after="!")
+    starts = {
+        letters(row)
+        for batch in map(streams.batch, range(40))
+        for row, is_start in zip(batch.inputs, batch.is_start, strict=True)
+        if is_start
+    }
+
+    assert {"■!ab", "!ab!", "ab!a"} <= starts
+    assert "b!ab" not in starts
+
+
+def test_where_texts_begin_anywhere_each_segment_reads_a_boundary(streams_of, monkeypatch):
     monkeypatch.setattr("charlm.corpus.encoding.SMALLEST_CORPUS", 1)
     monkeypatch.setattr(batches_module, "STREAM_SEGMENT", 6)
     streams = streams_of("to be, or not to be: that", batch_size=2, bptt_length=3, rng_seed=14)

@@ -134,6 +134,7 @@ def test_a_separator_is_no_part_of_the_text(tmp_path):
     assert corpus.train.token_counts[ord("|")] == 0
     assert corpus.train.token_counts[-1] == 10
     assert len(corpus.validation.boundaries) == 1 + 10
+    assert corpus.config.predicts_end and corpus.validation.predictions == corpus.validation.tokens
 
 
 def test_a_running_text_is_read_from_its_end_in_a_circle(tmp_path, monkeypatch):

@@ -94,6 +94,37 @@ def test_documents_are_scored_one_by_one():
     ] == ["second", "first"]
 
 
+def test_only_a_text_reads_a_boundary_and_the_prefix_first():
+    """A later window of the text reads the id before it."""
+    ids = np.array([BOUNDARY, *map(ord, "abcdefgh"), BOUNDARY, *map(ord, "xy"), BOUNDARY])
+    begin, first, stop = np.array([[1, 4, 10], [1, 6, 10], [6, 9, 12]])
+    prefix = np.array([*map(ord, "12")])
+    windows = Windows(ids, BOUNDARY, begin, first, stop, prefix)
+    [batch] = longest_first(windows).batches(100)
+
+    assert [
+        (letters(inputs[: len(letters(targets))]), letters(targets[is_scored]))
+        for inputs, targets, is_scored in zip(
+            batch.inputs, batch.targets, batch.is_scored, strict=True
+        )
+    ] == [("■12abcd", "abcde"), ("cdefghh", "fgh"), ("■12xyyy", "xy")]
+    short = [letters(row) for batch in longest_first(windows).batches(2) for row in batch.inputs]
+    assert short == ["■1", "cd", "■1", "2a", "ef", "2x", "bc", "gh", "d"]
+
+
+def test_the_end_of_a_document_is_scored_if_it_is_predicted():
+    ids = np.array([BOUNDARY, *map(ord, "ab"), BOUNDARY, *map(ord, "c"), BOUNDARY])
+    windows = Windows.for_scoring(
+        "text", ids, np.flatnonzero(ids == BOUNDARY), BOUNDARY, ids[:0], predicts_end=True
+    )
+    [batch] = longest_first(windows).batches(100)
+
+    assert [
+        letters(row[is_scored])
+        for row, is_scored in zip(batch.targets, batch.is_scored, strict=True)
+    ] == ["ab■", "c■"]
+
+
 def test_a_window_that_has_ended_is_no_row():
     windows = longest_first(windows_of("lines", "abcdef■", "a■", "abc■"))
 

@@ -71,12 +71,14 @@ def test_an_empty_line_has_score_0_in_its_position(unigram_model, task):
     assert full == rest[1] != empty
 
 
-def test_a_line_of_text_is_read_after_a_line_end(verse):
+def test_a_line_of_text_is_scored_as_a_text_of_one_line(verse):
     line = "where did the dog go? the dog went home."
     [score] = verse.score_lines([line])
-    both, before = verse.score(f"\n{line}\n"), verse.score("\n")
+    whole, tokens = verse.score(f"{line}\n"), verse.score_tokens(f"{line}\n")
 
-    assert score.nats == pytest.approx(both.nats - before.nats, abs=1e-4)
+    assert score.nats == pytest.approx(whole.nats, abs=1e-4)
+    assert tokens.nats.sum() == pytest.approx(whole.nats, abs=1e-4)
+    assert tokens.by_word().nats.sum() == pytest.approx(whole.nats, abs=1e-4)
 
 
 def test_a_score_does_not_depend_on_other_lines_or_their_order(verse):

@@ -45,7 +45,13 @@ def read(path, group, task, corpus_settings, model_settings, settings):
     model = ModelConfig(task=task, document_separator=separator, **model_settings)
     config = TrainingConfig(**{**HOW, **settings})
     with open_documents([str(path)], group) as documents:
-        return encode_corpus(documents, corpus_config, group=group), model, config
+        corpus = encode_corpus(documents, corpus_config, group=group)
+    model = replace(
+        model,
+        begins_after=corpus.config.begins_after or "",
+        predicts_end=bool(corpus.config.predicts_end),
+    )
+    return corpus, model, config
 
 
 def losses(group, corpus, model, config):

@@ -68,10 +68,10 @@ def test_streams_carry_their_state_inside_a_segment(corpus_of, monkeypatch):
     trainer = trainer_of(corpus)
     [layout] = trainer._batches
     for step in range(8):  # windows of 16, so that each stream begins at a window of its own
-        inputs = torch.from_numpy(layout.batch(step).inputs)
-        state = trainer._batch_loss.initial_state(0, inputs)
+        batch = layout.batch(step)
+        state = trainer._batch_loss.initial_state(0, batch)
         begins = [(step + stream) % 4 == 0 or step == 0 for stream in range(4)]
-        assert (inputs[:, 0] == corpus.tokenizer.boundary_id).tolist() == begins
+        assert batch.is_start.tolist() == begins
         if state is not None:
             [(hidden, cell)] = state
             assert (hidden[0] == 0).all(dim=1).tolist() == begins

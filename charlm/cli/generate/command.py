@@ -151,7 +151,9 @@ def generate_command(
         is_jsonl=jsonl,
         is_one_line_each=task != "text" or settings["lines"] == 1,
         has_seed_lines=seed_file is not None,
-        has_default_length=length is None and not config.has_only_length,
+        has_default_length=length is None
+        and (loaded.config.is_of_documents or not config.has_only_length),
+        separator=loaded.config.document_separator if loaded.config.predicts_end else None,
     )
     if interactive:
         printing.print_interactively(loaded, printer, settings)

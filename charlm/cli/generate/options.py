@@ -64,7 +64,7 @@ RngSeedOption = Annotated[
 LengthOption = Annotated[
     int | None,
     _stopping(
-        "Characters to generate; lines and answers may be shorter. -1 never stops.",
+        "Characters to generate; lines, answers and documents may be shorter. -1 never stops.",
         "--length",
         "-n",
         show_default=f"{DEFAULT_LENGTH}; {LENGTH_BESIDE_OTHERS:,} with another stopping option",
@@ -159,7 +159,8 @@ TypicalPOption = Annotated[
 CountOption = Annotated[
     int,
     _filter(
-        "Number of texts per seed text. Texts of several lines are separated by an empty line."
+        "Number of texts per seed text. Texts of several lines are separated as the documents of "
+        "the training text, or by an empty line."
     ),
 ]
 BestOfOption = Annotated[

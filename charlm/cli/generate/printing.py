@@ -67,6 +67,7 @@ class Printer:
         is_one_line_each: Whether each text is one line, so that no empty line separates texts.
         has_seed_lines: Whether each seed text gets a line, even if its text was rejected.
         has_default_length: Whether the length is a default, and another criterion should stop.
+        separator: What stands between two documents; None is an empty line.
     """
 
     task: Task
@@ -77,6 +78,7 @@ class Printer:
     is_one_line_each: bool
     has_seed_lines: bool
     has_default_length: bool
+    separator: str | None
 
     def show(self, text: str, nats: Sequence[float] = ()) -> None:
         """Print text; on a terminal, without control characters.
@@ -99,6 +101,11 @@ class Printer:
     def begin(self, number: int) -> None:
         """Separate a text from the one before it."""
         if number > 0 and not self.is_one_line_each:
+            self.show("\n" if self.separator is None else self.separator)
+
+    def finish_line(self, text: str) -> None:
+        """End the last line of `text`, which was shown, if it has no end."""
+        if not text.endswith("\n"):
             self.show("\n")
 
     def end(self, reason: FinishReason | None) -> None:
@@ -145,7 +152,7 @@ def print_texts(
     settings: Settings,
 ) -> None:
     """Print complete texts in their order; exit with 1 if a text was rejected in all attempts."""
-    rejected = printed = 0
+    rejected, printed, last = 0, 0, ""
     reason: FinishReason | None = None
     for text in model.generate_from_batches(
         batches,
@@ -161,12 +168,15 @@ def print_texts(
             printer.begin(printed)
             printer.show(printer.echo(text.seed))
             printer.show(text.text, text.character_nats)
-            if not text.text.endswith("\n"):
-                printer.show("\n")
+            if printer.separator is None or printer.is_one_line_each:
+                printer.finish_line(text.text)
             printed += 1
+            last = text.text
             reason = text.finish_reason if text.finish_reason in ("dead end", "length") else reason
         elif printer.has_seed_lines:
             printer.show("\n")
+    if printed and printer.separator is not None and not printer.is_one_line_each:
+        printer.finish_line(last)
     printer.end(reason)
     if rejected:
         attempts = counted(candidate_filter.attempts, "attempt")

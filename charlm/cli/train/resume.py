@@ -51,7 +51,10 @@ class ResumedRun:
     @property
     def corpus(self) -> CorpusConfig:
         """How texts become ids."""
-        return self.state.corpus
+        model = self.state.model
+        return replace(
+            self.state.corpus, begins_after=model.begins_after, predicts_end=model.predicts_end
+        )
 
     @property
     def config(self) -> TrainingConfig:

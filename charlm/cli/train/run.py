@@ -269,7 +269,7 @@ def _generate_command(output: Path, model: ModelConfig) -> str:
     """Return a command line that generates text with the model."""
     words = ["charlm", "generate"]
     words += {
-        "text": ["--length", "300"],
+        "text": [] if model.is_of_documents else ["--length", "300"],
         "lines": ["--count", "20"],
         "pairs": ["--seed", "a source"],
     }[model.task]

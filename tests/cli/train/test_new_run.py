@@ -47,7 +47,7 @@ def test_training_starts_from_the_model_itself(charlm, verse_model_path, other, 
 
 
 def test_another_text_is_learnt_and_its_new_characters_are_bytes(charlm, verse_model_path, other):
-    result = charlm("train", other, "--from", verse_model_path, "-o", "new", "--max-steps", 150)
+    result = charlm("train", other, "--from", verse_model_path, "-o", "new", "--max-steps", 250)
     figures = json.loads(charlm("eval", other, "-m", "new", "--json").stdout)
     description = charlm("info", "new").stdout.decode()
     generated = charlm("generate", "-m", "new", "--seed", "¿", "--length", 7, "--temperature", 0)
