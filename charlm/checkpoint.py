@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm import tokenizers
-from charlm.config import ModelConfig, SingleDirection
+from charlm.config import TERMINATORS, ModelConfig, SingleDirection
 from charlm.errors import ConfigError
 from charlm.files import tensor_file
 from charlm.files.tensor_file import FileKind, Metadata, TensorFile
@@ -175,6 +175,7 @@ class Checkpoint:
         provenance = file.metadata.get("provenance")
         if not isinstance(provenance, dict):
             raise ConfigError("its provenance is not a JSON object")
+        _check_pieces(tokenizer, config)
         _check_shapes(file, config, tokenizer.vocab_size)
         tensors = file.arrays()
         arrays = {name: array for name, array in tensors.items() if not _is_bytes(name)}
@@ -203,6 +204,14 @@ class Checkpoint:
         for array in self.dynamic_rates.values():
             if not np.isfinite(array).all() or (array <= 0).any():
                 raise ConfigError("its learning rates for dynamic evaluation must be above 0")
+
+
+def _check_pieces(tokenizer: Tokenizer, config: ModelConfig) -> None:
+    """Raise ConfigError if a piece holds what ends an example, which no example can hold."""
+    terminators = TERMINATORS[config.task]
+    for piece in tokenizer.pieces:
+        if isinstance(piece, str) and any(character in piece for character in terminators):
+            raise ConfigError(f"its tokenizer has a piece with the end of one of its {config.task}")
 
 
 def _check_shapes(file: TensorFile, config: ModelConfig, vocab_size: int) -> None:

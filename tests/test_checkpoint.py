@@ -99,7 +99,7 @@ def test_line_scores_are_saved_in_ascending_order(random_checkpoint, path, score
 @pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe", "unigram"])
 def test_a_tokenizer_of_any_kind_is_saved_with_the_model(path, kind):
     text = "the cat sat on the mat, and the dog sat on the log.\n" * 9
-    tokenizer = tokenizers.train(kind, [text], vocab_size=50)
+    tokenizer = tokenizers.train(kind, [text], vocab_size=50, reserved="\n")
     saved = checkpoint_of_zeros(tokenizer, task="lines", tie_weights=True)
     saved.save(path)
     loaded = Checkpoint.load(path)
@@ -117,6 +117,22 @@ def test_a_damaged_sentencepiece_model_is_refused_before_it_is_used(path):
     path.write_bytes(data)
 
     with pytest.raises(CheckpointError, match="SentencePiece model does not match its SHA-256"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+@pytest.mark.parametrize(("task", "piece"), [("lines", "\n"), ("pairs", "\n"), ("pairs", "\t")])
+def test_no_piece_of_a_tokenizer_may_hold_what_ends_an_example(path, kind, task, piece):
+    """Training reserves these characters; a crafted file could make every line's score wrong."""
+    config = ModelConfig(embedding_size=2, hidden_size=2, task=task)
+    text = f"ab{piece}{piece}" * 50
+    tokenizer = tokenizers.train(kind, [text], vocab_size=None if kind == "char" else 40)
+    arrays = {
+        parameter.name: np.zeros(parameter.shape, np.float32)
+        for parameter in parameters(config, tokenizer.vocab_size)
+    }
+    Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays).save(path)
+    with pytest.raises(CheckpointError, match=f"a piece with the end of one of its {task}"):
         Checkpoint.load(path)
 
 

@@ -12,6 +12,7 @@ Exit status: 0 done, 1 a CharlmError, 2 bad usage, 130 Ctrl-C, 143 SIGTERM. A cl
 command quietly, with 0. Errors are one line on stderr, with a hint below.
 """
 
+import os
 import re
 import sys
 from typing import Annotated, Any, NoReturn
@@ -70,6 +71,7 @@ def charlm(
 
 def main() -> None:
     """Run a command; print what a user can fix as one line on stderr, and set the exit status."""
+    _drop_false_variables()
     try:
         raise SystemExit(app(standalone_mode=False))
     except (MemoryError, ImportError) as error:
@@ -88,6 +90,15 @@ def main() -> None:
         _exit(CharlmError(str(error)))
     # Here, not above: while it is handled, the error keeps alive everything that fills the memory.
     _exit(CharlmError("there is not enough memory", hint=MEMORY_HINT), always=True)
+
+
+def _drop_false_variables() -> None:
+    """Forget variables of the environment that rich and typer would fail to read."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        if not re.fullmatch(r"[0-9]{1,6}", os.environ.get(name, "0")):
+            del os.environ[name]
+    if "COMP_WORDS" not in os.environ and os.environ.get("_CHARLM_COMPLETE") == "complete_bash":
+        del os.environ["_CHARLM_COMPLETE"]
 
 
 def _usage_error(error: Any) -> ConfigError:

@@ -17,6 +17,12 @@ from charlm.parameters import parameters
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
 
+HELD_OUT = {
+    "end": ", the end of the text",
+    "spread": ", spread over the text",
+    "another text": " of another text",
+}
+
 ModelArgument = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
 ]
@@ -182,10 +188,11 @@ def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[
     if "validation" in provenance:
         validation = provenance["validation"]
         is_mean = ", mean of both directions" * (direction == "both")
+        held_out = HELD_OUT.get(validation.get("from"), "")
         yield (
             "validation",
             f"{validation['bits_per_character']:.4f} bits per character "
-            f"over {validation['characters']:,} characters{is_mean}",
+            f"over {validation['characters']:,} characters{held_out}{is_mean}",
         )
 
 

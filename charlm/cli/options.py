@@ -10,9 +10,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from charlm.config import DEFAULT_MODEL_PATH
+from charlm.config.checks import LONGEST_TIME
 from charlm.errors import ConfigError
 
 MODEL_VARIABLE = "CHARLM_MODEL"
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+ESCAPES_HELP = "Escapes are \\n, \\r, \\t and \\\\."
 LONGEST_CHOICES = 18  # characters of choices that help shows in the column of types
 DEFAULT_MODEL = f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}"  # as help shows it
 
@@ -94,22 +97,26 @@ def parse_duration(text: str) -> float:
     if match is None or not any(match.groups()):
         raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h30m")
     hours, minutes, seconds = (float(digits or 0) for digits in match.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    duration = 3600 * hours + 60 * minutes + seconds
+    if duration > LONGEST_TIME:
+        raise typer.BadParameter(f"a duration is at most {LONGEST_TIME:g} seconds")
+    return duration
 
 
 def unescaped(text: str) -> str:
-    r"""Return `text` with line ends, carriage returns and tabs for \n, \r and \t."""
-    return text.replace(r"\n", "\n").replace(r"\r", "\r").replace(r"\t", "\t")
+    r"""Return `text` with its escapes replaced: \n, \r, \t and \\; other backslashes stay."""
+    return re.sub(r"\\([nrt\\])", lambda match: ESCAPES[match[1]], text)
 
 
 def character_set(text: str) -> str:
-    r"""Return the characters of a set: a-z is a range, \- a hyphen; \n, \r, \t as in `unescaped`.
+    r"""Return the characters of a set: a-z is a range, \- a hyphen; escapes as in `unescaped`.
 
     Raises:
         ConfigError: If a range ends before it begins.
     """
     characters: list[str] = []
-    for first, last in re.findall(r"(\\.|.)(?:-(\\.|.))?", text, re.DOTALL):
+    character = r"\\[nrt\\-]|."
+    for first, last in re.findall(f"({character})(?:-({character}))?", text, re.DOTALL):
         low, high = (unescaped(unit)[-1] for unit in (first, last or first))
         if high < low:
             raise ConfigError(f"the range {low}-{high} ends before it begins")

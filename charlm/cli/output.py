@@ -1,5 +1,6 @@
 """Data on stdout: UTF-8 bytes, flushed at once; a closed pipe ends the command quietly."""
 
+import contextlib
 import math
 import os
 import sys
@@ -50,10 +51,11 @@ def write_json(value: object) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print a note on stderr."""
+    """Print a note on stderr, if that can be written: a note never costs the result."""
     from charlm.display import show_note  # rich, which most commands do not need
 
-    show_note(text)
+    with contextlib.suppress(OSError):
+        show_note(text)
 
 
 def discard_stdout() -> None:

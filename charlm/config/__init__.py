@@ -15,6 +15,7 @@ from charlm.config.corpus import DEFAULT_WORDS as DEFAULT_WORDS
 from charlm.config.corpus import LARGE_VOCABULARIES as LARGE_VOCABULARIES
 from charlm.config.corpus import TERMINATORS as TERMINATORS
 from charlm.config.corpus import CorpusConfig as CorpusConfig
+from charlm.config.corpus import HeldOut as HeldOut
 from charlm.config.corpus import Task as Task
 from charlm.config.corpus import TokenizerKind as TokenizerKind
 from charlm.config.generation import DEFAULT_LENGTH as DEFAULT_LENGTH

@@ -8,6 +8,7 @@ from charlm.errors import ConfigError
 
 TokenizerKind = Literal["char", "byte", "word", "bpe", "unigram"]
 Task = Literal["text", "lines", "pairs"]
+HeldOut = Literal["end", "spread"]
 
 # The ends of an example and of a source. No token contains them, only bytes, so byte 10 is always
 # the end of a line.
@@ -30,13 +31,24 @@ class CorpusConfig:
     # decides it by the text.
     begins_after: str | None = None
     predicts_end: bool | None = None
+    # Which part is held out: the end, or lines and pairs spread evenly; None is the default of the
+    # task.
+    validation_from: HeldOut | None = None
     validation_fraction: float = 0.1
     # The most characters that are held out; None sets no limit, as an explicit fraction does.
     max_validation_characters: int | None = 500_000
 
+    @property
+    def held_out(self) -> HeldOut:
+        """Which part is held out, unless another text is."""
+        return self.validation_from or ("end" if self.task == "text" else "spread")
+
     def __post_init__(self) -> None:
         require_choice("tokenizer", self.tokenizer, get_args(TokenizerKind))
         require_choice("task", self.task, get_args(Task))
+        require_choice("validation-from", self.validation_from, (None, *get_args(HeldOut)))
+        if self.task == "text" and self.validation_from == "spread":
+            raise ConfigError("validation-from spread is for lines and pairs, not for running text")
         require("validation-fraction", self.validation_fraction, above=0, below=1)
         if self.vocab_size is not None:
             require_whole("vocab-size", self.vocab_size, 1, LARGEST_SIZE)

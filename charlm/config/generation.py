@@ -1,6 +1,5 @@
 """How text is generated: how tokens are drawn, where a text stops, which texts are kept."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,7 +117,11 @@ class CandidateFilter:
 
 def require_pattern(name: str, pattern: str | None) -> None:
     """Raise ConfigError unless `pattern` is None or a regular expression."""
+    if pattern is None:
+        return
+    import regex  # only here, because most commands need none
+
     try:
-        re.compile(pattern or "")
-    except (re.error, OverflowError, RecursionError) as error:
+        regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise ConfigError(f"{name} is not a valid regular expression: {error}") from None

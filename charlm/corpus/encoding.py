@@ -6,14 +6,22 @@ corpus is held in memory.
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from charlm import tokenizers
-from charlm.config import TERMINATORS, CorpusConfig
+from charlm.config import TERMINATORS, CorpusConfig, HeldOut
 from charlm.corpus.encoded_text import EncodedText
-from charlm.corpus.examples import BOUNDARIES, encode_examples, read_lines
+from charlm.corpus.examples import (
+    BOUNDARIES,
+    encode_examples,
+    read_lines,
+    separator_pattern,
+    survey_lines,
+)
 from charlm.corpus.reading import Document, DocumentInfo, examine
 from charlm.corpus.shards import (
     ByteRange,
@@ -21,8 +29,10 @@ from charlm.corpus.shards import (
     Shard,
     cut_into_shards,
     encode_shards,
+    is_blank,
     split_documents,
 )
+from charlm.corpus.text_kinds import CR_TO_LF
 from charlm.errors import CorpusError
 from charlm.fingerprint import Fingerprint
 from charlm.formatting import count
@@ -47,11 +57,14 @@ class Corpus:
     tokenizer: Tokenizer
     train: RunningText | EncodedText
     validation: EncodedText
+    held_out: HeldOut | None  # which part that is; None for another text
     documents: tuple[DocumentInfo, ...]  # that were named as the corpus
     # Lines, pairs, or documents between separators in these, held-out ones included; 0 for a
     # running text without separator.
     examples: int = 0
     separators: int = 0  # number of document separators in the documents
+    blank_lines: int = 0  # of white space, where lines or pairs are examples; they are left out
+    source_characters: str = ""  # different characters of the sources of pairs
     # Of their whole text; only in the first process, which writes the model.
     fingerprint: Fingerprint | None = None
 
@@ -81,9 +94,9 @@ def encode_corpus(
 ) -> Corpus:
     """Read the documents, train the tokenizer on the training part, encode both parts.
 
-    The end of a running text is held out, or every n-th line or pair, unless `validation` names
-    documents to hold out. The vocabulary is that of the training part, so the validation score
-    holds for characters that were never seen.
+    The end of a running text is held out, or every n-th line or pair, or the last lines or pairs,
+    unless `validation` names documents to hold out. The vocabulary is that of the training part, so
+    the validation score holds for characters that were never seen.
 
     Raises:
         CorpusError: If a text is not UTF-8, a line is not a pair where it must be one, or there is
@@ -142,8 +155,9 @@ def _encode_running_text(
     group_count = max(1, round(sum(shard.bytes for shard in shards) / SAMPLE_BYTES))
     examples = separators = 0
     if separator is not None:
-        pieces = [piece.bytes for text in whole for piece in split_documents(text, separator)]
-        examples, separators = sum(map(bool, pieces)), len(pieces) - len(whole)
+        pieces = [piece for text in whole for piece in split_documents(text, separator)]
+        examples = sum(not is_blank(piece) for piece in pieces)
+        separators = len(pieces) - len(whole)
     config = _with_beginning(config, shards[0], examples or len(train))
     predicts_end = bool(config.predicts_end)
     sample = (text for shard in shards[::group_count] for text, _ in shard.texts())
@@ -152,6 +166,7 @@ def _encode_running_text(
         config=config,
         tokenizer=tokenizer,
         train=RunningText(shards, tokenizer, group_count, predicts_end=predicts_end),
+        held_out=None if validation else config.held_out,
         validation=encode_shards(
             cut_into_shards(held_out, separator), tokenizer, predicts_end=predicts_end
         ),
@@ -189,17 +204,28 @@ def _encode_examples(
     tokenizer: Tokenizer | None,
     group: ProcessGroup,
 ) -> Corpus:
+    for info in infos:
+        if info.kind.has_cr_alone:
+            raise CorpusError(f"{info.name} ends its lines in CR alone", hint=CR_TO_LF)
     fraction = _held_out_fraction(config, sum(info.characters for info in infos))
     is_pairs = config.task == "pairs"
 
+    held_out_from = None
+    if config.held_out == "end" and not validation:
+        batches = read_lines(documents, 0.0, is_pairs=is_pairs)
+        held_out_from = math.ceil(sum(len(lines) for lines, _ in batches) * (1 - fraction))
+
+    def both_parts() -> Iterator[tuple[list[str], list[str]]]:
+        return read_lines(documents, fraction, is_pairs=is_pairs, held_out_from=held_out_from)
+
     def training_lines() -> Iterator[list[str]]:
-        for lines, held_out in read_lines(documents, fraction, is_pairs=is_pairs):
+        for lines, held_out in both_parts():
             yield lines + held_out if validation else lines
 
     def validation_lines() -> Iterator[list[str]]:
         if validation:
             return (lines for lines, _ in read_lines(validation, 0.0, is_pairs=is_pairs))
-        return (held_out for _, held_out in read_lines(documents, fraction, is_pairs=is_pairs))
+        return (held_out for _, held_out in both_parts())
 
     texts = ("\n".join(lines) + "\n" for lines in training_lines())
     tokenizer = tokenizer or _train_tokenizer(
@@ -209,6 +235,7 @@ def _encode_examples(
     if not train.tokens:
         raise CorpusError(f"{_name(infos)} has no lines to learn from")
     held_out = encode_examples(validation_lines(), tokenizer, config.task)
+    blank_lines, source_characters = survey_lines(documents)
     examples = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.task]
     if not validation and not held_out.tokens:
         raise CorpusError(
@@ -220,9 +247,12 @@ def _encode_examples(
         config=config,
         tokenizer=tokenizer,
         train=train,
+        held_out=None if validation else config.held_out,
         validation=held_out,
         documents=infos,
         examples=examples,
+        blank_lines=blank_lines,
+        source_characters=source_characters if is_pairs else "",
     )
 
 
@@ -283,8 +313,8 @@ def _hold_out_end(
 
 def _end_of_document(text: ByteRange, cut: int, separator: str | None, *, is_last: bool) -> int:
     """Return the end of the document that would be cut, if it is near, else the cut."""
-    mark = (separator or "").encode()
-    if mark and b"".join(text.file.read_bytes(max(0, cut - len(mark)), cut)) == mark:
+    before = b"".join(text.file.read_bytes(max(0, cut - LONGEST_SHIFT), cut))
+    if separator and re.search(f"({separator_pattern(separator)})$".encode(), before):
         return cut
     stop = min(text.stop, cut + LONGEST_SHIFT)
     if separator is None:

@@ -6,6 +6,7 @@
 Only the target of a pair is scored, so the model is trained to answer.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -19,32 +20,43 @@ from charlm.tokenizers import Ids, Tokenizer
 
 # Characters. An example is encoded at once, which takes some twenty bytes for each of them.
 LONGEST_LINE = 1 << 24
-TRAINING_HINT = "keep two columns with cut -f1,2, or train with --lines"
+TRAINING_HINT = (
+    "put a third column, such as features, into the source: "
+    "awk -F'\\t' '{print $1 \" \" $3 \"\\t\" $2}' FILE > NEW; or drop it: cut -f1,2"
+)
 
 BOUNDARIES: dict[Task, int] = {"lines": 1, "pairs": 2}  # boundaries (BOS/EOS) in one example
 
 
 def read_lines(
-    documents: Sequence[Document], held_out_fraction: float, *, is_pairs: bool
+    documents: Sequence[Document],
+    held_out_fraction: float,
+    *,
+    is_pairs: bool,
+    held_out_from: int | None = None,
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield training lines and held-out lines, thousands at a time, without the empty ones.
+    """Yield training lines and held-out lines, thousands at a time, without the blank ones.
 
-    Held-out lines are spread evenly. A carriage return before a line end belongs to the end.
+    Held-out lines are spread evenly, or are those from number `held_out_from` on, from 0. A
+    carriage return before a line end belongs to the end.
 
     Raises:
         CorpusError: If a line has more than LONGEST_LINE characters, or is not a pair though
             `is_pairs`; the message has its number.
     """
-    line_count = 0  # lines so far that are not empty, of all documents
+    line_count = 0  # lines so far that are not blank, of all documents
     for document in documents:
         first = 1  # number of the next line in its file
         for lines in split_lines(_with_bounded_lines(document)):
             if is_pairs:
                 check_pairs(lines, document.name, first=first, hint=TRAINING_HINT)
             first += len(lines)
-            examples = [line for line in lines if line]
+            examples = [line for line in lines if line.strip()]
             numbers = np.arange(line_count, line_count + len(examples) + 1)
-            is_held_out = np.diff(np.floor(numbers * held_out_fraction)) > 0
+            if held_out_from is None:
+                is_held_out = np.diff(np.floor(numbers * held_out_fraction)) > 0
+            else:
+                is_held_out = numbers[:-1] >= held_out_from
             line_count += len(examples)
             yield (
                 [line for line, held in zip(examples, is_held_out, strict=True) if not held],
@@ -82,9 +94,24 @@ def split_lines(chunks: Iterable[str]) -> Iterator[list[str]]:
         yield ["".join(unfinished).removesuffix("\r")]
 
 
+def survey_lines(documents: Sequence[Document]) -> tuple[int, str]:
+    """Return how many lines are white space, but not empty, and the characters before tabs."""
+    blank, characters = 0, set[str]()
+    for document in documents:
+        for lines in split_lines(document.read_text()):
+            blank += sum(map(str.isspace, lines))
+            characters.update(*(line.partition("\t")[0] for line in lines))
+    return blank, "".join(sorted(characters))
+
+
+def separator_pattern(separator: str) -> str:
+    """Return a regular expression for a document separator; each line end may be CRLF."""
+    return re.escape(separator).replace("\\\n", "\r?\n")
+
+
 def is_pair(line: str) -> bool:
-    """Return whether a line is empty, or a source, one tab and a target."""
-    return not line or line.count("\t") == 1
+    """Return whether a line is blank, or a source, one tab and a target."""
+    return not line.strip() or line.count("\t") == 1
 
 
 def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> None:
@@ -92,6 +119,8 @@ def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> No
     for number, line in enumerate(lines, start=first):
         if not is_pair(line):
             tabs = line.count("\t")
+            if not tabs and hint == TRAINING_HINT:
+                hint = "put a tab between source and target, or train with --lines"
             raise CorpusError(
                 f"{name}, line {number:,}, has {tabs or 'no'} tab{'s' * (tabs > 1)}, "
                 "but a pair is a source, one tab and a target",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlm.corpus.reading import STDIN, refuse_device, refuse_other_formats, standard_input
+from charlm.corpus.folders import STDIN
+from charlm.corpus.reading import refuse_device, refuse_other_formats, standard_input
 from charlm.errors import CorpusError
 from charlm.files.file_types import HEAD_SIZE
 

@@ -12,42 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from charlm.corpus.folders import paths_of
+from charlm.corpus.text_kinds import TextKind
 from charlm.errors import ConfigError, CorpusError
 from charlm.files.file_types import GIT_LFS_POINTER, HEAD_SIZE, SAFETENSORS, is_text, recognise
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
-
-STDIN = "-"
-
-
-def named_files(name: str) -> list[Path]:
-    """Return the file that a path names, or the .txt files in a directory, sorted.
-
-    Raises:
-        CorpusError: If the path does not exist, or the directory holds no .txt file.
-    """
-    path = Path(name)
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
-        if not files:
-            raise CorpusError(f"{path} holds no .txt file", hint="give the names of the files")
-        return files
-    if not path.exists():
-        # The shell closes the pipe of <(…) for the processes that torchrun starts.
-        is_pipe = path.parts[:3] == ("/", "dev", "fd")
-        hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
-        if " " in name:
-            hint = "if this is the text itself, pipe it into stdin: echo … | charlm … -"
-        raise CorpusError(f"{name} does not exist", hint=hint)
-    return [path]
-
-
-def paths_of(names: Iterable[str]) -> list[Path | None]:
-    """Return the paths of the texts of a command line; None is stdin.
-
-    Raises:
-        CorpusError: If a path is missing, or a directory holds no .txt file.
-    """
-    return [path for name in names for path in ([None] if name == STDIN else named_files(name))]
 
 
 def standard_input() -> IO[bytes]:
@@ -90,6 +59,8 @@ def refuse_other_formats(name: str, data: bytes) -> None:
     raise CorpusError(f"{name} is {file_type}, not UTF-8 text", hint=hint)
 
 
+# Bytes beyond ASCII are few in a text of a Western language, and most in one of Asia.
+WESTERN, EASTERN, WESTERN_SHARE = "WINDOWS-1252", "SHIFT-JIS (or GB18030, BIG5, EUC-KR)", 0.25
 TEMPORARY_HINT = "name a directory with more room in $TMPDIR"
 
 
@@ -230,11 +201,14 @@ class Document:
             return decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
             # `error.object` is the rest of earlier chunks, then this chunk.
+            sample = error.object[error.start : error.start + HEAD_SIZE]
+            is_western = sum(byte >= 0x80 for byte in sample) < WESTERN_SHARE * len(sample)
             offset = end - len(error.object) + error.start
             raise CorpusError(
                 f"{self.name} is not UTF-8: byte 0x{error.object[error.start]:02x} "
                 f"at offset {offset:,}",
-                hint="convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW",
+                hint=f"convert it, for example: iconv -f {WESTERN if is_western else EASTERN} "
+                "-t UTF-8 FILE > NEW",
             ) from None
 
 
@@ -247,6 +221,7 @@ class DocumentInfo:
     bytes: int  # of the text, without the byte order mark
     sha256: str  # of the file, with the byte order mark
     has_byte_order_mark: bool
+    kind: TextKind
 
 
 def examine(document: Document) -> DocumentInfo:
@@ -262,7 +237,10 @@ def examine(document: Document) -> DocumentInfo:
                 head += chunk[: len(codecs.BOM_UTF8)]
             yield chunk
 
-    characters = sum(map(len, document.decode(measured())))
+    characters, kind = 0, TextKind()
+    for chunk in document.decode(measured()):
+        characters += len(chunk)
+        kind.add(chunk)
     has_mark = head.startswith(codecs.BOM_UTF8)
     return DocumentInfo(
         name=Path(document.name).name,
@@ -270,6 +248,7 @@ def examine(document: Document) -> DocumentInfo:
         bytes=size - len(codecs.BOM_UTF8) * has_mark,
         sha256=digest.hexdigest(),
         has_byte_order_mark=has_mark,
+        kind=kind,
     )
 
 

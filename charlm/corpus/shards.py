@@ -5,6 +5,7 @@ reads a few megabytes. So it is cut into shards of about a megabyte.
 """
 
 import copy
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.corpus.encoded_text import EncodedText, IdFile
+from charlm.corpus.examples import separator_pattern
 from charlm.corpus.reading import Document
 from charlm.tokenizers import Ids, Tokenizer
 
 SHARD_BYTES = 1 << 20
+LONGEST_BLANK = 64  # bytes of white space that are no document
 SEARCHED_BYTES = 1 << 16  # that are searched for a line end where a document is cut
 
 
@@ -58,11 +61,17 @@ def split_documents(byte_range: ByteRange, separator: str | None) -> Iterator[By
     """Yield what stands between separators, empty documents too."""
     start = byte_range.start
     if separator is not None:
-        mark = separator.encode()
-        for position in _find(byte_range, mark):
+        for position, end in _find(byte_range, separator):
             yield ByteRange(byte_range.file, start, position)
-            start = position + len(mark)
+            start = end
     yield ByteRange(byte_range.file, start, byte_range.stop)
+
+
+def is_blank(document: ByteRange) -> bool:
+    """Return whether a document is empty or some white space, and so is left out."""
+    if document.bytes > LONGEST_BLANK:
+        return False
+    return not "".join(document.file.read_text(document.start, document.stop)).strip()
 
 
 def cut_into_shards(byte_ranges: Sequence[ByteRange], separator: str | None) -> list[Shard]:
@@ -88,7 +97,7 @@ def cut_into_shards(byte_ranges: Sequence[ByteRange], separator: str | None) -> 
                 finish()
             if document.bytes > SHARD_BYTES:
                 shards += _cut_document(files, number, document)
-            elif document.bytes:
+            elif not is_blank(document):
                 spans.append((number, document.start, document.stop))
                 size += document.bytes
     finish()
@@ -121,16 +130,18 @@ def _next_line(document: ByteRange, position: int) -> int:
     return position + next((offset for offset, begin in enumerate(begins) if begin), 0)
 
 
-def _find(byte_range: ByteRange, mark: bytes) -> Iterator[int]:
-    """Yield the positions of `mark`, from the left, without overlaps."""
+def _find(byte_range: ByteRange, separator: str) -> Iterator[tuple[int, int]]:
+    """Yield where each separator begins and ends, from the left, without overlaps."""
+    pattern = re.compile(separator_pattern(separator).encode())
+    longest = len(separator.replace("\n", "\r\n").encode())
     held, offset = b"", byte_range.start  # `held` begins at `offset`
     for chunk in byte_range.file.read_bytes(byte_range.start, byte_range.stop):
         data = held + chunk
         searched_to = 0
-        while (index := data.find(mark, searched_to)) >= 0:
-            yield offset + index
-            searched_to = index + len(mark)
-        searched_to = max(searched_to, len(data) - len(mark) + 1)
+        for match in pattern.finditer(data):
+            yield offset + match.start(), offset + match.end()
+            searched_to = match.end()
+        searched_to = max(searched_to, len(data) - longest + 1)
         held, offset = data[searched_to:], offset + searched_to
 
 

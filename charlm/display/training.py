@@ -1,6 +1,7 @@
 """The progress of a training run: animated on a terminal, line by line elsewhere."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,9 @@ class TrainingDisplay:
         if plan.reasons:
             self.line(f"chosen: {'; '.join(plan.reasons)}")
         self._next_line = time.monotonic() + PLAIN_INTERVAL
-        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+        # A variable such as FORCE_COLOR may force colours, but not an animation.
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        if not self._quiet and is_terminal and not self._console.is_dumb_terminal:
             # Without the last two, rich would send what a program writes to stdout to stderr.
             self._live = Live(
                 self._picture(),

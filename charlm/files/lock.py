@@ -8,11 +8,14 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from charlm.errors import CheckpointError
 from charlm.files.atomic import reported, target_of, write_all
+
+LONGEST_CONTENT = 20  # bytes: a process number and a line end
 
 
 @contextlib.contextmanager
@@ -49,7 +52,12 @@ def _acquire(path: Path, lock: Path) -> int:
     import fcntl  # on POSIX systems alone
 
     while True:
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise _not_a_lock(lock, "a link") from None
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, descriptor)
             try:
@@ -65,11 +73,28 @@ def _acquire(path: Path, lock: Path) -> int:
                     raise
             if not _is_at(lock, descriptor):
                 continue  # the last owner has just removed the name of this file
+            status = os.fstat(descriptor)
+            if status.st_nlink > 1:
+                raise _not_a_lock(lock, "a link")
+            is_lock = stat.S_ISREG(status.st_mode) and re.fullmatch(
+                rb"(\d{1,19}\n)?", os.read(descriptor, LONGEST_CONTENT + 1)
+            )
+            if not is_lock:
+                raise _not_a_lock(lock, "not the lock of a training")
             undo.callback(os.unlink, lock)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.ftruncate(descriptor, 0)
             write_all(descriptor, f"{os.getpid()}\n".encode())
             undo.pop_all()
             return descriptor
+
+
+def _not_a_lock(lock: Path, kind: str) -> CheckpointError:
+    """Return the error for something of the lock's name, which is left as it is."""
+    return CheckpointError(
+        f"{lock} is {kind}, so it is left as it is",
+        hint="remove or rename it, or name another --output",
+    )
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -1,6 +1,5 @@
 """Several candidates for each text; the filter keeps one of them. The texts are in order."""
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,7 @@ from charlm.config import CandidateFilter
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference.generation import generate
+from charlm.inference.patterns import UserPattern
 from charlm.inference.sequences import Continuation, GeneratorSettings, RngSeed
 from charlm.inference.stopping import FinishReason
 
@@ -68,7 +68,8 @@ class TextGenerator:
             )
         self._settings, self._filter, self._rng_seed = settings, candidate_filter, rng_seed
         self._fingerprints, self._task = fingerprints, settings.network.config.task
-        self._match = re.compile(candidate_filter.match or "")
+        match = candidate_filter.match
+        self._match = None if match is None else UserPattern("--match", match)
         self._seed_batches = iter(seed_batches)
         self._seeds: Iterator[str] = iter(())  # of the current batch, one for each text
         self._requests = 0
@@ -154,7 +155,10 @@ class TextGenerator:
         return best
 
     def _keeps(self, candidate: GeneratedText) -> bool:
-        if not self._match.search(self._filtered_text(candidate)) or self._was_shown(candidate):
+        text = self._filtered_text(candidate)
+        if self._match is not None and not self._match.is_in(text):
+            return False
+        if self._was_shown(candidate):
             return False
         if not self._filter.novel:
             return True

@@ -58,7 +58,7 @@ def score_batches(
 ) -> Iterator[list[Score]]:
     """Yield the scores of the lines of each batch. Each line is read alone; its end is predicted.
 
-    A line of running text is scored as a text of one line. An empty line has score 0.
+    A line of running text is scored as a text of one line. A blank line has score 0.
 
     Raises:
         CorpusError: If the model is of pairs and a line of `name` is not a pair. The scores of the
@@ -75,8 +75,11 @@ def score_batches(
         if any("\n" in line for line in lines):
             raise ValueError("a line holds a line end before its own")
         valid = list(itertools.takewhile(is_pair, lines)) if task == "pairs" else lines
-        scores = iter(_scores(runtime, tokenizer, [line for line in valid if line]))
-        yield [next(scores) if line else Score() for line in valid]
+        # A blank line is no example. In running text only an empty line has nothing to score.
+        are_scored = [bool(line if task == "text" else line.strip()) for line in valid]
+        scored = [line for line, is_scored in zip(valid, are_scored, strict=True) if is_scored]
+        scores = iter(_scores(runtime, tokenizer, scored))
+        yield [next(scores) if is_scored else Score() for is_scored in are_scored]
         if len(valid) < len(lines):
             check_pairs(lines, name, first=number, hint=PAIRS_HINT)
         number += len(lines)

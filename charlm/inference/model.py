@@ -21,6 +21,7 @@ from charlm.config import (
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 from charlm.fingerprint import union
+from charlm.inference.beam_search import generate_answers
 from charlm.inference.candidates import GeneratedText, TextGenerator
 from charlm.inference.generation import Piece, generate_pieces, top_tokens
 from charlm.inference.mixture import Mixture, check_mixable
@@ -45,8 +46,8 @@ class Model:
     >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
     1.13
 
-    A `direction` is by default the model's own; of a model that reads both ways, forward. Every
-    method raises ConfigError if the model lacks the direction that it needs.
+    A `direction` is by default the model's own; of a model that reads both ways, forward. A method
+    raises ConfigError if it is lacking.
     """
 
     # Scoring methods import what they need when they are called: generation does not wait for it.
@@ -111,8 +112,8 @@ class Model:
             ending: The text to generate before; not repeated. It needs a model that reads
                 backward, and with a seed text one that reads both ways. The text is one piece.
             rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
-            **settings: Fields of `GenerationConfig`. The default of `length` is 500, or 100,000
-                if another setting stops the text, or the end of a document does.
+            **settings: Fields of `GenerationConfig`. The default of `temperature` is 0.8, of pairs
+                0. That of `length` is 500; 100,000 if another setting stops the text, or its end.
 
         Raises:
             ConfigError: If a setting is out of its range, or the seed text or the ending contains
@@ -176,6 +177,8 @@ class Model:
             ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
         """
         config = self._generation_config(settings)
+        if self.config.task == "pairs" and config.temperature == 0 and candidate_filter.count > 1:
+            return generate_answers(self._generator(config), seed_batches, candidate_filter)
         forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
         numbers = rng_seed_of(rng_seed)
         texts = TextGenerator(forward, seed_batches, candidate_filter, numbers, self.fingerprints)
@@ -189,9 +192,11 @@ class Model:
         return top_tokens(self._generator(GenerationConfig(temperature=1.0)), seed)
 
     def _generation_config(self, settings: Mapping[str, Any]) -> GenerationConfig:
-        """Return the config of these settings; a document, which ends by itself, may be long."""
+        """Return the config of these settings, with defaults for the model's task."""
         if self.config.is_of_documents:
             settings = {"length": LENGTH_BESIDE_OTHERS, **settings}
+        if self.config.task == "pairs":
+            settings = {"temperature": 0.0, **settings}
         return GenerationConfig.from_settings(settings)
 
     def _generator(

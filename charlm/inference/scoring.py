@@ -1,16 +1,22 @@
 """The score of a text: its negative log-likelihood under a model."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
-from charlm.corpus.examples import BOUNDARIES, check_pairs, ids_of_lines, scored_text
+from charlm.corpus.examples import (
+    BOUNDARIES,
+    check_pairs,
+    ids_of_lines,
+    scored_text,
+    separator_pattern,
+)
 from charlm.corpus.windows import MOST_LOGITS, Windows, prefix_of
 from charlm.inference.runtime import Floats, Network, select_rows
 from charlm.tokenizers import Ids, Tokenizer
@@ -117,10 +123,13 @@ def score_with(
     )
 
 
-def index_of_best(scores: Sequence[Score]) -> int:
-    """Return the index of the lowest score in bits per character; of equals, the first."""
+def index_of_best(scores: Sequence[Score]) -> int | None:
+    """Return the index of the lowest score in bits per character; of equals, the first.
+
+    A text without tokens has no score; None stands for no score at all.
+    """
     scored = [index for index, score in enumerate(scores) if score.tokens]
-    return min(scored, key=lambda index: scores[index].bits_per_character, default=0)
+    return min(scored, key=lambda index: scores[index].bits_per_character, default=None)
 
 
 def scores_of(runtime: Network, windows: Windows, texts: Iterable[str]) -> list[Score]:
@@ -192,19 +201,24 @@ def batched_rows(count: int, vocab_size: int) -> Iterator[slice]:
 
 
 def examples_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
-    """Return the documents, lines or pairs of a text and where each begins, without empty ones.
+    """Return the documents, lines or pairs of a text and where each begins, without blank ones.
 
     Raises:
         CorpusError: If the model is of pairs and a line of `name` is not a pair.
     """
     separator = "\n" if config.task != "text" else config.document_separator
-    parts = [text] if separator is None else text.split(separator)
-    begins = accumulate((len(part) + len(separator or "") for part in parts), initial=0)
+    pattern = None if separator is None else separator_pattern(separator)
+    spans = [] if pattern is None else [match.span() for match in re.finditer(pattern, text)]
+    begins = [0, *(stop for _, stop in spans)]
+    stops = [*(start for start, _ in spans), len(text)]
+    parts = [text[begin:stop] for begin, stop in zip(begins, stops, strict=True)]
     if config.task != "text":
-        parts = [part.removesuffix("\r") for part in parts]
+        parts[-1] = parts[-1].removesuffix("\r")  # a last line may have no line end
     if config.task == "pairs":
         check_pairs(parts, name, first=1, hint=PAIRS_HINT)
-    return [(begin, part) for begin, part in zip(begins, parts, strict=False) if part]
+    if separator is None:
+        return [(0, text)] if text else []
+    return [(begin, part) for begin, part in zip(begins, parts, strict=True) if part.strip()]
 
 
 def windows_of(examples: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Windows:

@@ -174,6 +174,8 @@ class Continuation(GeneratedSequence):
         ids = tokenizer.encode(seed.removesuffix(" ") if self._awaits_space else seed)
         self._read_beginning()
         self._read(*ids.tolist())
+        if task == "pairs" and not seed.strip():
+            self.finish_reason = "end"  # a blank source has a blank answer
         if task == "pairs":
             self._history = TokenHistory(settings.config)
             self._read_beginning()

@@ -1,9 +1,9 @@
 """Where a text stops: after a number of characters, words, lines or sentences, or at a text."""
 
-import re
 from typing import Literal
 
 from charlm.config import GenerationConfig
+from charlm.inference.patterns import UserPattern, sentence_patterns
 
 # A stopping criterion; "end" is the end of a line or an answer; at a "dead end" no token is
 # allowed; "attempts" means that no candidate was kept.
@@ -13,11 +13,6 @@ FinishReason = Literal[
 
 MOST_SEARCHED = 1000  # last characters in which `until` is searched
 LONGEST_SENTENCE_END = 8  # characters: a punctuation mark and closing quotes or brackets
-_CLOSERS = r"[\"'’”»›)\]}」』）】]"
-# A space must follow. After Chinese and Japanese marks any character may, except a closing one.
-_SENTENCE_END = re.compile(rf"[.!?…]{_CLOSERS}*\Z")
-_IDEOGRAPHIC_SENTENCE_END = re.compile(rf"[。！？]{_CLOSERS}*\Z")
-_CLOSER = re.compile(rf"[。！？]|{_CLOSERS}")
 
 
 class StoppingCriteria:
@@ -30,9 +25,12 @@ class StoppingCriteria:
         # Why the text stopped; None while it goes on.
         self.finish_reason: FinishReason | None = "length" if config.length == 0 else None
         self._config, self._has_only_length = config, config.has_only_length
-        self._until = None if config.until is None else re.compile(config.until)
+        self._until = None if config.until is None else UserPattern("--until", config.until)
         self._characters = self._words = self._lines = self._sentences = 0
-        longest_stop = max(map(len, config.stop), default=0)
+        # A line end of a stop text may be CRLF; of two that end here, the longer one is left out.
+        variants = {*config.stop, *(stop.replace("\n", "\r\n") for stop in config.stop)}
+        self._stops = sorted(variants, key=len, reverse=True)
+        longest_stop = max(map(len, self._stops), default=0)
         searched = 0 if config.until is None else MOST_SEARCHED
         self._recent_size = max(longest_stop, LONGEST_SENTENCE_END, searched)
         self._recent = ""  # the last characters of the text
@@ -71,10 +69,10 @@ class StoppingCriteria:
         self._recent = (self._recent + character)[-self._recent_size :]
         self._held += 1
         self._characters += 1
-        for stop in config.stop:
+        for stop in self._stops:
             if self._recent.endswith(stop):
                 return self._stop("stop", excluded=0 if config.keep_stop else len(stop))
-        if self._until is not None and self._until.search(self._recent):
+        if self._until is not None and self._until.is_in(self._recent):
             return self._stop("until")
         if config.lines is not None and character == "\n":
             self._lines += 1
@@ -88,9 +86,10 @@ class StoppingCriteria:
         return character.isspace() and not self._recent[-1:].isspace() and self._recent != ""
 
     def _ends_sentence(self, character: str) -> bool:
-        if _IDEOGRAPHIC_SENTENCE_END.search(self._recent):
-            return not _CLOSER.match(character)
-        return character.isspace() and _SENTENCE_END.search(self._recent) is not None
+        end, ideographic_end, closer = sentence_patterns()
+        if ideographic_end.search(self._recent):
+            return not closer.match(character)
+        return character.isspace() and end.search(self._recent) is not None
 
     def _stop_prefix_length(self) -> int:
         """Return how many of the last characters may begin a stop text."""
@@ -98,7 +97,7 @@ class StoppingCriteria:
             return 0
         lengths = (
             length
-            for stop in self._config.stop
+            for stop in self._stops
             for length in range(1, min(len(stop), self._held + 1))
             if self._recent.endswith(stop[:length])
         )

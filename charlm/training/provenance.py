@@ -26,7 +26,7 @@ def provenance(
     """Return what is recorded of a model: its texts, settings, machine and score; JSON."""
     machine = dict(describe(plan.device, plan.precision, plan.processes))
     torch_version = machine.pop("torch_version")
-    held_out = corpus.validation
+    held_out, known = corpus.validation, corpus.source_characters
     return {
         **origin,
         "corpus": [
@@ -38,8 +38,10 @@ def provenance(
             }
             for document in corpus.documents
         ],
+        **({"source_characters": known} if known else {}),
         "train": {"characters": plan.characters, "tokens": plan.predictions},
         "validation": {
+            "from": corpus.held_out or "another text",
             "characters": held_out.characters,
             "tokens": held_out.predictions,
             "nats": validation.nats,

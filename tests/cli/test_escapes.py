@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -106,6 +107,53 @@ def test_a_mistake_of_a_beginner_gets_its_cure(charlm, tmp_path, arguments, erro
     assert result.returncode in (1, 2)
     assert re.match(f"error: {error}\n", printed), printed
     assert hint is None or f"\n\nhint: {hint}" in printed
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"COLUMNS": "²"},
+        {"TERMINAL_WIDTH": "abc"},
+        {"LINES": "-1"},
+        {"_CHARLM_COMPLETE": "complete_bash"},
+    ],
+)
+def test_a_false_variable_of_the_environment_is_ignored(charlm, variables):
+    result = charlm("train", "nowhere", env=variables)
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr == b"error: nowhere does not exist\n"
+
+
+def test_colours_may_be_forced_but_no_animation(charlm, verse_path):
+    result = charlm(
+        "train", verse_path, "--max-steps", 30, "--hidden-size", 8,
+        env={"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"},
+    )  # fmt: skip
+
+    assert result.returncode == 0
+    assert b"\x1b[?25l" not in result.stderr  # the cursor stays
+    assert b"step 30: validation" in result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_a_note_that_cannot_be_written_costs_no_text(charlm_path, verse_model_path):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [charlm_path, "generate", "-m", verse_model_path, "--seed", "☃", "-n", "5"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+        )
+
+    assert result.returncode == 0
+    assert len(result.stdout.decode()) == 6
+
+
+def test_a_duration_without_bound_is_refused(charlm, verse_path):
+    result = charlm("train", verse_path, "--save-every", "9" * 400)
+
+    assert result.returncode == 2
+    assert b"a duration is at most" in result.stderr
 
 
 def test_without_arguments_there_is_help(charlm):

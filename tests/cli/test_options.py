@@ -6,7 +6,7 @@ import sys
 import pytest
 import typer
 
-from charlm.cli.options import character_set, parse_duration
+from charlm.cli.options import character_set, parse_duration, unescaped
 from charlm.errors import ConfigError
 
 
@@ -64,3 +64,27 @@ def test_help_shows_no_type_of_a_flag_on_a_terminal(charlm_path):
 
     assert b"overwrite" in shown
     assert b"bool" not in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken"),
+    [
+        (r"a\nb", "a\nb"),
+        (r"a\tb\r", "a\tb\r"),
+        (r"\\newpage", r"\newpage"),
+        (r"\\\n", "\\\n"),
+        (r"\section \d", r"\section \d"),
+        ("plain", "plain"),
+        ("end\\", "end\\"),
+    ],
+)
+def test_one_rule_for_backslashes_in_every_option(typed, taken):
+    assert unescaped(typed) == taken
+
+
+@pytest.mark.parametrize(
+    ("typed", "characters"),
+    [(r"a-c", "abc"), (r"\-\n", "-\n"), (r"\\", "\\"), (r"\d", r"\d"), (r"a\-c", "a-c")],
+)
+def test_a_set_of_characters_has_the_same_escapes(typed, characters):
+    assert sorted(character_set(typed)) == sorted(characters)

@@ -205,3 +205,15 @@ def test_a_separator_at_the_end_of_the_only_document_is_found(charlm, tmp_path):
 def test_an_empty_validation_text_is_an_error(documents):
     with pytest.raises(CorpusError, match="validation text is empty"):
         encode_corpus(documents("x" * 100), CorpusConfig(), validation=documents(""))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "numbers"), [("end", [18, 19]), ("spread", [9, 19]), (None, [9, 19])]
+)
+def test_the_last_lines_or_lines_spread_over_the_text_are_held_out(corpus_of, held_out, numbers):
+    lines = [f"line {number:02}" for number in range(20)]
+    corpus = corpus_of("\n".join(lines), task="lines", tokenizer="byte", validation_from=held_out)
+    text = corpus.tokenizer.decode(corpus.validation.ids[corpus.validation.ids < 256])
+
+    assert text == "".join(lines[number] for number in numbers)
+    assert corpus.held_out == (held_out or "spread")

@@ -79,6 +79,29 @@ def test_a_symbolic_link_is_locked_where_it_leads(path, other):
             pytest.fail("two may write")
 
 
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "notes", "pipe"])
+def test_nothing_but_a_lock_is_touched(path, lock, tmp_path, kind):
+    """A link in the lock's name leads to somebody's file; a file of that name is somebody's."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    match kind:
+        case "symbolic link":
+            lock.symlink_to(precious)
+        case "hard link":
+            lock.hardlink_to(precious)
+        case "notes":
+            lock.write_text("precious")
+        case "pipe":
+            os.mkfifo(lock)
+    before = lock.lstat()
+    with pytest.raises(CheckpointError, match="so it is left as it is"), single_writer(path):
+        pass
+
+    assert precious.read_text() == "precious"
+    assert lock.lstat().st_ino == before.st_ino
+    assert kind != "notes" or lock.read_text() == "precious"
+
+
 def test_the_lock_of_a_killed_process_blocks_nobody(path, lock, other):
     other.kill()
     other.wait()

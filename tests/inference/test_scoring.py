@@ -118,4 +118,4 @@ def test_the_best_score_is_the_lowest_and_of_equals_the_first():
 
     assert index_of_best([high, low, low]) == 1
     assert index_of_best([Score(), high]) == 1  # a text without tokens has no score
-    assert index_of_best([Score(), Score()]) == 0
+    assert index_of_best([Score(), Score()]) is None

@@ -32,7 +32,7 @@ LONGEST_OUTPUT = 4000  # characters of a command's output that are reported
 COMMANDS = [
     ["info", "MODEL"],
     ["info", "MODEL", "--json"],
-    ["generate", "-m", "MODEL", "-n", "5"],
+    ["generate", "-m", "MODEL", "-n", "5", "--seed", "the"],
     ["eval", "-m", "MODEL", "TEXT"],
 ]
 UNREPORTED = {"builtins.id", "sys._getframe"}  # audit events that name only addresses

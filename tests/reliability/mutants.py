@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from charlm import tokenizers
 from charlm.checkpoint import KIND, Checkpoint
-from charlm.config import ModelConfig
+from charlm.config import TERMINATORS, ModelConfig
 from charlm.files import tensor_file
 from charlm.fingerprint import Fingerprint
 from charlm.parameters import parameters
@@ -56,8 +56,10 @@ PLACEHOLDER, SIGNATURE = "\ue000", "\ue001"  # in metadata, where other JSON is 
 
 def honest(kind="char", *, is_complete=True, **config):
     """Return metadata and arrays of a model that has every optional entry, or none."""
-    tokenizer = tokenizers.train(kind, [TEXT], vocab_size=None if kind in "byte char" else 40)
     config = ModelConfig(**{"embedding_size": 2, "hidden_size": 2, **config})
+    vocab_size = None if kind in "byte char" else 40
+    reserved = TERMINATORS[config.task]
+    tokenizer = tokenizers.train(kind, [TEXT], vocab_size=vocab_size, reserved=reserved)
     generator = np.random.default_rng(0)
     arrays = {
         parameter.name: generator.standard_normal(parameter.shape, np.float32)

@@ -31,6 +31,7 @@ from charlm.cli.eval.options import (
 from charlm.cli.options import command_line_options, model_path
 from charlm.config import DEFAULT_SCORE_UNIT
 from charlm.errors import ConfigError
+from charlm.formatting import visible
 
 if TYPE_CHECKING:
     from charlm.inference.model import Model
@@ -67,7 +68,8 @@ def eval_command(
     paths = list(model or [model_path(None)])
     check_options(options, models=len(paths), unit=score, direction=direction)
 
-    from charlm.corpus.reading import STDIN, open_documents
+    from charlm.corpus.folders import STDIN
+    from charlm.corpus.reading import open_documents
 
     names = _files(texts or [STDIN])
     models = _load_models(paths, is_compressed=baselines)
@@ -133,7 +135,8 @@ def _files(names: Sequence[str]) -> list[str]:
         ConfigError: If one of them is stdin, and that is closed or a terminal.
         CorpusError: If a path is missing, or a directory holds no text.
     """
-    from charlm.corpus.reading import STDIN, paths_of, standard_input
+    from charlm.corpus.folders import STDIN, paths_of
+    from charlm.corpus.reading import standard_input
 
     if STDIN in names:
         standard_input()
@@ -153,9 +156,9 @@ def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Mo
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
-    labels = [path.stem for path in paths]
+    labels = [visible(path.stem) for path in paths]
     if len(set(labels)) < len(labels):
-        labels = list(map(str, paths))
+        labels = [visible(str(path)) for path in paths]
     if len(set(labels)) < len(labels):
         raise ConfigError("a model is given twice", hint="name each model once with --model")
     models = {label: load(path) for label, path in zip(labels, paths, strict=True)}

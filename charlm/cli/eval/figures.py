@@ -11,6 +11,7 @@ from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.output import finite, print_note, write, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
+from charlm.corpus.text_kinds import differences
 from charlm.display import show_line
 from charlm.errors import ConfigError, CorpusError
 from charlm.formatting import quantity, visible
@@ -80,6 +81,8 @@ def show_figures(
     dynamic_total = Score()
     for document in documents:
         text = "".join(document.read_text())
+        for difference in differences(text, first_model.tokenizer, first_model.config.task):
+            print_note(f"{document.name} {difference}")
         for label, model in models.items():
             score = scorers[label](text, document.name)
             totals[label] += score
@@ -282,7 +285,7 @@ def _write_figures(figures: Figures, *, is_json: bool) -> None:
 def _write_comparison(scores: dict[str, Score], *, is_json: bool) -> None:
     """Write the figures of several models and the label of the best one."""
     figures = {label: _figures(score) for label, score in scores.items()}
-    best = list(scores)[index_of_best(list(scores.values()))]
+    best = list(scores)[index_of_best(list(scores.values())) or 0]
     if is_json:
         write_json({"models": figures, "best": best})
         return

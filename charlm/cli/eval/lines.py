@@ -11,8 +11,8 @@ import typer
 
 from charlm.cli.output import finite, is_terminal, print_note, write, write_json
 from charlm.config import ScoreUnit, SingleDirection
+from charlm.corpus.folders import STDIN
 from charlm.corpus.line_batches import LineBatch, read_line_batches
-from charlm.corpus.reading import STDIN
 from charlm.errors import ConfigError
 from charlm.formatting import harmless
 from charlm.inference.model import Model
@@ -184,7 +184,8 @@ def _write_lines(lines: Sequence[ScoredLine], labels: Sequence[str], options: Li
     for line in lines:
         columns = [f"{value:.4f}" for value in line.values] if options.shows_scores else []
         if len(labels) > 1:
-            columns.append(labels[index_of_best(line.scores)])
+            best = index_of_best(line.scores)
+            columns.append("" if best is None else labels[best])
         rows.append("\t".join([*columns, line.text]) + "\n")
     text = "".join(rows)
     write(harmless(text) if is_terminal(sys.stdout) else text)
@@ -195,8 +196,15 @@ def _line_to_json(line: ScoredLine, labels: Sequence[str], unit: ScoreUnit) -> d
     fields: dict[str, Any] = {"file": line.name, "line": line.number, "text": line.text}
     if len(labels) > 1:
         scores = dict(zip(labels, map(finite, line.values), strict=True))
-        best = labels[index_of_best(line.scores)]
-        return {**fields, "unit": unit, "scores": scores, "best": best}
+        best = index_of_best(line.scores)
+        bits = sorted(score.bits_per_character for score in line.scores)
+        return {
+            **fields,
+            "unit": unit,
+            "scores": scores,
+            "best": None if best is None else labels[best],
+            "margin": None if best is None else bits[1] - bits[0],  # in bits per character
+        }
     [score] = line.scores
     fields |= {
         "nats": score.nats,

@@ -89,7 +89,7 @@ def generate_command(
     no_repeat_ngram: NoRepeatNgramOption = GenerationConfig.no_repeat_ngram,
     repetition_penalty: RepetitionPenaltyOption = GenerationConfig.repetition_penalty,
     repetition_window: RepetitionWindowOption = GenerationConfig.repetition_window,
-    temperature: TemperatureOption = GenerationConfig.temperature,
+    temperature: TemperatureOption = None,
     top_k: TopKOption = GenerationConfig.top_k,
     top_p: TopPOption = GenerationConfig.top_p,
     min_p: MinPOption = GenerationConfig.min_p,
@@ -118,8 +118,9 @@ def generate_command(
         "stop": tuple(map(unescaped, stop or ())),
         "length": None if length == -1 else length,
     }
-    if length is None:
-        del settings["length"]
+    for name in ("length", "temperature"):  # whose defaults depend on the model
+        if context.params[name] is None:
+            del settings[name]
     _check_values(length, rng_seed, top_tokens, ending, allow_chars, forbid_chars)
     config = GenerationConfig.from_settings(settings)
     candidate_filter = CandidateFilter(**_options_of(CandidateFilter, context))
@@ -130,6 +131,7 @@ def generate_command(
     if interactive and not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise ConfigError("--interactive needs a terminal", hint="in a pipe use --seed-file -")
     seed_text = read_seed_text(seed) if seed_file is None else ""
+    ending = None if ending is None else unescaped(ending)
 
     from charlm.cli.generate import printing  # NumPy, which --help does not need
 
@@ -138,11 +140,13 @@ def generate_command(
     if has_ending:
         _check_combinations(used | {"an ending"})
     task = loaded.config.task
-    printing.check_for_task(task, seed_text, lines)
+    has_seeds = seed_file is not None or interactive or has_ending
+    printing.check_for_task(task, None if has_seeds else seed_text, lines)
     if seed_file is not None and task == "text" and not has_ending:
         settings |= _seed_line_settings(config, length, lines, jsonl=jsonl)
     batches = [[seed_text]] if seed_file is None else read_seed_batches(seed_file, task)
-    batches = note_out_of_vocabulary(batches, loaded.tokenizer, ending or "")
+    source_characters = loaded.provenance.get("source_characters")
+    batches = note_out_of_vocabulary(batches, loaded.tokenizer, ending or "", source_characters)
     printer = printing.Printer(
         task=task,
         rng_seed=secrets.randbits(63) if rng_seed is None else rng_seed,
@@ -154,6 +158,7 @@ def generate_command(
         has_default_length=length is None
         and (loaded.config.is_of_documents or not config.has_only_length),
         separator=loaded.config.document_separator if loaded.config.predicts_end else None,
+        stops=config.stop,
     )
     if interactive:
         printing.print_interactively(loaded, printer, settings)

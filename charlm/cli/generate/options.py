@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from charlm.cli.options import DEFAULT_MODEL, option_group
-from charlm.config import DEFAULT_LENGTH, LENGTH_BESIDE_OTHERS
+from charlm.cli.options import DEFAULT_MODEL, ESCAPES_HELP, option_group
+from charlm.config import DEFAULT_LENGTH, LENGTH_BESIDE_OTHERS, GenerationConfig
 
 _general, _constraint, _output = map(option_group, (None, "Constraints", "Output"))
 _stopping = option_group("Stopping: at the first of these")
@@ -31,7 +31,8 @@ MixOption = Annotated[
 SeedOption = Annotated[
     str,
     _general(
-        "Text to continue; it is printed first. - reads it from stdin and drops a final line end.",
+        "Text to continue; it is printed first. - reads it from stdin and drops a final line end. "
+        f"{ESCAPES_HELP}",
         "--seed",
         "--prompt",
         metavar="TEXT",
@@ -49,7 +50,7 @@ EndingOption = Annotated[
     str | None,
     _general(
         'Text to generate before, printed last; "" is the end of a text. With a seed text, '
-        "fill the gap between. Needs a model of --direction backward or both.",
+        f"fill the gap between. {ESCAPES_HELP} Needs a model of --direction backward or both.",
         metavar="TEXT",
     ),
 ]
@@ -77,14 +78,14 @@ LinesOption = Annotated[
 SentencesOption = Annotated[
     int | None,
     _stopping(
-        "Stop after this number of sentences. A sentence ends at . ! ? … before white space, or at "
-        "。！？."
+        "Stop after this number of sentences. A sentence ends at a mark such as . ! ? … । ۔ before "
+        "white space, or at 。！？."
     ),
 ]
 StopOption = Annotated[
     list[str] | None,
     _stopping(
-        "Stop before this text; \\n is a line end. Repeat the option for several texts.",
+        f"Stop before this text. {ESCAPES_HELP} Repeat the option for several texts.",
         metavar="TEXT",
     ),
 ]
@@ -101,11 +102,14 @@ UntilOption = Annotated[
 AllowCharsOption = Annotated[
     str | None,
     _constraint(
-        "Generate only these characters. a-z is a range, \\n a line end, \\- a hyphen.",
+        f"Generate only these characters. a-z is a range, \\- a hyphen. {ESCAPES_HELP}",
         metavar="SET",
     ),
 ]
-ForbidCharsOption = Annotated[str, _constraint("Generate none of these characters.", metavar="SET")]
+ForbidCharsOption = Annotated[
+    str,
+    _constraint("Generate none of these characters, written as for --allow-chars.", metavar="SET"),
+]
 MaxWidthOption = Annotated[
     int | None,
     _constraint(
@@ -129,12 +133,13 @@ RepetitionWindowOption = Annotated[
     int, _sampling("Number of recent tokens that --repetition-penalty looks back over.")
 ]
 TemperatureOption = Annotated[
-    float,
+    float | None,
     _sampling(
         "Divide the logits by this number. Lower is more predictable, higher more varied; 0 always "
         "takes the most probable token, 1 is off.",
         "--temperature",
         "--temp",
+        show_default=f"{GenerationConfig.temperature:g}; for pairs 0",
     ),
 ]
 TopKOption = Annotated[int, _sampling("Keep this number of the most probable tokens. 0 is off.")]
@@ -160,7 +165,8 @@ CountOption = Annotated[
     int,
     _filter(
         "Number of texts per seed text. Texts of several lines are separated as the documents of "
-        "the training text, or by an empty line."
+        "the training text, or by an empty line. Of pairs: the likeliest different answers, unless "
+        "--temperature is above 0."
     ),
 ]
 BestOfOption = Annotated[

@@ -18,7 +18,7 @@ from charlm.cli.output import is_terminal, print_note, write, write_json
 from charlm.config import CandidateFilter, Task
 from charlm.errors import CharlmError, ConfigError
 from charlm.formatting import count as counted
-from charlm.formatting import escaped, harmless, token_name
+from charlm.formatting import escaped, harmless, token_name, visible
 from charlm.inference.candidates import GeneratedText
 from charlm.inference.model import Model
 from charlm.inference.model import load as load_model
@@ -44,14 +44,22 @@ def load(paths: list[Path], share: float | None) -> Model:
     return model.mixed(load_model(paths[1]), 0.5 if share is None else share)
 
 
-def check_for_task(task: Task, seed: str, lines: int | None) -> None:
-    """Raise ConfigError if the model's task has no use for --lines, or for the seed text."""
+def check_for_task(task: Task, seed: str | None, lines: int | None) -> None:
+    """Raise ConfigError if the model's task has no use for --lines or the seed text, or lacks one.
+
+    `seed` is None if seed texts come from elsewhere.
+    """
     if lines is not None and task != "text":
         raise ConfigError(
             f"--lines counts line ends, which a model of {task} never generates",
             hint=f"--count {lines} generates {counted(lines, 'text')}, one a line",
         )
-    check_example(seed, task, "seed text")
+    if task == "pairs" and seed is not None and not seed.strip():
+        raise ConfigError(
+            "a model of pairs answers a source, and there is none",
+            hint="give it with --seed TEXT, or one in each line of --seed-file FILE",
+        )
+    check_example(seed or "", task, "seed text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,7 @@ class Printer:
         has_seed_lines: Whether each seed text gets a line, even if its text was rejected.
         has_default_length: Whether the length is a default, and another criterion should stop.
         separator: What stands between two documents; None is an empty line.
+        stops: The texts of --stop.
     """
 
     task: Task
@@ -79,6 +88,7 @@ class Printer:
     has_seed_lines: bool
     has_default_length: bool
     separator: str | None
+    stops: Sequence[str]
 
     def show(self, text: str, nats: Sequence[float] = ()) -> None:
         """Print text; on a terminal, without control characters.
@@ -115,7 +125,9 @@ class Printer:
         if reason == "dead end":
             print_note("a text stops early: no character that is allowed can follow")
         if reason == "length" and self.has_default_length:
-            print_note("a text stops by its default length: no other criterion stopped it")
+            stops = " or ".join(f"“{visible(stop)}”" for stop in self.stops)
+            taken = f"; --stop waits for {stops}" if stops else ""
+            print_note(f"a text stops by its default length: no other criterion stopped it{taken}")
 
     @cached_property
     def _is_for_terminal(self) -> bool:
@@ -163,7 +175,7 @@ def print_texts(
     ):
         rejected += text.text is None
         if printer.is_jsonl:
-            write_json(_json(text, printer.rng_seed))
+            write_json(_json(text, printer.rng_seed, is_answer=printer.task == "pairs"))
         elif text.text is not None:
             printer.begin(printed)
             printer.show(printer.echo(text.seed))
@@ -186,12 +198,13 @@ def print_texts(
         raise typer.Exit(1)
 
 
-def _json(text: GeneratedText, rng_seed: int) -> dict[str, Any]:
+def _json(text: GeneratedText, rng_seed: int, *, is_answer: bool) -> dict[str, Any]:
     return {
         "seed": text.seed,
         "text": text.text,
         "tokens": text.tokens,
         "nats": text.nats,
+        **({"probability": math.exp(-text.nats)} if is_answer else {}),
         "finish_reason": text.finish_reason,
         "number": text.number,
         "rng_seed": rng_seed,

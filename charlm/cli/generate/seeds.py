@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
+from charlm.cli.options import unescaped
 from charlm.cli.output import print_note
 from charlm.config import Task
 from charlm.errors import CharlmError, ConfigError
@@ -23,11 +24,14 @@ def read_seed_text(option: str) -> str:
     """
     if option == STDIN:
         data = _standard_input("--seed -").read()
-        return _without_line_end(_decoded(data, "the seed text on stdin"))
+        text = _decoded(data, "the seed text on stdin")
+        if text.startswith("\ufeff"):
+            print_note("the seed text begins with a byte order mark, which was dropped")
+        return _without_line_end(text.removeprefix("\ufeff"))
     check_unicode(option, "the seed text")
     if option.isdecimal():
         print_note("--seed is the text to continue; for the random generator use --rng-seed")
-    return option
+    return unescaped(option)
 
 
 def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
@@ -59,20 +63,36 @@ def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
 
 
 def note_out_of_vocabulary(
-    batches: Iterable[list[str]], tokenizer: "Tokenizer", ending: str
+    batches: Iterable[list[str]],
+    tokenizer: "Tokenizer",
+    ending: str,
+    source_characters: object = None,
 ) -> Iterator[list[str]]:
-    """Yield the batches, and print one note on the first characters out of vocabulary."""
+    """Yield the batches, and print one note on the first characters out of vocabulary.
+
+    Those out of `source_characters`, the ones of the sources of pairs, are noted, too.
+    """
     is_noted = False
     for batch in batches:
-        unknown = "" if is_noted else tokenizer.out_of_vocabulary("".join([*batch, ending]))
+        text = "" if is_noted else "".join([*batch, ending])
+        unknown, what = (
+            tokenizer.out_of_vocabulary(text),
+            "out of the model's vocabulary, encoded as",
+        )
+        what += " bytes"
+        if isinstance(source_characters, str) and not unknown:
+            unknown = "".join(sorted({*text} - {*source_characters}))
+            what = "in no source of the training text, so that answers are guesses"
         if unknown:
             is_noted = True
             names = " ".join(
-                character if character.isprintable() else f"U+{ord(character):04X}"
+                character
+                if character.isprintable() and character != " "
+                else f"U+{ord(character):04X}"
                 for character in unknown[:MOST_SHOWN]
             )
             others = " and others" if len(unknown) > MOST_SHOWN else ""
-            print_note(f"out of the model's vocabulary, encoded as bytes: {names}{others}")
+            print_note(f"{what}: {names}{others}")
         yield batch
 
 
@@ -98,7 +118,7 @@ def _without_line_end(text: str) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CharlmError(
             f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start:,}"

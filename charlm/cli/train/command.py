@@ -57,6 +57,7 @@ def train_command(
     max_gradient_norm: options.MaxGradientNormOption = TrainingConfig.max_gradient_norm,
     dropout: options.DropoutOption = None,
     validation_fraction: options.ValidationFractionOption = None,
+    validation_from: options.ValidationFromOption = None,
     validation: options.ValidationOption = None,
     precision: options.PrecisionOption = TrainingConfig.precision,
     device: options.DeviceOption = TrainingConfig.device,
@@ -76,6 +77,8 @@ def train_command(
         refuse("--lines", {"--pairs": pairs})
     if resume:
         refuse("--resume", {"--overwrite": overwrite})
+    if validation is not None:
+        refuse("--validation", {"--validation-from": validation_from is not None})
     validation_names = [validation] if validation else []
     check_restarts(resume=resume, texts=[*corpus, *validation_names])
     destination = Destination(

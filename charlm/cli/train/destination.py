@@ -70,7 +70,13 @@ class Destination:
                     f"{path} is the text to learn from",
                     hint="choose another --output, or another --metrics file",
                 )
-        if self.metrics in (self.output, self.state):
+        if ".state" in self.output.suffixes:
+            raise CheckpointError(
+                f"{self.output} is a name for the state of a run",
+                hint="choose another --output, without .state",
+            )
+        outputs = {path.resolve() for path in (self.output, self.state)}
+        if self.metrics is not None and self.metrics.resolve() in outputs:
             raise CheckpointError(
                 f"{self.metrics} is the model", hint="choose another --metrics file"
             )
@@ -120,7 +126,7 @@ class Destination:
 
 def _is_among(path: Path, names: list[str]) -> bool:
     """Return whether a file is one of the named ones, or a text in a named directory."""
-    from charlm.corpus.reading import named_files
+    from charlm.corpus.folders import named_files
 
     if not path.exists():
         return False

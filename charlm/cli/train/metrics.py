@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -73,15 +74,23 @@ class Metrics:
             return {}
         return {"file": self._identity(), "bytes": self._size, "sha256": self._hash.hexdigest()}
 
-    def rewind(self, position: Mapping[str, Any]) -> bool:
-        """Drop everything after a position of this file; return whether it is one."""
+    def rewind(self, position: Mapping[str, Any], step: int) -> bool:
+        """Drop the lines of this run after a position of this file, which was saved at `step`.
+
+        Returns:
+            False, and drops nothing, if it is no position of this file, or another run has
+            appended lines since.
+        """
         end = position.get("bytes")
         if self._file is None or self._path is None or position.get("file") != self._identity():
             return False
         if not isinstance(end, int) or not 0 <= end <= self._size:
             return False
-        hash_until_end = hashlib.sha256(self._path.read_bytes()[:end])
+        content = self._path.read_bytes()
+        hash_until_end = hashlib.sha256(content[:end])
         if hash_until_end.hexdigest() != position.get("sha256"):
+            return False
+        if any(_step_of(line) < step for line in content[end:].splitlines(keepends=True)):
             return False
         try:
             self._file.truncate(end)
@@ -117,6 +126,16 @@ class Metrics:
 
     def _cannot_write(self, error: OSError) -> CharlmError:
         return CharlmError(f"{self._path} cannot be written: {error.strerror}")
+
+
+def _step_of(line: bytes) -> float:
+    """Return the step in a line of metrics; infinity in a cut line, −1 in any other."""
+    if not line.endswith(b"\n"):
+        return math.inf  # the run was killed while it wrote
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return -1.0
 
 
 def _record(event: "Event") -> dict[str, Any] | None:

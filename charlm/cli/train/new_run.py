@@ -112,6 +112,7 @@ def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
         document_separator=model.document_separator,
         begins_after=None if start is None else model.begins_after,
         predicts_end=None if start is None else model.predicts_end,
+        validation_from=options["validation_from"],
     )
     if options["validation_fraction"] is not None:
         corpus = replace(

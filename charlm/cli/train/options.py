@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charlm.cli.options import option_group, parse_duration, unescaped
+from charlm.cli.options import ESCAPES_HELP, option_group, parse_duration, unescaped
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_DROPOUT,
@@ -21,6 +21,7 @@ from charlm.config import (
     CorpusConfig,
     Device,
     Direction,
+    HeldOut,
     Initialisation,
     ModelConfig,
     Nonlinearity,
@@ -97,8 +98,8 @@ PairsOption = Annotated[
 DocumentSeparatorOption = Annotated[
     str | None,
     _text(
-        "Text that separates two documents in a file; it belongs to none of them. \\n, \\r and \\t "
-        "stand for line end, carriage return and tab.",
+        "Text that separates two documents in a file; it belongs to none of them. "
+        f"{ESCAPES_HELP} A \\n stands for any line end.",
         parser=unescaped,
         metavar="TEXT",
     ),
@@ -221,10 +222,17 @@ DropoutOption = Annotated[
 ValidationFractionOption = Annotated[
     float | None,
     _training(
-        "Share of the text to hold out for validation, between 0 and 1: the end of running text, "
-        "or lines and pairs spread over it.",
+        "Share of the text to hold out for validation, between 0 and 1.",
         show_default=f"{CorpusConfig.validation_fraction:g}, at most "
         f"{CorpusConfig.max_validation_characters:,} characters",
+    ),
+]
+ValidationFromOption = Annotated[
+    HeldOut | None,
+    _training(
+        "Hold out the end, or lines and pairs spread over the text. Choose the end for lines in "
+        "order of time, such as a log.",
+        show_default="spread for lines and pairs",
     ),
 ]
 ValidationOption = Annotated[

@@ -20,7 +20,7 @@ from charlm.cli.train.resume import ResumedRun, nats_of_later_model
 from charlm.cli.train.torchrun import launch_command
 from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
 from charlm.errors import CheckpointError, TrainingError
-from charlm.formatting import count, quantity
+from charlm.formatting import count, quantity, visible
 from charlm.process_group import ProcessGroup
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def run(
         load_settings: Returns the settings. Called after the output is locked.
         group: The processes that train; the first prints and writes.
     """
-    from charlm.corpus.reading import open_documents, paths_of
+    from charlm.corpus.folders import paths_of
+    from charlm.corpus.reading import open_documents
     from charlm.display.training import TrainingDisplay
 
     paths_of([*corpus_names, *validation_names])  # a missing text is told before all else
@@ -71,6 +72,7 @@ def run(
                 documents, settings.corpus, validation, tokenizer=settings.tokenizer, group=group
             )
             with Metrics(destination.metrics) as metrics:
+                _print_left_out(corpus_names, display)
                 _print_corpus(corpus, settings.corpus, display)
                 start = _prepare(settings, corpus, display, group)
                 if start is None:
@@ -119,6 +121,18 @@ def _stoppable(destination: Destination) -> Iterator[Stop]:
         raise typer.Exit(128 + stop.signal)
 
 
+def _print_left_out(names: list[str], display: "TrainingDisplay") -> None:
+    """Print what directories hold that is no text."""
+    from charlm.corpus.folders import STDIN, Folder
+
+    for name in names:
+        if name != STDIN and Path(name).is_dir():
+            folder = Folder.of(Path(name))
+            if left_out := folder.left_out():
+                texts = count(len(folder.texts), ".txt file")
+                display.note(f"{name} holds {texts}; left out: {left_out}")
+
+
 def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisplay") -> None:
     """Print what was read, and notes about it. PyTorch and the plan take seconds after that."""
     from charlm.tokenizers.base import BYTES
@@ -126,6 +140,15 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
     for document in corpus.documents:
         if document.has_byte_order_mark:
             display.note(f"{document.name} begins with a byte order mark, which was dropped")
+    named: dict[str, list[str]] = {}
+    for document in corpus.documents:
+        for text in document.kind.notes(config.task):
+            named.setdefault(text, []).append(document.name)
+    for text, names_of_kind in named.items():
+        others = f" (and {len(names_of_kind) - 1:,} more)" if len(names_of_kind) > 1 else ""
+        display.note(f"{names_of_kind[0]}{others} {text}")
+    if corpus.blank_lines:
+        display.note(f"{count(corpus.blank_lines, 'line')} of white space were left out")
     size = corpus.tokenizer.vocab_size - BYTES
     total = sum(document.characters for document in corpus.documents)
     if total < FEW_CHARACTERS:
@@ -136,7 +159,10 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
     if config.vocab_size is not None and size < config.vocab_size:
         display.note(f"the text fills a vocabulary of {size:,}, not of {config.vocab_size:,}")
     if config.document_separator is not None and not corpus.separators:
-        display.note(f"the document separator {config.document_separator!r} is not in the text")
+        display.note(
+            f"the document separator was taken for “{visible(config.document_separator)}”, "
+            r"which is not in the text; for a backslash write \\"
+        )
     names = count(len(corpus.documents), "document")
     if len(corpus.documents) == 1:
         names = corpus.documents[0].name
@@ -168,13 +194,18 @@ def _prepare(
 
 def _rewind(metrics: Metrics, settings: NewRun | ResumedRun, display: "TrainingDisplay") -> None:
     """Cut a resumed run's metrics file where its state was saved."""
-    position = {} if settings.state is None else settings.state.command.get("metrics")
+    if settings.state is None:
+        return
+    position = settings.state.command.get("metrics")
     if not position or not isinstance(position, dict):
         return
     if not metrics.is_open:
         display.note("without --metrics, no more metrics of this run are written")
-    elif not metrics.rewind(position):
-        display.note("this is not the metrics file of the run; its metrics are appended")
+    elif not metrics.rewind(position, settings.state.progress.step):
+        display.note(
+            "this is not the metrics file of the run, or another run has written to it since; "
+            "metrics are appended"
+        )
 
 
 class _Results:

@@ -395,7 +395,8 @@ def test_a_text_that_nothing_stops_but_its_length_says_so(generate):
     assert len(endless.stdout.decode()) == 100_003
     assert (
         endless.stderr
-        == b"note: a text stops by its default length: no other criterion stopped it\n"
+        == "note: a text stops by its default length: no other criterion stopped it; --stop waits "
+        "for “zebra”\n".encode()
     )
     assert short.stderr == b""
 

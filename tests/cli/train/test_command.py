@@ -113,7 +113,59 @@ def test_a_byte_order_mark_and_a_missing_separator_are_noted(charlm, tmp_path):
     output = charlm("train", "marked.txt", *SMALL, *options).stderr
 
     assert b"note: marked.txt begins with a byte order mark, which was dropped\n" in output
-    assert b"note: the document separator 'ZZZ' is not in the text\n" in output
+    taken = "note: the document separator was taken for “ZZZ”, which is not in the text"
+    assert taken in output.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "note"),
+    [
+        (
+            "one line\r\n",
+            [],
+            "text.txt has CRLF line ends, and the model will write them; to remove",
+        ),
+        (
+            "one line\r",
+            [],
+            "text.txt has CR line ends; to make them LF: tr '\\r' '\\n' < FILE > NEW",
+        ),
+        ("Ka\u0308se\n", [], "text.txt has decomposed accents (NFD)"),
+        ("one line\n \t\n", ["--lines"], "200 lines of white space were left out"),
+    ],
+)
+def test_what_surprises_in_a_text_is_noted_before_training(charlm, tmp_path, text, options, note):
+    (tmp_path / "text.txt").write_bytes(text.encode() * 200)
+    output = charlm("train", "text.txt", *SMALL, *options, "--max-steps", 1).stderr.decode()
+
+    assert f"note: {note}" in output
+    assert output.index("note: ") < output.index("learning from")
+
+
+def test_lines_that_end_in_cr_alone_are_refused_with_the_cure(charlm, tmp_path):
+    (tmp_path / "mac.txt").write_bytes(b"one line\r" * 200)
+    result = charlm("train", "mac.txt", "--lines", "--max-steps", 1)
+
+    assert result.returncode == 1
+    assert (
+        b"error: mac.txt ends its lines in CR alone\n\nhint: to make them LF: tr" in result.stderr
+    )
+
+
+def test_what_a_folder_holds_beside_texts_is_noted(charlm, tmp_path):
+    folder = tmp_path / "folder"
+    (folder / ".checkpoints").mkdir(parents=True)
+    for name in ("a.txt", "B.TXT", "notes.md", "._a.txt", ".checkpoints/a.txt"):
+        (folder / name).write_text(f"{name} is a text. " * 40)
+    result = charlm("train", "folder", *SMALL, "--max-steps", 1)
+    output = result.stderr.decode()
+
+    assert result.returncode == 0
+    assert (
+        "note: folder holds 2 .txt files; left out: 1 file of another type, such as notes.md and "
+        "2 hidden files, such as ._a.txt\n"
+    ) in output
+    assert "from 2 documents" in output
 
 
 def test_divergence_keeps_the_best_model_and_exits_1(charlm, verse_path):

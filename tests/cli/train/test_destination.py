@@ -94,6 +94,26 @@ def test_overwrite_replaces_nothing_but_a_model_and_a_state(charlm, verse_path, 
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("name", ["m.state.safetensors", "m.state"])
+def test_a_model_has_no_name_of_a_state(destination, name):
+    with (
+        pytest.raises(CheckpointError, match="is a name for the state of a run"),
+        destination(output=Path(name)).lock([]),
+    ):
+        pass
+
+
+def test_metrics_and_model_are_different_files_however_they_are_spelled(
+    charlm, verse_path, tmp_path
+):
+    (tmp_path / "link").symlink_to("model")
+    for metrics in (tmp_path / "model", "./model", "link"):
+        result = charlm("train", verse_path, *SIZE, "-o", "model", "--metrics", metrics)
+
+        assert result.returncode == 1
+        assert b"is the model\n\nhint: choose another --metrics file" in result.stderr
+
+
 def test_a_model_is_not_replaced_by_the_state_of_another(
     charlm, verse_path, verse_model_path, tmp_path
 ):

@@ -1,5 +1,6 @@
 """The metrics file: what is appended, and where a resumed run cuts it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_without_a_file_nothing_is_written():
 
         assert not metrics.is_open
         assert metrics.position() == {}
-        assert not metrics.rewind({"file": [], "bytes": 0})
+        assert not metrics.rewind({"file": [], "bytes": 0}, 0)
 
 
 def test_a_position_is_found_again_in_its_file_alone(path, tmp_path):
@@ -60,14 +61,36 @@ def test_a_position_is_found_again_in_its_file_alone(path, tmp_path):
     whole = path.read_text()
     for wrong in ({"bytes": None}, {"bytes": 10**9}, {"bytes": 5}, {"file": [0, 0]}):
         with Metrics(path) as metrics:
-            assert not metrics.rewind({**position, **wrong}), wrong
+            assert not metrics.rewind({**position, **wrong}, 10), wrong
     assert path.read_text() == whole
 
     with Metrics(path) as metrics:
-        assert metrics.rewind(position)
+        assert metrics.rewind(position, 10)
         metrics.append(PROGRESS)
         assert metrics.position()["bytes"] == path.stat().st_size
     assert path.read_text() == until_position + until_position.splitlines(keepends=True)[1]
+
+
+def test_lines_of_another_run_are_never_dropped(path):
+    """The run was at step 400; another one, from step 10 on, has written to the same file."""
+    later = dataclasses.replace(PROGRESS, step=400)
+    position = append(path, later)
+    append(path, PROGRESS, VALIDATION)
+    whole = path.read_bytes()
+    with Metrics(path) as metrics:
+        assert not metrics.rewind(position, 400)
+
+    assert path.read_bytes() == whole
+
+
+def test_the_cut_line_of_a_killed_run_is_dropped(path):
+    position = append(path, PROGRESS)
+    before = path.read_bytes()
+    path.write_bytes(before + b'{"split": "tr')
+    with Metrics(path) as metrics:
+        assert metrics.rewind(position, 10)
+
+    assert path.read_bytes() == before
 
 
 def test_a_device_has_no_position():
