@@ -15,6 +15,7 @@ command quietly, with 0. Errors are one line on stderr, with a hint below.
 import os
 import re
 import sys
+import time
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -131,4 +132,6 @@ def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:
         from charlm.display import show_error  # imports rich, which a good run does not need
 
         show_error(error)
+    else:
+        time.sleep(1)  # or torchrun might end the process that prints it, before it has
     raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
