@@ -127,8 +127,9 @@ def test_sigterm_saves_the_run_and_ends_all(train, directory, receiver, whole_we
     assert "stopped as asked" in output
     assert "to go on: torchrun --standalone --nproc-per-node 2 -m charlm train --resume" in output
     assert 0 < saved_step(directory / "model.state") < int(STEPS)
-    assert train(2, "--max-steps", STEPS, "-o", "model", "--resume")[0] == 0
-    assert weights(directory / "model") == whole_weights
+    if receiver == "torchrun":
+        assert train(2, "--max-steps", STEPS, "-o", "model", "--resume")[0] == 0
+        assert weights(directory / "model") == whole_weights
 
 
 def test_restarts_that_could_not_go_on_are_refused(charlm, directory):

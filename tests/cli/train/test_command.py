@@ -189,7 +189,8 @@ def test_an_interruption_before_training_saves_nothing(charlm_path, verse_path, 
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     ) as process:
-        process.stderr.readline()  # "read …"
+        while not process.stderr.readline().startswith(b"read "):
+            pass
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=60)[1]
 
