@@ -1,6 +1,7 @@
 """The house keeps its shape: layers, sizes of files and functions, and what starts quickly."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -113,6 +114,19 @@ def test_torch_and_the_libraries_that_print_stay_in_their_layers():
     ]
 
     assert strays == []
+
+
+def test_the_docstring_of_a_package_lists_all_its_modules():
+    omitted = []
+    for path in TREES:
+        name, package = path.stem, path.parent / "__init__.py"
+        if name == "__init__":
+            name, package = path.parent.name, path.parent.parent / "__init__.py"
+        if package in TREES and package != path and name not in ("", "__main__"):
+            words = re.findall(r"\w+", ast.get_docstring(TREES[package]) or "")
+            omitted += [str(path)] * (name not in words)
+
+    assert omitted == []
 
 
 def test_no_file_is_longer_than_350_lines():

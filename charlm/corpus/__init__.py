@@ -1,5 +1,7 @@
 """Text on disk → ids on disk → windows and batches.
 
+folders       what file names and directories stand for
+text_kinds    line ends and accents that surprise the owner of a text
 reading       opens, checks and decodes texts; finds changes of their files
 line_batches  reads lines as they arrive, for scoring and seeds
 encoded_text  writes ids to memory-mapped temporary files

@@ -5,10 +5,12 @@ runtime         one step of the network, for one stream or many
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next
+patterns        regular expressions of the user, and ends of sentences
 stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token
 candidates      several texts for each seed, and a filter that keeps some
+beam_search     the likeliest answers to a source
 infilling       text between a seed and an ending
 scoring         the score of a text
 line_scores     the scores of lines

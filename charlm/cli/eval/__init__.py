@@ -1,1 +1,12 @@
-"""`charlm eval`."""
+"""`charlm eval`.
+
+command        parses the command line
+options        the options and their help
+option_checks  which values and combinations are accepted
+figures        the figures of whole texts
+compressors    the same from gzip, bzip2 and xz
+lines          lines with their scores
+tokens         tables of tokens and words
+heatmap        the surprisal in the text, on a terminal
+page           the same as an HTML page
+"""

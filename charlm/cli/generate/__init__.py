@@ -1,1 +1,7 @@
-"""`charlm generate`."""
+"""`charlm generate`.
+
+command   parses the command line
+options   the options and their help
+seeds     seed texts from the command line, files and pipes
+printing  prints texts, as they come or complete
+"""
