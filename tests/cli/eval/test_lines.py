@@ -199,3 +199,14 @@ def test_a_percentile_is_for_the_direction_of_the_held_out_lines(
     result = charlm(*how, "backward", stdin=b"abc")
     assert result.returncode == 2
     assert b"for lines read forward" in result.stderr
+
+
+def test_the_name_of_a_model_reaches_no_terminal_raw(charlm, verse_checkpoint, tmp_path):
+    for name in ("a\x1b[31mb", "c"):
+        verse_checkpoint.save(tmp_path / name)
+    result = charlm(
+        "eval", "-m", "c", "-m", "a\x1b[31mb", "--per-line", "--json", "-", stdin=b"the cat\n"
+    )
+
+    assert result.returncode == 0
+    assert b"\\u001b" not in result.stdout and b"\x1b" not in result.stdout
