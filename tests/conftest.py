@@ -224,6 +224,19 @@ def fork_servers():
         server.stop()
 
 
+def run_process(command, cwd, stdin, environment, timeout):
+    """Run a command as a process of its own, where it cannot be forked."""
+    return subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env=environment,
+        timeout=timeout,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="session")
 def run_charlm(charlm_path, fork_servers):
     """Run the installed command in a directory; stdout and stderr are bytes.
@@ -240,15 +253,7 @@ def run_charlm(charlm_path, fork_servers):
             return server.run(
                 ["charlm", *arguments], [environment], cwd=cwd, stdin=stdin, timeout=timeout
             )
-        return subprocess.run(
-            [charlm_path, *arguments],
-            input=stdin,
-            capture_output=True,
-            cwd=cwd,
-            env=environment,
-            timeout=timeout,
-            check=False,
-        )
+        return run_process([charlm_path, *arguments], cwd, stdin, environment, timeout)
 
     return run
 
@@ -264,15 +269,7 @@ def run_python(fork_servers):
             return fork_servers[1].run(
                 command, [environment], cwd=cwd, stdin=stdin, timeout=timeout
             )
-        return subprocess.run(
-            [sys.executable, *command],
-            input=stdin,
-            capture_output=True,
-            cwd=cwd,
-            env=environment,
-            timeout=timeout,
-            check=False,
-        )
+        return run_process([sys.executable, *command], cwd, stdin, environment, timeout)
 
     return run
 

@@ -112,18 +112,15 @@ def _usage_error(error: Any) -> ConfigError:
     message = message.replace("a integer", "a whole number")
     if not message:  # no arguments: typer has printed the help
         raise SystemExit(error.exit_code)
-    command = error.ctx.command_path if error.ctx else " ".join(["charlm", *_command_name()])
+    command = error.ctx.command_path if error.ctx else "charlm"
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:  # some errors have no context
+        command = f"charlm {sys.argv[1]}"
     hint = f"{command} -h shows all options"
     if "unexpected extra argument" in message and command == "charlm generate":
         hint = "name the model with -m FILE, and the text to continue with --seed TEXT"
     elif command == "charlm":
         hint = f"the commands are {', '.join(COMMANDS)}; charlm -h describes them"
     return ConfigError(message[:1].lower() + message[1:].removesuffix("."), hint=hint)
-
-
-def _command_name() -> list[str]:
-    """Return the command on the command line, if there is one."""
-    return [word for word in sys.argv[1:2] if word in COMMANDS]
 
 
 def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:

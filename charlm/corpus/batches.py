@@ -122,9 +122,13 @@ class Streams:
         position = max(position, 1)
         ids = self._text.read(shard, position - 1, self._bptt_length + 1).astype(np.int64)
         mark = self._begins_after
-        if is_start and mark is not None and len(mark):
-            if np.array_equal(ids[1 : 1 + len(mark)], mark):
-                ids[0] = self._boundary_id
+        if (
+            is_start
+            and mark is not None
+            and len(mark)
+            and np.array_equal(ids[1 : 1 + len(mark)], mark)
+        ):
+            ids[0] = self._boundary_id
         return ids, is_start
 
     def _find_segment(self, number: int) -> tuple[int, int]:

@@ -136,6 +136,7 @@ def test_colours_may_be_forced_but_no_animation(charlm, verse_path):
     assert b"step 30: validation" in result.stderr
 
 
+# Only this device of Linux fails every write.
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
 def test_a_note_that_cannot_be_written_costs_no_text(charlm_path, verse_model_path):
     with open("/dev/full", "wb") as full:

@@ -75,11 +75,8 @@ def note_out_of_vocabulary(
     is_noted = False
     for batch in batches:
         text = "" if is_noted else "".join([*batch, ending])
-        unknown, what = (
-            tokenizer.out_of_vocabulary(text),
-            "out of the model's vocabulary, encoded as",
-        )
-        what += " bytes"
+        unknown = tokenizer.out_of_vocabulary(text)
+        what = "out of the model's vocabulary, encoded as bytes"
         if isinstance(source_characters, str) and not unknown:
             unknown = "".join(sorted({*text} - {*source_characters}))
             what = "in no source of the training text, so that answers are guesses"

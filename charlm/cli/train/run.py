@@ -52,7 +52,7 @@ def run(
     from charlm.corpus.reading import open_documents
     from charlm.display.training import TrainingDisplay
 
-    paths_of([*corpus_names, *validation_names])  # a missing text is told before all else
+    paths_of([*corpus_names, *validation_names])  # a missing text is the first error
     if not group.process.is_first:
         destination = destination.without_writing()
     with (
