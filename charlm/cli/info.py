@@ -114,6 +114,8 @@ def _model_lines(info: dict[str, Any]) -> Iterator[str]:
         yield f"task        {info['task']}"
     if info["document_separator"] is not None:
         yield f"documents   separated by {visible(info['document_separator'])!r}"
+    if info["mask"] is not None:
+        yield f"mask        {visible(info['mask'])}"
     yield f"tokenizer   {info['tokenizer']['kind']}: {info['vocabulary']}"
     try:
         origin = list(_origin(info["provenance"], info["direction"]))

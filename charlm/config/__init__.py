@@ -5,6 +5,7 @@ model        the network's size, cell, direction and task
 training     the optimizer, the batches and the limits of a run
 generation   sampling, stopping, and which texts are kept
 scoring      the unit of scores
+patterns     regular expressions that end in time
 checks       the checks of a value, and their messages
 
 Every default is in these classes alone; the commands' options and help read it from here.
@@ -22,13 +23,14 @@ from charlm.config.generation import DEFAULT_LENGTH as DEFAULT_LENGTH
 from charlm.config.generation import LENGTH_BESIDE_OTHERS as LENGTH_BESIDE_OTHERS
 from charlm.config.generation import CandidateFilter as CandidateFilter
 from charlm.config.generation import GenerationConfig as GenerationConfig
-from charlm.config.generation import require_pattern as require_pattern
 from charlm.config.model import LARGE_EMBEDDING_SIZE as LARGE_EMBEDDING_SIZE
 from charlm.config.model import SMALLEST_FITTED_SIZE as SMALLEST_FITTED_SIZE
 from charlm.config.model import Direction as Direction
 from charlm.config.model import ModelConfig as ModelConfig
 from charlm.config.model import Nonlinearity as Nonlinearity
 from charlm.config.model import SingleDirection as SingleDirection
+from charlm.config.patterns import UserPattern as UserPattern
+from charlm.config.patterns import require_pattern as require_pattern
 from charlm.config.scoring import DEFAULT_SCORE_UNIT as DEFAULT_SCORE_UNIT
 from charlm.config.scoring import ScoreUnit as ScoreUnit
 from charlm.config.training import DEFAULT_BPTT_LENGTH as DEFAULT_BPTT_LENGTH

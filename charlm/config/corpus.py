@@ -27,6 +27,7 @@ class CorpusConfig:
     # Running text; lines, each one example; or pairs: lines with a source, a tab and a target.
     task: Task = "text"
     document_separator: str | None = None  # between documents, in none of them
+    mask: str | None = None  # of lines, as in `ModelConfig`
     # Where a running text may begin, and whether its end is predicted, as in `ModelConfig`; None
     # decides it by the text.
     begins_after: str | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from charlm.config.checks import LARGEST_SIZE, require, require_whole
+from charlm.config.patterns import require_pattern
 from charlm.errors import ConfigError
 
 DEFAULT_LENGTH = 500  # characters
@@ -113,15 +114,3 @@ class CandidateFilter:
             *(["--unique"] if self.unique else []),
             *(["--novel"] if self.novel else []),
         ]
-
-
-def require_pattern(name: str, pattern: str | None) -> None:
-    """Raise ConfigError unless `pattern` is None or a regular expression."""
-    if pattern is None:
-        return
-    import regex  # only here, because most commands need none
-
-    try:
-        regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise ConfigError(f"{name} is not a valid regular expression: {error}") from None

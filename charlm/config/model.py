@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from charlm.cells import CELLS, Cell
 from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
 from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
+from charlm.config.patterns import LONGEST_PATTERN, require_pattern
 from charlm.errors import ConfigError
 
 Nonlinearity = Literal["tanh", "relu"]
@@ -42,6 +43,7 @@ class ModelConfig:
     # begins where a document begins if ends are predicted, and else anywhere.
     begins_after: str = ""
     predicts_end: bool = False  # of a running text, which is one of several documents
+    mask: str | None = None  # a regular expression; what it matches in a line is read as one mark
 
     def __post_init__(self) -> None:
         require_whole("embedding-size", self.embedding_size, 1, LARGEST_SIZE)
@@ -71,6 +73,15 @@ class ModelConfig:
         require_choice("predicts-end", self.predicts_end, (False, True))
         if self.task != "text" and (self.begins_after or self.predicts_end):
             raise ConfigError("begins-after and predicts-end are for running text")
+        if self.mask is not None:
+            self._check_mask(self.mask)
+
+    def _check_mask(self, mask: object) -> None:
+        if not isinstance(mask, str) or len(mask) > LONGEST_PATTERN:
+            raise ConfigError(f"mask must be a text of at most {LONGEST_PATTERN:,} characters")
+        require_pattern("mask", mask)
+        if self.task != "lines":
+            raise ConfigError("a mask is for lines", hint="add --lines, or leave out --mask")
 
     @classmethod
     def for_tokenizer(

@@ -2,6 +2,7 @@
 
 folders       what file names and directories stand for
 text_kinds    line ends and accents that surprise the owner of a text
+masks         what a mask matches in a line becomes one mark
 reading       opens, checks and decodes texts; finds changes of their files
 line_batches  reads lines as they arrive, for scoring and seeds
 encoded_text  writes ids to memory-mapped temporary files

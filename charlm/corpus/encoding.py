@@ -128,7 +128,8 @@ def encode_corpus(
 def _fingerprint(documents: Sequence[Document], corpus: Corpus) -> Fingerprint:
     if corpus.config.task != "text":
         is_pairs = corpus.config.task == "pairs"
-        batches = (lines for lines, _ in read_lines(documents, 0.0, is_pairs=is_pairs))
+        all_lines = read_lines(documents, 0.0, is_pairs=is_pairs, mask=corpus.config.mask)
+        batches = (lines for lines, _ in all_lines)
         return Fingerprint.of_lines(batches, corpus.examples)
     texts = (document.read_text() for document in documents)
     return Fingerprint.of_texts(texts, sum(info.characters for info in corpus.documents))
@@ -216,7 +217,9 @@ def _encode_examples(
         held_out_from = math.ceil(sum(len(lines) for lines, _ in batches) * (1 - fraction))
 
     def both_parts() -> Iterator[tuple[list[str], list[str]]]:
-        return read_lines(documents, fraction, is_pairs=is_pairs, held_out_from=held_out_from)
+        return read_lines(
+            documents, fraction, is_pairs=is_pairs, held_out_from=held_out_from, mask=config.mask
+        )
 
     def training_lines() -> Iterator[list[str]]:
         for lines, held_out in both_parts():
@@ -224,7 +227,8 @@ def _encode_examples(
 
     def validation_lines() -> Iterator[list[str]]:
         if validation:
-            return (lines for lines, _ in read_lines(validation, 0.0, is_pairs=is_pairs))
+            parts = read_lines(validation, 0.0, is_pairs=is_pairs, mask=config.mask)
+            return (lines for lines, _ in parts)
         return (held_out for _, held_out in both_parts())
 
     texts = ("\n".join(lines) + "\n" for lines in training_lines())

@@ -14,6 +14,7 @@ import numpy as np
 
 from charlm.config import TERMINATORS, Task
 from charlm.corpus.encoded_text import EncodedText, IdFile
+from charlm.corpus.masks import masked_lines
 from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
 from charlm.tokenizers import Ids, Tokenizer
@@ -34,13 +35,15 @@ def read_lines(
     *,
     is_pairs: bool,
     held_out_from: int | None = None,
+    mask: str | None = None,
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield training lines and held-out lines, thousands at a time, without the blank ones.
+    """Yield training and held-out lines with masks, thousands at a time, without the blank ones.
 
     Held-out lines are spread evenly, or are those from number `held_out_from` on, from 0. A
     carriage return before a line end belongs to the end.
 
     Raises:
+        ConfigError: If the mask takes too long.
         CorpusError: If a line has more than LONGEST_LINE characters, or is not a pair though
             `is_pairs`; the message has its number.
     """
@@ -51,7 +54,7 @@ def read_lines(
             if is_pairs:
                 check_pairs(lines, document.name, first=first, hint=TRAINING_HINT)
             first += len(lines)
-            examples = [line for line in lines if line.strip()]
+            examples = masked_lines([line for line in lines if line.strip()], mask)
             numbers = np.arange(line_count, line_count + len(examples) + 1)
             if held_out_from is None:
                 is_held_out = np.diff(np.floor(numbers * held_out_fraction)) > 0

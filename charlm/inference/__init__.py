@@ -5,7 +5,6 @@ runtime         one step of the network, for one stream or many
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next
-patterns        regular expressions of the user, and ends of sentences
 stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token

@@ -46,7 +46,7 @@ def pseudo_score(
     (a product of experts, Hinton 2002, https://doi.org/10.1162/089976602760128018).
     """
     config, boundary_id = forward.config, tokenizer.boundary_id
-    examples = [example for _, example in examples_of(text, config, "the text")]
+    examples = examples_of(text, config, "the text")
     ids = ids_of_examples(examples, tokenizer, config)
     segment_bounds = [
         _segments(before + 1, after)

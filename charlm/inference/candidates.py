@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from charlm.config import CandidateFilter
+from charlm.config import CandidateFilter, UserPattern
+from charlm.corpus.masks import masked
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference.generation import generate
-from charlm.inference.patterns import UserPattern
 from charlm.inference.sequences import Continuation, GeneratorSettings, RngSeed
 from charlm.inference.stopping import FinishReason
 
@@ -164,7 +164,7 @@ class TextGenerator:
             return True
         example = candidate.text or ""
         if self._task == "lines":
-            example = candidate.seed + example
+            example = masked(candidate.seed + example, self._settings.network.config.mask)
         elif self._task == "pairs":
             example = f"{candidate.seed}\t{example}"
         return not any(fingerprint.holds(example) for fingerprint in self._fingerprints)

@@ -17,7 +17,7 @@ from charlm.inference.sequences import (
     Continuation,
     GeneratorSettings,
     RngSeed,
-    check_example,
+    read_example,
 )
 
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts after the seed text, and as many before the ending
@@ -58,8 +58,8 @@ def fill(
         ConfigError: If the seed text or the ending contains a terminator.
     """
     forward, tokenizer, length = settings.network, settings.tokenizer, settings.config.length or 0
-    for text, name in ((seed, "seed text"), (ending, "ending")):
-        check_example(text, forward.config.task, name)
+    seed = read_example(seed, forward.config, "seed text")
+    ending = read_example(ending, forward.config, "ending")
     seed, ending = seed[-CONTEXT:], ending[:CONTEXT]
     draws = min(max(FEWEST_DRAWS, DRAWN_CHARACTERS // max(1, length)), MOST_DRAWS)
     rng_seeds = [(*rng_seed, number) for number in range(2 * draws + 1)]

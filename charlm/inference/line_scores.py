@@ -11,6 +11,7 @@ from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import ModelConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
+from charlm.corpus.masks import masked_lines
 from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows, prefix_of
 from charlm.errors import ConfigError
 from charlm.inference.runtime import Network, Runtime, State
@@ -30,6 +31,7 @@ from charlm.tokenizers.base import lengths, utf8
 MOST_LINES = 4096  # of a batch
 # Of the held-out lines. More would hardly change a percentile and take longer than half a second.
 MOST_CHARACTERS = 1 << 15
+ROUNDING = 1e-4  # bits per character, by which the score of a line may vary with those beside it
 MOST_DECODED = 1 << 20  # ids; of a longer running text, every n-th part is decoded
 PART = 1 << 14  # ids of such a part
 
@@ -78,7 +80,8 @@ def score_batches(
         # A blank line is no example. In running text only an empty line has nothing to score.
         are_scored = [bool(line if task == "text" else line.strip()) for line in valid]
         scored = [line for line, is_scored in zip(valid, are_scored, strict=True) if is_scored]
-        scores = iter(_scores(runtime, tokenizer, scored))
+        scored_lines = masked_lines(scored, runtime.config.mask)
+        scores = iter(_scores(runtime, tokenizer, scored_lines))
         yield [next(scores) if is_scored else Score() for is_scored in are_scored]
         if len(valid) < len(lines):
             check_pairs(lines, name, first=number, hint=PAIRS_HINT)
@@ -184,17 +187,19 @@ def line_scores(
     stand for all.
     """
     all_lines = _lines_of(held_out, tokenizer, runtime.config)
-    lines = [line for line in all_lines if 0 < len(line) <= MOST_CHARACTERS]
+    lines = [line for line in all_lines if line.strip("\r") and len(line) <= MOST_CHARACTERS]
     lines = lines[:: -(-sum(map(len, lines)) // MOST_CHARACTERS) or 1]
-    [scores] = score_batches(runtime, tokenizer, [lines], name="the held-out text")
-    if len(scores) < 2:
+    if len(lines) < 2:
         return np.empty(0, np.float32)
+    scores = _scores(runtime, tokenizer, lines)  # their masks are marks already
     shares = np.linspace(0, 1, min(len(scores), MOST_LINE_SCORES))
     return np.quantile([score.bits_per_character for score in scores], shares).astype(np.float32)
 
 
 def percentile(line_scores: NDArray[np.float32], bits_per_character: float) -> float:
     """Return the percentage of held-out lines with a lower score, interpolated, in [0, 100].
+
+    Scores that differ by less than ROUNDING are equal, so that a common line is never above itself.
 
     Raises:
         ConfigError: If there are no line scores.
@@ -205,7 +210,7 @@ def percentile(line_scores: NDArray[np.float32], bits_per_character: float) -> f
             hint="train again with two or more held-out lines: --validation-fraction",
         )
     shares = np.linspace(0, 100, len(line_scores))
-    return float(np.interp(bits_per_character, line_scores, shares))
+    return float(np.interp(bits_per_character - ROUNDING, line_scores, shares))
 
 
 def _lines_of(text: EncodedText, tokenizer: Tokenizer, config: ModelConfig) -> Iterator[str]:

@@ -67,12 +67,14 @@ class Mixture:
 def check_mixable(
     tokenizer: Tokenizer, config: ModelConfig, other_tokenizer: Tokenizer, other: ModelConfig
 ) -> None:
-    """Raise ConfigError unless two models have the same tokenizer and task."""
+    """Raise ConfigError unless two models have the same tokenizer, task and mask."""
     is_same = tokenizer.to_json() == other_tokenizer.to_json()
     if not is_same or tokenizer.binary != other_tokenizer.binary:
         raise ConfigError(
             "only models with the same tokenizer can be mixed",
             hint="train the second model with --from: it keeps the tokenizer of the first",
         )
+    if config.mask != other.mask:
+        raise ConfigError("only models with the same mask can be mixed")
     if config.task != other.task:
         raise ConfigError(f"a model of {config.task} and one of {other.task} cannot be mixed")

@@ -19,6 +19,7 @@ from charlm.config import (
     SingleDirection,
 )
 from charlm.config.checks import require, require_whole
+from charlm.corpus.masks import masked
 from charlm.errors import ConfigError
 from charlm.fingerprint import union
 from charlm.inference.beam_search import generate_answers
@@ -310,6 +311,7 @@ class Model:
 
         Held-out text counts as training text. A model without fingerprints returns 0.
         """
+        text = masked(text, self.config.mask)
         shares = (fingerprint.share_in_training_text(text) for fingerprint in self.fingerprints)
         return max(shares, default=0.0)
 
@@ -322,12 +324,10 @@ class Model:
         return pseudo_score(*networks, self.tokenizer, text)
 
     def mixed(self, other: "Model", share: float = 0.5) -> "Model":
-        """Return a model that predicts the weighted mean of two models' probabilities.
-
-        The weight of this model is `share`, in [0, 1].
+        """Return a mixture: the mean of two models' probabilities, with weights share, 1 − share.
 
         Raises:
-            ConfigError: If the tokenizers or the tasks differ.
+            ConfigError: If the tokenizers, the tasks or the masks differ.
         """
         require("mix", share, at_least=0, at_most=1)
         check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)

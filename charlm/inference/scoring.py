@@ -17,6 +17,7 @@ from charlm.corpus.examples import (
     scored_text,
     separator_pattern,
 )
+from charlm.corpus.masks import masked_lines
 from charlm.corpus.windows import MOST_LOGITS, Windows, prefix_of
 from charlm.inference.runtime import Floats, Network, select_rows
 from charlm.tokenizers import Ids, Tokenizer
@@ -112,7 +113,7 @@ def score_with(
 
     `nats_of` returns −ln p of the scored tokens of all windows, in parts that are summed.
     """
-    examples = [example for _, example in examples_of(text, config, name)]
+    examples = examples_of(text, config, name)
     windows = windows_of(examples, tokenizer, config)
     scored_texts = [scored_text(example, config.task) for example in examples]
     return Score(
@@ -200,8 +201,18 @@ def batched_rows(count: int, vocab_size: int) -> Iterator[slice]:
     return (slice(start, start + most) for start in range(0, count, most))
 
 
-def examples_of(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
-    """Return the documents, lines or pairs of a text and where each begins, without blank ones.
+def examples_of(text: str, config: ModelConfig, name: str) -> Sequence[str]:
+    """Return the documents, lines or pairs of a text as they are read, without blank ones.
+
+    Raises:
+        ConfigError: If the mask of the model takes too long.
+        CorpusError: If the model is of pairs and a line of `name` is not a pair.
+    """
+    return masked_lines([part for _, part in located_examples(text, config, name)], config.mask)
+
+
+def located_examples(text: str, config: ModelConfig, name: str) -> list[tuple[int, str]]:
+    """Return the examples of a text without masks, and where each begins.
 
     Raises:
         CorpusError: If the model is of pairs and a line of `name` is not a pair.

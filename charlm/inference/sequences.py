@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import LARGE_VOCABULARIES, TERMINATORS, GenerationConfig, Task
+from charlm.config import LARGE_VOCABULARIES, TERMINATORS, GenerationConfig, ModelConfig, Task
+from charlm.corpus.masks import masked
 from charlm.corpus.windows import prefix_of
 from charlm.errors import ConfigError
 from charlm.formatting import visible
@@ -159,7 +160,7 @@ class Continuation(GeneratedSequence):
     def __init__(self, settings: GeneratorSettings, seed: str, rng_seed: RngSeed | None) -> None:
         super().__init__(settings, rng_seed)
         task, tokenizer = settings.network.config.task, settings.tokenizer
-        check_example(seed, task, "seed text")
+        seed = read_example(seed, settings.network.config, "seed text")
         # The token of a word begins with the space before it, so the network does not read a space
         # at the end of the seed text: the first token drawn must begin with it.
         self._awaits_space = (
@@ -236,7 +237,7 @@ class BackwardContinuation(GeneratedSequence):
 
     def __init__(self, settings: GeneratorSettings, ending: str, rng_seed: RngSeed | None) -> None:
         super().__init__(settings, rng_seed)
-        check_example(ending, settings.network.config.task, "ending")
+        ending = read_example(ending, settings.network.config, "ending")
         tokenizer = settings.tokenizer
         self._read_beginning()
         self._read(*tokenizer.encode(ending)[::-1].tolist())
@@ -271,6 +272,16 @@ def _uniforms(rng_seed: RngSeed | None) -> Iterator[float]:
     generator = np.random.default_rng(rng_seed)
     while True:
         yield from generator.random(UNIFORMS_AT_ONCE).tolist()
+
+
+def read_example(text: str, config: ModelConfig, name: str) -> str:
+    """Return the beginning or end of an example as the network reads it: with masks.
+
+    Raises:
+        ConfigError: If `text` contains a terminator, or the mask takes too long.
+    """
+    check_example(text, config.task, name)
+    return masked(text, config.mask)
 
 
 def check_example(text: str, task: Task, name: str) -> None:

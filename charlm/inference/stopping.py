@@ -1,9 +1,9 @@
 """Where a text stops: after a number of characters, words, lines or sentences, or at a text."""
 
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
-from charlm.config import GenerationConfig
-from charlm.inference.patterns import UserPattern, sentence_patterns
+from charlm.config import GenerationConfig, UserPattern
 
 # A stopping criterion; "end" is the end of a line or an answer; at a "dead end" no token is
 # allowed; "attempts" means that no candidate was kept.
@@ -86,7 +86,7 @@ class StoppingCriteria:
         return character.isspace() and not self._recent[-1:].isspace() and self._recent != ""
 
     def _ends_sentence(self, character: str) -> bool:
-        end, ideographic_end, closer = sentence_patterns()
+        end, ideographic_end, closer = _sentence_patterns()
         if ideographic_end.search(self._recent):
             return not closer.match(character)
         return character.isspace() and end.search(self._recent) is not None
@@ -112,3 +112,20 @@ class StoppingCriteria:
         characters = self._recent[len(self._recent) - self._held :]
         self._held = held
         return characters[: len(characters) - held]
+
+
+@cache
+def _sentence_patterns() -> tuple[Any, Any, Any]:
+    """Return the patterns of the end of a sentence, of one in Chinese or Japanese, and of closers.
+
+    The marks are Unicode's Sentence_Terminal, in any script, and the ellipsis. White space must
+    follow, except after the marks of Chinese and Japanese, where any character may but a closer.
+    """
+    import regex
+
+    closer = r"[\"'’\p{Close_Punctuation}\p{Final_Punctuation}]"
+    return (
+        regex.compile(rf"[\p{{Sentence_Terminal}}…]{closer}*\Z"),
+        regex.compile(rf"[。！？]{closer}*\Z"),
+        regex.compile(rf"[。！？]|{closer}"),
+    )

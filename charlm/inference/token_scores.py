@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
+from charlm.corpus.masks import masked_lines, offsets_of_masked
 from charlm.errors import CorpusError
 from charlm.inference.runtime import Floats, Network
-from charlm.inference.scoring import Nats, examples_of, predict_windows, windows_of
+from charlm.inference.scoring import Nats, located_examples, predict_windows, windows_of
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import lengths
 
@@ -120,8 +121,9 @@ def score_tokens(
             hint="cut it: split -C 32m FILE",
         )
     config = runtime.config
-    located = examples_of(text, config, name)
-    windows = windows_of([example for _, example in located], tokenizer, config)
+    located = located_examples(text, config, name)
+    examples = masked_lines([example for _, example in located], config.mask)
+    windows = windows_of(examples, tokenizer, config)
     ids, size = windows.ids, len(windows.ids)
     shape = (size, min(top_tokens, config.outputs(tokenizer.vocab_size)))
     nats, entropy, rank = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
@@ -191,13 +193,27 @@ def _spans(
     after = length.cumsum()
     start = np.where(np.append(goes_on, False)[ids], after - 1, after - length)
     begins = np.array([begin for begin, _ in located], np.int64)
-    sizes = np.array([len(example) + end for _, example in located], np.int64)
-    joined = sizes.cumsum() - sizes  # where each example would begin without gaps between them
     if not len(begins):
         return start, after
+    if config.mask is None:
+        sizes = np.array([len(example) + end for _, example in located], np.int64)
+    else:
+        lines = [example for _, example in located]
+        offsets = [
+            begin + np.append(line_offsets, line_offsets[-1] + end)
+            for begin, line_offsets in zip(
+                begins, offsets_of_masked(lines, config.mask), strict=True
+            )
+        ]
+        sizes = np.array([len(line_offsets) - 1 for line_offsets in offsets], np.int64)
+    joined = sizes.cumsum() - sizes  # where each example would begin without gaps between them
     example = np.maximum(np.searchsorted(joined, start, side="right") - 1, 0)
-    shift = begins[example] - joined[example]
-    start, stop = start + shift, after + shift
+    if config.mask is None:
+        shift = begins[example] - joined[example]
+        start, stop = start + shift, after + shift
+    else:  # an example has one offset more than it has characters
+        in_text = np.concatenate(offsets)
+        start, stop = in_text[start + example], in_text[after + example]
     if config.direction == "backward" and config.predicts_boundary:
         is_end = np.flatnonzero(ids == tokenizer.boundary_id)[:-1]
         start[is_end] = stop[is_end] = begins

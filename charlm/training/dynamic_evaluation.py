@@ -70,7 +70,7 @@ def dynamic_nats(
     """
     check_dynamic(checkpoint)
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
-    examples = [example for _, example in examples_of(text, config, name)]
+    examples = examples_of(text, config, name)
     if not examples:
         return 0.0
     ids = ids_of_examples(examples, tokenizer, config)

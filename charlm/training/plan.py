@@ -121,6 +121,7 @@ def make_plan(
         document_separator=corpus.config.document_separator,
         begins_after=corpus.config.begins_after or "",
         predicts_end=bool(corpus.config.predicts_end),
+        mask=corpus.config.mask,
     )
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)

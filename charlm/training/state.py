@@ -251,9 +251,10 @@ def _damaged(problem: str) -> CheckpointError:
 def _check_agreement(state: TrainingState) -> None:
     """Raise ConfigError where parts of a state are valid, but not of one run."""
     progress, corpus, last = state.progress, state.corpus, state.last
-    if (corpus.task, corpus.document_separator, corpus.tokenizer) != (
+    if (corpus.task, corpus.document_separator, corpus.mask, corpus.tokenizer) != (
         last.config.task,
         last.config.document_separator,
+        last.config.mask,
         last.tokenizer.kind,
     ):
         raise ConfigError("its network is for another task or tokenizer than its corpus")

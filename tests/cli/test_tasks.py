@@ -332,3 +332,36 @@ def test_documents_in_a_file_are_scored_one_by_one(charlm, verse_path, tmp_path)
     assert together["nats"] == pytest.approx(sum(score["nats"] for score in alone), rel=1e-4)
     assert together["characters"] == 14
     assert b"%" not in charlm("generate", "-n", 300, "--temperature", "0.5").stdout
+
+
+def log_line(generator, number):
+    """Return a line of a log whose clock runs and whose packages change with time."""
+    package = f"{'abcdefghij'[number // 60 % 10]}{generator.choice('xyz')}{number // 60}"
+    action = generator.choice(["install", "upgrade", "remove"])
+    return f"{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02} {action} lib{package}\n"
+
+
+def test_with_a_mask_later_lines_of_a_log_are_not_odd(charlm, tmp_path):
+    """Without one, the numbers and names of later lines are all new to the model."""
+    generator = random.Random(5)
+    lines = [log_line(generator, number) for number in range(3300)]
+    (tmp_path / "early.log").write_text("".join(lines[:3000]))
+    (tmp_path / "later.log").write_text("".join(lines[3000:]))
+    how = ("--lines", "--validation-from", "end", "--max-steps", 150, "-q")
+    for name, mask in (("plain", ()), ("masked", ("--mask", r"lib\S+|[0-9]+"))):
+        charlm("train", "early.log", *SMALL, *how, *mask, "-o", name)
+
+    def odd(model, name, **stdin):
+        limits = ("--score", "percentile", "--min-score", 99)
+        return charlm("eval", "-m", model, *limits, name, **stdin).stdout.decode()
+
+    assert len(odd("plain", "later.log").splitlines()) > 30
+    assert odd("masked", "later.log") == ""
+    strange = "00:55:01 explode libgx50\n"
+    assert odd("masked", "-", stdin=strange.encode()) == strange
+    assert b"mask        lib" in charlm("info", "masked").stdout
+    table = charlm("eval", "-m", "masked", "--per-token", stdin=strange.encode()).stdout
+    assert table.splitlines()[1].split(b"\t")[2] == b"00"
+    assert b"\xe2\x96\xa1" in charlm("generate", "-m", "masked").stdout
+    mixed = charlm("eval", "-m", "masked", "-m", "plain", "later.log")
+    assert b"mask different parts of the lines" in mixed.stderr

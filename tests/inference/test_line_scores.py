@@ -254,10 +254,18 @@ def test_a_percentile_is_the_share_of_held_out_lines_below(unigram_model):
 
     assert model.percentile(0.5) == 0
     assert model.percentile(1.0) == 0
-    assert model.percentile(2.0) == 25
-    assert model.percentile(2.5) == 37.5
-    assert model.percentile(7.0) == 87.5
-    assert model.percentile(9.0) == model.percentile(20.0) == 100
+    assert model.percentile(2.0) == pytest.approx(25, abs=0.01)
+    assert model.percentile(2.5) == pytest.approx(37.5, abs=0.01)
+    assert model.percentile(7.0) == pytest.approx(87.5, abs=0.01)
+    assert model.percentile(9.001) == model.percentile(20.0) == 100
+
+
+def test_a_line_as_common_as_the_highest_held_out_score_is_not_above_it(unigram_model):
+    model = unigram_model({"a": 1.0})
+    model.line_scores = np.float32([1, 2, 2, 2, 2])
+
+    assert model.percentile(2.0) == pytest.approx(25, abs=0.01)
+    assert model.percentile(2.001) == 100
 
 
 def test_without_held_out_lines_there_are_no_percentiles(unigram_model):

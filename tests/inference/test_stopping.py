@@ -72,3 +72,24 @@ def test_memory_is_bounded():
         assert stopper.push("a" * 1000) == "a" * 1000
 
     assert sum(len(each) for each in vars(stopper).values() if isinstance(each, str)) <= 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("मैं जाता हूँ। वह आता है।", "मैं जाता हूँ।"),
+        ("وہ آیا۔ میں گیا۔", "وہ آیا۔"),
+        ("أين أنت؟ هنا.", "أين أنت؟"),
+        ("እሱ መጣ። እሷ ሄደች።", "እሱ መጣ።"),
+        ("Նա եկավ։ Ես գնացի։", "Նա եկավ։"),
+        ("သူလာသည်။ ငါသွားသည်။", "သူလာသည်။"),
+        ("他走了。她来了。", "他走了。"),
+        ("He came… She went.", "He came…"),
+        ("«Non !» Il part. Oui.", "«Non !»"),
+    ],
+)
+def test_a_sentence_ends_at_the_marks_of_its_script(text, sentence):
+    criteria = StoppingCriteria(GenerationConfig(sentences=1, length=None))
+
+    assert criteria.push(text) == sentence
+    assert criteria.finish_reason == "sentences"

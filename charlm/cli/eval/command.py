@@ -151,8 +151,8 @@ def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Mo
         is_compressed: Whether compressors are compared with the models.
 
     Raises:
-        ConfigError: If a model is given twice, only some of the models are of pairs, or
-            compressors are compared with models of pairs.
+        ConfigError: If a model is given twice, only some of the models are of pairs, their
+            masks differ, or compressors are compared with models of pairs or with masks.
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
@@ -167,6 +167,13 @@ def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Mo
             "models of pairs score targets only, so they compare with models of pairs only",
             hint="`charlm info` shows the task of a model",
         )
+    if len({model.config.mask for model in models.values()}) > 1:
+        raise ConfigError(
+            "the models mask different parts of the lines, so their scores are of different texts",
+            hint="`charlm info` shows the mask of a model",
+        )
     if is_compressed and next(iter(models.values())).config.task == "pairs":
         raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
+    if is_compressed and next(iter(models.values())).config.mask is not None:
+        raise ConfigError("--baselines compress a whole text; the model masks parts of its lines")
     return models

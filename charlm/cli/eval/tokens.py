@@ -61,6 +61,8 @@ def _rows(scores: TokenScores, *, by_word: bool) -> Iterator[Row]:
         if by_word and token is not None:
             token = text[start:stop].strip() or text[start:stop]
             start += text[start:stop].index(token)
+        elif isinstance(token, str):
+            token = text[start:stop]  # not the mark that may stand for it
         line = int(np.searchsorted(line_ends, start))
         column = start - (int(line_ends[line - 1]) + 1 if line else 0)
         yield (

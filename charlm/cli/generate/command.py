@@ -145,8 +145,7 @@ def generate_command(
     if seed_file is not None and task == "text" and not has_ending:
         settings |= _seed_line_settings(config, length, lines, jsonl=jsonl)
     batches = [[seed_text]] if seed_file is None else read_seed_batches(seed_file, task)
-    source_characters = loaded.provenance.get("source_characters")
-    batches = note_out_of_vocabulary(batches, loaded.tokenizer, ending or "", source_characters)
+    batches = note_out_of_vocabulary(batches, loaded, ending or "")
     printer = printing.Printer(
         task=task,
         rng_seed=secrets.randbits(63) if rng_seed is None else rng_seed,

@@ -254,7 +254,7 @@ def print_interactively(model: Model, printer: Printer, settings: Settings) -> N
     with contextlib.suppress(ImportError):
         importlib.import_module("readline")  # gives input() its history and editing
     model.runtime("forward")  # raises an error before the first prompt
-    batches = note_out_of_vocabulary(_typed_lines(printer), model.tokenizer, "")
+    batches = note_out_of_vocabulary(_typed_lines(printer), model, "")
     for number, [seed] in enumerate(batches):
         last: str = ""
         reason: FinishReason | None = None

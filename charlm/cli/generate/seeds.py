@@ -10,7 +10,7 @@ from charlm.config import Task
 from charlm.errors import CharlmError, ConfigError
 
 if TYPE_CHECKING:
-    from charlm.tokenizers import Tokenizer
+    from charlm.inference.model import Model
 
 MOST_SHOWN = 20  # characters
 STDIN = "-"
@@ -63,19 +63,20 @@ def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
 
 
 def note_out_of_vocabulary(
-    batches: Iterable[list[str]],
-    tokenizer: "Tokenizer",
-    ending: str,
-    source_characters: object = None,
+    batches: Iterable[list[str]], model: "Model", ending: str
 ) -> Iterator[list[str]]:
     """Yield the batches, and print one note on the first characters out of vocabulary.
 
-    Those out of `source_characters`, the ones of the sources of pairs, are noted, too.
+    Characters that no source of a model of pairs had are noted, too.
     """
+    from charlm.corpus.masks import masked_lines  # NumPy, which --help does not need
+
+    source_characters = model.provenance.get("source_characters")
     is_noted = False
     for batch in batches:
-        text = "" if is_noted else "".join([*batch, ending])
-        unknown = tokenizer.out_of_vocabulary(text)
+        texts = [] if is_noted else masked_lines([*batch, ending], model.config.mask)
+        text = "".join(texts)
+        unknown = model.tokenizer.out_of_vocabulary(text)
         what = "out of the model's vocabulary, encoded as bytes"
         if isinstance(source_characters, str) and not unknown:
             unknown = "".join(sorted({*text} - {*source_characters}))

@@ -34,6 +34,7 @@ def train_command(
     lines: options.LinesOption = False,
     pairs: options.PairsOption = False,
     document_separator: options.DocumentSeparatorOption = None,
+    mask: options.MaskOption = None,
     tokenizer: options.TokenizerOption = CorpusConfig.tokenizer,
     vocab_size: options.VocabSizeOption = None,
     start: options.FromOption = None,

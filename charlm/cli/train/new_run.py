@@ -110,6 +110,7 @@ def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
         vocab_size=options["vocab_size"],
         task=model.task,
         document_separator=model.document_separator,
+        mask=model.mask,
         begins_after=None if start is None else model.begins_after,
         predicts_end=None if start is None else model.predicts_end,
         validation_from=options["validation_from"],

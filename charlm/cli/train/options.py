@@ -104,6 +104,14 @@ DocumentSeparatorOption = Annotated[
         metavar="TEXT",
     ),
 ]
+MaskOption = Annotated[
+    str | None,
+    _text(
+        "Regular expression for parts of lines that do not matter, such as numbers and time "
+        "stamps. The model reads one □ for each match, here and in every text that it scores.",
+        metavar="REGEX",
+    ),
+]
 TokenizerOption = Annotated[
     TokenizerKind,
     _text(
