@@ -74,8 +74,12 @@ def _append_tokens(
     """Draw the next token of each sequence, shape of logits (sequences, outputs)."""
     if not sequences:
         return
+    needs_processing = any(sequence.needs_processing for sequence in sequences)
+    if needs_processing:
+        for sequence, row in zip(sequences, logits, strict=True):
+            sequence.require_given(row)
     unprocessed = logits.copy() if settings.is_scored else logits
-    if any(sequence.needs_processing for sequence in sequences):
+    if needs_processing:
         for sequence, row in zip(sequences, logits, strict=True):
             sequence.process(row)
         has_token = np.isfinite(logits.max(axis=-1))
@@ -115,11 +119,13 @@ def generate_pieces(settings: GeneratorSettings, continuation: Continuation) -> 
 
 def top_tokens(settings: GeneratorSettings, seed: str) -> list[tuple[str | int | None, float]]:
     """Return all tokens after a seed text with their probabilities; see `Model.top_tokens`."""
-    continuation, network = Continuation(settings, seed, (0,)), settings.network
+    network, ends_in_space = settings.network, seed.endswith(" ")
+    continuation = Continuation(settings, seed, (0,), may_continue_word=ends_in_space)
     state = network.zero_state(1)
     for token in continuation.unread:
         features, state = network.step(np.array([token]), state)
     logits = network.logits(features)[0]
+    continuation.require_given(logits)
     continuation.process(logits)
     probabilities = next_token_probabilities(logits, settings.config)
     pieces = [*settings.tokenizer.pieces, None]

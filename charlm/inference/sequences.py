@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from charlm.config import LARGE_VOCABULARIES, TERMINATORS, GenerationConfig, ModelConfig, Task
+from charlm.config import TERMINATORS, GenerationConfig, ModelConfig, Task
 from charlm.corpus.masks import masked
 from charlm.corpus.windows import prefix_of
 from charlm.errors import ConfigError
@@ -18,7 +17,7 @@ from charlm.formatting import visible
 from charlm.inference.constraints import LogitsProcessors, TokenHistory
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.stopping import FinishReason, StoppingCriteria
-from charlm.tokenizers import StreamDecoder, Tokenizer
+from charlm.tokenizers import StreamDecoder, Tokenizer, UnfinishedText
 
 UNIFORMS_AT_ONCE = 64
 MOST_CONTINUING = 3  # bytes 10xxxxxx in a UTF-8 character
@@ -71,13 +70,15 @@ class GeneratorSettings:
         prefix = prefix_of(self.tokenizer, self.network.config)
         return [self.tokenizer.boundary_id, *([] if prefix is None else prefix.tolist())]
 
-    @cached_property
-    def begins_with_space(self) -> NDArray[np.bool_]:
-        """Which outputs are a space or begin with one, shape (outputs,)."""
-        mask = np.zeros(self.outputs, dtype=np.bool_)
-        for token, piece in enumerate(self.tokenizer.pieces):
-            mask[token] = piece == ord(" ") or str(piece).startswith(" ")
-        return mask
+    def encode_unfinished(self, text: str) -> UnfinishedText:
+        """Return the ids of a text that may go on with tokens which the constraints allow."""
+        unfinished = self.tokenizer.encode_unfinished(text)
+        if self.processors.are_needed:
+            pieces = [str(self.tokenizer.pieces[token]) for token in unfinished.next_tokens]
+            is_allowed = [all(map(self.processors.allows, piece)) for piece in pieces]
+            if self.config.max_width is not None or not any(is_allowed):
+                return UnfinishedText(self.tokenizer.encode(text), "", ())
+        return unfinished
 
 
 class GeneratedSequence(ABC):
@@ -119,8 +120,12 @@ class GeneratedSequence(ABC):
 
     @property
     def needs_processing(self) -> bool:
-        """Whether `process` can change logits."""
+        """Whether `require_given` or `process` can change logits."""
         return self._has_processors
+
+    @abstractmethod
+    def require_given(self, logits: Floats) -> None:
+        """Exclude next tokens that contradict the text given, in place; shape (outputs,)."""
 
     def process(self, logits: Floats) -> None:
         """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
@@ -157,22 +162,31 @@ class Continuation(GeneratedSequence):
             scored. The characters of a token have equal shares.
     """
 
-    def __init__(self, settings: GeneratorSettings, seed: str, rng_seed: RngSeed | None) -> None:
+    def __init__(
+        self,
+        settings: GeneratorSettings,
+        seed: str,
+        rng_seed: RngSeed | None,
+        *,
+        may_continue_word: bool = True,
+    ) -> None:
+        """Take the seed text.
+
+        With `may_continue_word` its last token is not read if longer ones begin with it; the first
+        token drawn must begin with it. So "Old Marr" may become "Old Marrow", and a space at the
+        end is that of the next word.
+        """
         super().__init__(settings, rng_seed)
         task, tokenizer = settings.network.config.task, settings.tokenizer
         seed = read_example(seed, settings.network.config, "seed text")
-        # The token of a word begins with the space before it, so the network does not read a space
-        # at the end of the seed text: the first token drawn must begin with it.
-        self._awaits_space = (
-            seed.endswith(" ")
-            and task != "pairs"
-            and tokenizer.kind in LARGE_VOCABULARIES
-            and settings.processors.allows(" ")
+        ids, self._typed, self._next_tokens = (
+            settings.encode_unfinished(seed)
+            if may_continue_word and task != "pairs"
+            else UnfinishedText(tokenizer.encode(seed), "", ())
         )
         # No training text has empty lines or empty documents.
         is_ended = settings.network.config.predicts_boundary and task != "pairs"
         self._is_empty = is_ended and not seed
-        ids = tokenizer.encode(seed.removesuffix(" ") if self._awaits_space else seed)
         self._read_beginning()
         self._read(*ids.tolist())
         if task == "pairs" and not seed.strip():
@@ -188,22 +202,27 @@ class Continuation(GeneratedSequence):
 
     @property
     def needs_processing(self) -> bool:
-        """Whether `process` can change logits."""
-        return self._has_processors or self._awaits_space or self._is_empty
+        """Whether `require_given` or `process` can change logits."""
+        return self._has_processors or self._typed != "" or self._is_empty
+
+    def require_given(self, logits: Floats) -> None:
+        """Exclude next tokens that contradict the text given, in place; shape (outputs,)."""
+        if self._typed:
+            allowed = logits[self._next_tokens]
+            logits[:] = -np.inf
+            logits[self._next_tokens] = allowed
 
     def process(self, logits: Floats) -> None:
         """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
         super().process(logits)
         if self._is_empty:
             logits[list(self._settings.end_tokens)] = -np.inf
-        if self._awaits_space:
-            logits[~self._settings.begins_with_space] = -np.inf
 
     def _show(self, token: int, nats: float) -> str:
         self._is_empty = False
         text = self._decoder.push(token)
-        if self._awaits_space:
-            text, self._awaits_space = text.removeprefix(" "), False
+        if self._typed:
+            text, self._typed = text.removeprefix(self._typed), ""
         return self._push(text, nats)
 
     def finish(self, reason: FinishReason) -> str:
@@ -244,6 +263,9 @@ class BackwardContinuation(GeneratedSequence):
         self._drawn: list[int] = []
         self._characters = 0
         self._continuing = 0  # continuing bytes whose character has not begun yet
+
+    def require_given(self, logits: Floats) -> None:
+        """Exclude nothing: no token of the ending is taken back."""
 
     def _show(self, token: int, nats: float) -> str:
         del nats

@@ -20,6 +20,7 @@ from charlm.errors import ConfigError
 from charlm.tokenizers.base import Ids as Ids
 from charlm.tokenizers.base import StreamDecoder as StreamDecoder
 from charlm.tokenizers.base import Tokenizer as Tokenizer
+from charlm.tokenizers.base import UnfinishedText as UnfinishedText
 from charlm.tokenizers.byte import ByteTokenizer as ByteTokenizer
 from charlm.tokenizers.character import CharacterTokenizer as CharacterTokenizer
 from charlm.tokenizers.word import WordTokenizer as WordTokenizer

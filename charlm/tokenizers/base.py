@@ -7,7 +7,7 @@ UTF-8 form (byte fallback), so there is no unknown token, and every text can be 
 import codecs
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ Ids = NDArray[np.unsignedinteger[Any]]
 
 BYTES = 256
 FEWEST_OCCURRENCES = 2  # of a character or word in the training text, to become a token
+
+
+class UnfinishedText(NamedTuple):
+    """A text whose last word may go on, as in "Old Marr": "Old", and a token from " Marr" on."""
+
+    ids: Ids  # of the text before its last token, shape (tokens,)
+    typed: str  # the rest of the text; empty if all of it is in `ids`
+    next_tokens: Sequence[int]  # tokens that begin with `typed`
 
 
 class Tokenizer(ABC):
@@ -53,6 +61,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, text: str) -> Ids:
         """Return the ids of any `text`, shape (tokens,)."""
+
+    def encode_unfinished(self, text: str) -> "UnfinishedText":
+        """Return the ids of a text that may go on in the middle of a word."""
+        return UnfinishedText(self.encode(text), "", ())
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -9,14 +9,16 @@ wherever it is cut.
 import re
 import unicodedata
 from abc import abstractmethod
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
-from charlm.tokenizers.base import BYTES, Ids, Tokenizer, utf8
+from charlm.tokenizers.base import BYTES, Ids, Tokenizer, UnfinishedText, utf8
 
 # Scripts that put no space between words: Thai and Lao, Burmese, Khmer, kana, bopomofo, Han.
 UNSPACED = (
@@ -80,6 +82,34 @@ class SplitTokenizer(Tokenizer):
     @abstractmethod
     def ids_of_pre_token(self, pre_token: str) -> tuple[int, ...]:
         """Return the ids of one pre-token."""
+
+    def encode_unfinished(self, text: str) -> UnfinishedText:
+        """Return the ids of a text without its last token, if longer tokens begin with that one.
+
+        A last word that was encoded in several tokens is taken back as far as a token allows.
+        """
+        *pre_tokens, last = self.pattern.findall(text) or [""]
+        before = list(chain.from_iterable(map(self._ids_of.__getitem__, pre_tokens)))
+        ids = self._ids_of[last] if last else ()
+        for number in range(len(ids)):
+            typed = last if number == 0 else self.decode(ids[number:])
+            is_text = number == 0 or min(ids[number:]) >= BYTES  # bytes stay bytes
+            tokens = self._tokens_that_begin_with(typed) if is_text else ()
+            if any(self.pieces[token] != typed for token in tokens):
+                kept = np.array([*before, *ids[:number]], self.id_dtype)
+                return UnfinishedText(kept, typed, tokens)
+        return UnfinishedText(np.array([*before, *ids], self.id_dtype), "", ())
+
+    def _tokens_that_begin_with(self, prefix: str) -> Sequence[int]:
+        texts, ids = self._sorted_texts
+        first = bisect_left(texts, prefix)
+        stop = bisect_right(texts, prefix, first, key=lambda text: text[: len(prefix)])
+        return ids[first:stop]
+
+    @cached_property
+    def _sorted_texts(self) -> tuple[Sequence[str], Sequence[int]]:
+        texts = sorted(self.id_of_text)
+        return texts, [self.id_of_text[text] for text in texts]
 
     def encode(self, text: str) -> Ids:
         """Return the ids of any `text`, shape (tokens,)."""

@@ -68,7 +68,7 @@ def test_a_model_is_loaded_by_path(verse, verse_model_path):
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])
-def test_a_space_at_the_end_of_the_seed_is_that_of_the_next_word(corpus_of, kind):
+def test_a_space_or_a_started_word_at_the_end_of_the_seed_goes_on(corpus_of, kind):
     """The token of a word has its space in it, so the space alone leads nowhere."""
     from charlm.config import ModelConfig, TrainingConfig
     from charlm.training.loop import train
@@ -84,6 +84,12 @@ def test_a_space_at_the_end_of_the_seed_is_that_of_the_next_word(corpus_of, kind
 
     assert model.generate("saw the cat and ", length=4, temperature=0) == "the "
     assert len(model.generate("saw ", length=7, temperature=1.0, rng_seed=0)) == 7
+    if kind != "char":
+        assert model.generate("the dog sa", length=5, temperature=0) == "w the"
+        [(first, _), *_] = model.top_tokens("the dog saw")
+        assert first.startswith(" ")  # the next token, not one that the text ends in
+        [text] = model.generate_many(["the dog sa"], length=1, is_scored=True, rng_seed=0)
+        assert text.nats == pytest.approx(0)  # of what was not given
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

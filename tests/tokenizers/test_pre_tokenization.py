@@ -1,10 +1,13 @@
 """A text of any size is split into pre-tokens, wherever its chunks are cut."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_texts import ANY_TEXT, CHINESE, HARD, PROSE
 
+from charlm import tokenizers
 from charlm.tokenizers import WordTokenizer, pre_tokenization
 from charlm.tokenizers.pre_tokenization import byte_fallback, count_pre_tokens, split
 from charlm.tokenizers.subword import SubwordTokenizer
@@ -57,3 +60,22 @@ def test_the_cache_of_ids_is_bounded(monkeypatch):
 
 def test_the_ids_of_byte_fallback_are_the_bytes():
     assert byte_fallback("né\ud800") == (110, 195, 169, 0xED, 0xA0, 0x80)
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
+@given(text=st.one_of(ANY_TEXT, st.text("abcrow 客\n", max_size=12)))
+def test_an_unfinished_text_is_the_text_and_its_next_tokens_begin_with_the_rest(kind, text):
+    tokenizer = tokenizer_of(kind)
+    unfinished = tokenizer.encode_unfinished(text)
+
+    assert tokenizer.decode(unfinished.ids) + unfinished.typed == text
+    pieces = [tokenizer.pieces[token] for token in unfinished.next_tokens]
+    assert all(piece.startswith(unfinished.typed) for piece in pieces)
+    assert bool(pieces) == bool(unfinished.typed)
+    if not unfinished.typed:
+        assert unfinished.ids.tolist() == tokenizer.encode(text).tolist()
+
+
+@cache
+def tokenizer_of(kind):
+    return tokenizers.train(kind, [PROSE * 3, CHINESE * 2, "row crow\n\n\ncrown crows\n" * 9])

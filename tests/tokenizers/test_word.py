@@ -34,3 +34,28 @@ def test_words_must_be_different_and_not_empty():
     for words in ([""], ["a", "a"]):
         with pytest.raises(ValueError, match="must be different and not empty"):
             WordTokenizer(words)
+
+
+WORDS = WordTokenizer(["Old", " Marrow", " Marrows", " Marry", "Marrow", " the", "\n", "\n\n"])
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "typed", "next_words"),
+    [
+        ("Old Marr", "Old", " Marr", [" Marrow", " Marrows", " Marry"]),
+        ("Old Marrow", "Old", " Marrow", [" Marrow", " Marrows"]),
+        ("Old ", "Old", " ", [" Marrow", " Marrows", " Marry", " the"]),
+        ("Old\n", "Old", "\n", ["\n", "\n\n"]),
+        ("Old the", "Old the", "", []),  # no longer word begins with it
+        ("Old xMarr", "Old xMarr", "", []),  # bytes, which go on as bytes
+        ("", "", "", []),
+    ],
+)
+def test_a_started_word_is_taken_back_if_longer_words_begin_with_it(
+    text, before, typed, next_words
+):
+    unfinished = WORDS.encode_unfinished(text)
+
+    assert unfinished.ids.tolist() == WORDS.encode(before).tolist()
+    assert unfinished.typed == typed
+    assert [WORDS.pieces[token] for token in unfinished.next_tokens] == next_words
