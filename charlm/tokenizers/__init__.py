@@ -62,6 +62,13 @@ def from_json(value: object, binary: bytes = b"") -> Tokenizer:
             case {"kind": "word", "words": list(words), **rest} if not rest and not binary:
                 return WordTokenizer(_texts(words))
             case {
+                "kind": "word",
+                "words": list(words),
+                "characters": str(characters),
+                **rest,
+            } if not rest and not binary:
+                return WordTokenizer(_texts(words), characters)
+            case {
                 "kind": "bpe" | "unigram" as kind,
                 "white_space": list(texts),
                 "model_sha256": str(digest),

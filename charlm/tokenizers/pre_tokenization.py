@@ -20,10 +20,13 @@ import numpy as np
 
 from charlm.tokenizers.base import BYTES, Ids, Tokenizer, UnfinishedText, utf8
 
-# Scripts that put no space between words: Thai and Lao, Burmese, Khmer, kana, bopomofo, Han.
+# Scripts that put no space between words: those of Unicode's Line_Break SA (Thai and Lao, Burmese,
+# Khmer, Tai, Ahom), kana, bopomofo, Han, Yi, Tangut, Khitan and Nushu.
 UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3040-\u30ff"
+    "\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua9e0-\ua9ff\uaa60-\uaadf"
+    "\uf900-\ufaff\uff66-\uff9d\U00011700-\U0001174f\U00016fe0-\U00018dff\U0001aff0-\U0001b2ff"
+    "\U00020000-\U0003ffff"
 )
 # Control characters, punctuation and symbols, but not the joiners U+200C and U+200D.
 MARKS = (
@@ -66,6 +69,7 @@ class SplitTokenizer(Tokenizer):
     """A tokenizer that encodes each pre-token by itself. Ids 0 to 255 are bytes, then texts."""
 
     pattern: ClassVar[re.Pattern[str]]
+    splits_words: ClassVar[bool]  # whether a pre-token may be several texts of the vocabulary
 
     def __init__(self, texts: Sequence[str]) -> None:
         """Build a tokenizer whose vocabulary is 256 bytes and these texts.
@@ -91,7 +95,7 @@ class SplitTokenizer(Tokenizer):
         *pre_tokens, last = self.pattern.findall(text) or [""]
         before = list(chain.from_iterable(map(self._ids_of.__getitem__, pre_tokens)))
         ids = self._ids_of[last] if last else ()
-        for number in range(len(ids)):
+        for number in range(len(ids)) if self.splits_words else range(min(1, len(ids))):
             typed = last if number == 0 else self.decode(ids[number:])
             is_text = number == 0 or min(ids[number:]) >= BYTES  # bytes stay bytes
             tokens = self._tokens_that_begin_with(typed) if is_text else ()

@@ -42,6 +42,7 @@ class SubwordTokenizer(SplitTokenizer):
     """Pieces of words as tokens, and 256 bytes for all other text."""
 
     pattern = pre_token_pattern(unspaced="{1,40}")
+    splits_words = True
 
     def __init__(self, kind: SubwordKind, white_space: Sequence[str], model: bytes) -> None:
         """Take the runs of line ends and tabs that are tokens, and a trained SentencePiece model.

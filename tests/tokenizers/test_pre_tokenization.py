@@ -1,8 +1,10 @@
 """A text of any size is split into pre-tokens, wherever its chunks are cut."""
 
+import re
 from functools import cache
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_texts import ANY_TEXT, CHINESE, HARD, PROSE
@@ -79,3 +81,16 @@ def test_an_unfinished_text_is_the_text_and_its_next_tokens_begin_with_the_rest(
 @cache
 def tokenizer_of(kind):
     return tokenizers.train(kind, [PROSE * 3, CHINESE * 2, "row crow\n\n\ncrown crows\n" * 9])
+
+
+def test_scripts_without_spaces_are_those_of_unicode():
+    unspaced = regex.compile(
+        r"[\p{L}\p{M}&&[\p{Line_Break=SA}\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Tangut}"
+        r"\p{Nushu}\p{Khitan_Small_Script}]]",
+        flags=regex.VERSION1,
+    )
+    characters = [c for c in map(chr, range(0x110000)) if unspaced.match(c)]
+    table = re.compile(f"[{pre_tokenization.UNSPACED}{pre_tokenization.MARKS}]")
+
+    assert [hex(ord(c)) for c in characters if not table.match(c)] == []
+    assert len(characters) > 100_000

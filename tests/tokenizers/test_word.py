@@ -59,3 +59,28 @@ def test_a_started_word_is_taken_back_if_longer_words_begin_with_it(
     assert unfinished.ids.tolist() == WORDS.encode(before).tolist()
     assert unfinished.typed == typed
     assert [WORDS.pieces[token] for token in unfinished.next_tokens] == next_words
+
+
+def test_rare_words_of_other_scripts_are_spelled_in_characters():
+    """A syllable of Tibetan is up to 21 bytes; words out of vocabulary are mostly new syllables."""
+    text = "ཀ་ཀ་ཁག་ཁང་གཁ་ abc Übel"
+    tokenizer = WordTokenizer.train([text], 20)
+
+    assert tokenizer.words == ["ཀ་"]
+    assert tokenizer.characters == "་ཁག"
+    pieces = [tokenizer.pieces[token] for token in tokenizer.encode("ཀ་ཁག་ Ü")]
+    assert pieces == ["ཀ་", "ཁ", "ག", "་", 32, *"Ü".encode()]
+    assert tokenizer.vocabulary == "1 word, 3 characters and 256 bytes"
+
+
+def test_characters_are_at_most_half_of_the_vocabulary():
+    tokenizer = WordTokenizer.train(["αβ αγ βγ " + " ne" * 9 + " on" * 8 + " to" * 7], 4)
+
+    assert tokenizer.words == [" ne", " on"]
+    assert tokenizer.characters == "αβ"
+
+
+def test_words_of_ascii_are_never_spelled_in_characters():
+    tokenizer = WordTokenizer(["a", "é"], "ü")
+
+    assert tokenizer.encode("aéüb").tolist() == [*b"a", 257, 258, *b"b"]
