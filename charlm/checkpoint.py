@@ -56,6 +56,7 @@ TOKENIZER_MODEL = "tokenizer.model"
 FINGERPRINT = "fingerprint."  # prefix of its number
 LINE_SCORES = "line_scores"
 MOST_LINE_SCORES = 1001  # percentiles to a tenth
+LARGEST_LINE_SCORE = 1e30  # so that differences are finite
 # Trained weights are below 100. With weights up to here, and activations of a ReLU as bounded in
 # `inference/runtime.py`, no product overflows; so nothing downstream has to check for infinity.
 LARGEST_WEIGHT = 1_000_000
@@ -194,7 +195,9 @@ class Checkpoint:
 
     def check_values(self) -> None:
         """Raise ConfigError if a number is not finite or outside the range that training makes."""
-        if not np.isfinite(self.line_scores).all() or (np.diff(self.line_scores) < 0).any():
+        if not (np.abs(self.line_scores) <= LARGEST_LINE_SCORE).all():  # or NaN
+            raise ConfigError(f"its {LINE_SCORES} are not finite, or too large")
+        if (np.diff(self.line_scores) < 0).any():
             raise ConfigError(f"its {LINE_SCORES} are not in ascending order")
         for name, array in self.arrays.items():
             if not -LARGEST_WEIGHT <= array.min() <= array.max() <= LARGEST_WEIGHT:  # or NaN

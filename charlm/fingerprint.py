@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ MOST_SHINGLES = 1_000_000  # in a longer text the stride grows
 MOST_HASHES = 64
 MOST_FINGERPRINTS = 256  # of one model; each query goes through all of them
 LARGEST_NUMBER = 1 << 53  # of entries or characters that a file may claim
-# `share_in_training_text` looks at a sample of the text: its largest and smallest number of probes.
+# A sample of a text is looked at: lines or shingles for all filters together, and pieces for each.
 MOST_PROBES, FEWEST_PROBES = 10_000, 20
 
 
@@ -97,24 +98,32 @@ class Fingerprint:
         """
         if self.kind == "lines":
             return bool(self._are_entries([text])[0])
-        ends = range(SHINGLE_LENGTH, len(text) + 1)
-        return bool(self._are_entries([text[end - SHINGLE_LENGTH : end] for end in ends]).any())
+        return bool(self._are_entries(_all_shingles(text)).any())
 
-    def share_in_training_text(self, text: str) -> float:
+    def share_in_training_text(self, text: str, most_probes: int = MOST_PROBES) -> float:
         """Estimate the share of `text` that occurs in the training text, in [0, 1].
 
         With lines it is the share of the lines that are not empty; with shingles, the share of
-        pieces of `always_found` characters. Of a long text an even sample is looked at.
+        pieces of `always_found` characters. Of a long text an even sample is looked at, of about
+        `most_probes` lines or shingles; with a larger stride than that, shorter pieces.
         """
         if self.kind == "lines":
             lines = [line.removesuffix("\r") for line in text.split("\n") if line.strip("\r")]
-            lines = lines[:: -(-len(lines) // MOST_PROBES) or 1]
+            lines = lines[:: -(-len(lines) // most_probes) or 1]
             return float(self._are_entries(lines).mean()) if lines else 0.0
-        last = max(0, len(text) - self.always_found)
-        probes = max(FEWEST_PROBES, MOST_PROBES // self.stride)
-        begins = np.unique(np.linspace(0, last, probes).astype(int)).tolist()
-        pieces = (text[begin : begin + self.always_found] for begin in begins)
-        return float(np.mean([self.holds(piece) for piece in pieces]))
+        stride = min(self.stride, most_probes)
+        length = SHINGLE_LENGTH + stride - 1
+        begins = np.linspace(
+            0, max(0, len(text) - length), max(FEWEST_PROBES, most_probes // stride)
+        )
+        pieces = [
+            _all_shingles(text[begin : begin + length])
+            for begin in np.unique(begins.astype(int)).tolist()
+        ]
+        if not pieces[0]:
+            return 0.0
+        are_entries = self._are_entries(list(chain.from_iterable(pieces)))
+        return float(are_entries.reshape(len(pieces), -1).any(axis=-1).mean())
 
     def _are_entries(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Return whether all bits of each text are set, shape (texts,)."""
@@ -122,6 +131,8 @@ class Fingerprint:
         for position in _bit_positions(_hash64(texts), self.hashes, 8 * len(self.bits)):
             byte, bit = self.bits[position >> 3], 7 - (position & 7)
             are_set &= (byte >> bit.astype(np.uint8) & 1).astype(bool)
+            if not are_set.any():
+                break
         return are_set
 
     def to_json(self) -> dict[str, Any]:
@@ -165,6 +176,21 @@ def union(first: Sequence[Fingerprint], second: Sequence[Fingerprint]) -> tuple[
     added = (other for other in second if not any(map(other.equals, first)))
     combined = (*first, *added)
     return combined if len(combined) <= MOST_FINGERPRINTS else ()
+
+
+def share_in_training_texts(fingerprints: Sequence[Fingerprint], text: str) -> float:
+    """Estimate the share of `text` that occurs in the training text, in [0, 1]; 0 without filters.
+
+    The more filters there are, the smaller is the sample that each looks at.
+    """
+    most_probes = MOST_PROBES // max(1, len(fingerprints))
+    shares = (filter_.share_in_training_text(text, most_probes) for filter_ in fingerprints)
+    return max(shares, default=0.0)
+
+
+def _all_shingles(text: str) -> Sequence[str]:
+    """Return the shingles that begin at each character."""
+    return [text[end - SHINGLE_LENGTH : end] for end in range(SHINGLE_LENGTH, len(text) + 1)]
 
 
 def _shingles(chunks: Iterable[str], stride: int) -> Iterator[list[str]]:

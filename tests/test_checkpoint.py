@@ -81,7 +81,8 @@ def test_a_malformed_fingerprint_is_damage(random_checkpoint, path):
     [
         ([1.0, 2.0, 2.0], None),
         ([2.0, 1.0], "line_scores are not in ascending order"),
-        ([1.0, np.nan], "line_scores are not in ascending order"),
+        ([1.0, np.nan], "line_scores are not finite, or too large"),
+        ([-3e38, 3e38], "line_scores are not finite, or too large"),
         ([[1.0, 2.0]], "line_scores is F32 of shape"),
         (np.arange(1002.0), "line_scores is F32 of shape"),
     ],

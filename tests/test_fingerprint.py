@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from charlm import fingerprint
 from charlm.errors import ConfigError
-from charlm.fingerprint import LARGEST_FILTER, MOST_FINGERPRINTS, Fingerprint, union
+from charlm.fingerprint import (
+    LARGEST_FILTER,
+    MOST_FINGERPRINTS,
+    Fingerprint,
+    share_in_training_texts,
+    union,
+)
 
 
 def words(count, seed):
@@ -116,3 +123,22 @@ def test_the_share_in_the_training_text_is_of_lines_or_of_shingles():
         shingles.share_in_training_text(other) == shingles.share_in_training_text(text[:20]) == 0.0
     )
     assert shingles.share_in_training_text(text + other) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", ["lines", "passages"])
+def test_many_filters_look_at_smaller_samples(monkeypatch, kind):
+    """The work of a question is bounded, however many filters a file holds."""
+    hashed = []
+    original = fingerprint._hash64
+    monkeypatch.setattr(
+        fingerprint, "_hash64", lambda texts: (hashed.append(len(texts)), original(texts))[1]
+    )
+    text = "".join(words(9000, 3)) + "\nline" * 30_000
+    filters = [
+        Fingerprint(kind, 1, stride, 64, np.full(10, 0xFF, np.uint8))
+        for stride in [16, 1 << 50] * 128
+    ]
+
+    assert share_in_training_texts(filters, text) == 1
+    assert sum(hashed) < 256 * 800
+    assert share_in_training_texts([], text) == 0

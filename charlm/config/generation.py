@@ -10,6 +10,7 @@ from charlm.errors import ConfigError
 
 DEFAULT_LENGTH = 500  # characters
 LENGTH_BESIDE_OTHERS = 100_000  # characters, if another criterion stops the text
+LONGEST_WORD = 1000  # characters; a model that never ends one must not write 100,000
 MOST_CANDIDATES = 10_000  # for one text
 
 
@@ -75,7 +76,10 @@ class GenerationConfig:
         config = cls(**settings)
         if "length" in settings or config.has_only_length:
             return config
-        return replace(config, length=LENGTH_BESIDE_OTHERS)
+        longest = LENGTH_BESIDE_OTHERS
+        if config.words is not None:
+            longest = min(longest, LONGEST_WORD * config.words)
+        return replace(config, length=longest)
 
     @property
     def has_constraints(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from charlm.cells import CELLS, Cell
 from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
 from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
-from charlm.config.patterns import LONGEST_PATTERN, require_pattern
+from charlm.config.patterns import require_bounded_pattern
 from charlm.errors import ConfigError
 
 Nonlinearity = Literal["tanh", "relu"]
@@ -77,9 +77,7 @@ class ModelConfig:
             self._check_mask(self.mask)
 
     def _check_mask(self, mask: object) -> None:
-        if not isinstance(mask, str) or len(mask) > LONGEST_PATTERN:
-            raise ConfigError(f"mask must be a text of at most {LONGEST_PATTERN:,} characters")
-        require_pattern("mask", mask)
+        require_bounded_pattern("mask", mask)
         if self.task != "lines":
             raise ConfigError("a mask is for lines", hint="add --lines, or leave out --mask")
 

@@ -1,5 +1,7 @@
 """Regular expressions of a user or of a model file. A search that takes too long is an error."""
 
+import math
+import re
 import time
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +10,11 @@ from charlm.errors import ConfigError
 MOST_SECONDS = 1.0  # for one search; a thousand characters take a millisecond
 CHARACTERS_PER_SECOND = 50_000  # of replacements, at least; they take a millisecond, too
 SHORTEST_SEARCH = 1e-3  # seconds
-LONGEST_PATTERN = 1000  # characters, of one in a model file
+# Bounds of a pattern that a model file may hold. Counts such as {9} multiply the memory it takes.
+LONGEST_PATTERN = 1000  # characters
+MOST_REPEATS = 100_000  # product of all counts
+COUNTS = re.compile(r"\{[0-9]*(?:,[0-9]*)?\}")
+RECURSION = re.compile(r"\(\?(?:R|&|P>|[-+]?\d)")
 TOO_SLOW_HINT = "write it without one repetition inside another, as in (a+)+"
 
 
@@ -53,6 +59,18 @@ class UserPattern:
                 ) from None
             seconds -= time.monotonic() - start
             yield [match.span() for match in matches if match.group()]
+
+
+def require_bounded_pattern(name: str, pattern: object) -> None:
+    """Raise ConfigError unless `pattern` is a regular expression whose size is bounded."""
+    if not isinstance(pattern, str) or len(pattern) > LONGEST_PATTERN:
+        raise ConfigError(f"{name} must be a text of at most {LONGEST_PATTERN:,} characters")
+    counts = [[1, *map(int, re.findall("[0-9]{1,9}", span))] for span in COUNTS.findall(pattern)]
+    if math.prod(float(max(numbers)) for numbers in counts) > MOST_REPEATS:
+        raise ConfigError(f"the counts in {name} repeat too much: more than {MOST_REPEATS:,} times")
+    if RECURSION.search(pattern):
+        raise ConfigError(f"{name} must not call itself")
+    require_pattern(name, pattern)
 
 
 def require_pattern(name: str, pattern: str | None) -> None:

@@ -16,7 +16,6 @@ from charlm.files.file_types import HEAD_SIZE
 SMALLEST_READ, LARGEST_READ = 1 << 10, 1 << 18
 
 _UP_TO_LAST_LINE_END = re.compile(rb"(?s).*\n")
-_UP_TO_LAST_LINE_END_BEFORE_TEXT = re.compile(rb"(?s).*\n(?=[^\n])")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")  # only \n ends a line; U+2028 and others belong to it
 
 
@@ -54,11 +53,8 @@ def read_line_batches(name: str, *, is_strict: bool = True) -> Iterator[LineBatc
 def _read_lines(name: str, file: int, *, is_strict: bool) -> Iterator[LineBatch]:
     number = 1
     unfinished: list[bytes] = []  # the beginning of a line
-    for block, is_full in _read_blocks(name, file):
-        # Where more is there, a batch does not end before an empty line, because several line
-        # ends may be one token.
-        lines_end = _UP_TO_LAST_LINE_END_BEFORE_TEXT if is_full else _UP_TO_LAST_LINE_END
-        whole_lines = lines_end.match(block)
+    for block in _read_blocks(name, file):
+        whole_lines = _UP_TO_LAST_LINE_END.match(block)
         if whole_lines is None:
             unfinished.append(block)
             continue
@@ -70,8 +66,8 @@ def _read_lines(name: str, file: int, *, is_strict: bool) -> Iterator[LineBatch]
         yield from _decode_lines(name, number, b"".join(unfinished), is_strict=is_strict)
 
 
-def _read_blocks(name: str, file: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield the bytes of a file as they arrive, and whether the read was a full one.
+def _read_blocks(name: str, file: int) -> Iterator[bytes]:
+    """Yield the bytes of a file as they arrive.
 
     A slow pipe may deliver one byte at a time. So all of the first bytes are checked for other
     formats, and one or two bytes are held back while they may begin a byte order mark.
@@ -79,7 +75,6 @@ def _read_blocks(name: str, file: int) -> Iterator[tuple[bytes, bool]]:
     size, head = SMALLEST_READ, b""
     held: bytes | None = b""  # None after the first bytes
     while block := _read_some(name, file, size):
-        is_full = len(block) == size
         size = min(2 * size, LARGEST_READ)
         if len(head) < HEAD_SIZE:
             head += block
@@ -90,9 +85,9 @@ def _read_blocks(name: str, file: int) -> Iterator[tuple[bytes, bool]]:
                 held = block
                 continue
             block, held = block.removeprefix(codecs.BOM_UTF8), None
-        yield block, is_full
+        yield block
     if held:
-        yield held, False
+        yield held
 
 
 def _read_some(name: str, file: int, size: int) -> bytes:

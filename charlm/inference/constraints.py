@@ -112,7 +112,9 @@ class LogitsProcessors:
             logits[~self._width.after(history.column)] = -np.inf
         if self._penalty != 1 and history.recent and np.isfinite(logits.max()):
             logits[:] = log_softmax(logits)
-            logits[list(set(history.recent))] *= self._penalty
+            recent = list(set(history.recent))
+            penalised = logits[recent].astype(np.float64) * self._penalty
+            logits[recent] = np.maximum(penalised, np.finfo(np.float32).min)
 
 
 class _CharacterMasks:

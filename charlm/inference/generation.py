@@ -9,12 +9,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from charlm.corpus.windows import MOST_LOGITS
 from charlm.inference.runtime import Floats, concatenate_states, log_softmax, select_rows
 from charlm.inference.sampling import draw_next_tokens, next_token_probabilities
 from charlm.inference.sequences import Continuation, GeneratedSequence, GeneratorSettings
 from charlm.inference.stopping import FinishReason
 
-MOST_SIDE_BY_SIDE = 64
+MOST_SIDE_BY_SIDE = 64  # sequences; of a very large vocabulary fewer
 
 AnySequence = TypeVar("AnySequence", bound=GeneratedSequence)
 
@@ -39,11 +40,12 @@ def generate(
     None if it has none now.
     """
     network = settings.network
+    most = max(1, min(MOST_SIDE_BY_SIDE, MOST_LOGITS // settings.outputs))
     sequences: list[AnySequence] = []
     state = network.zero_state(0)
     while True:
         new: list[AnySequence] = []
-        while len(sequences) + len(new) < MOST_SIDE_BY_SIDE:
+        while len(sequences) + len(new) < most:
             sequence = next_sequence(not sequences and not new)
             if sequence is None:
                 break

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
-from charlm.config import ModelConfig
+from charlm.config import LARGE_VOCABULARIES, ModelConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
 from charlm.corpus.masks import masked_lines
@@ -32,27 +32,17 @@ MOST_LINES = 4096  # of a batch
 # Of the held-out lines. More would hardly change a percentile and take longer than half a second.
 MOST_CHARACTERS = 1 << 15
 ROUNDING = 1e-4  # bits per character, by which the score of a line may vary with those beside it
+LONGEST_LINE_ENDS = 16  # that are one pre-token
 MOST_DECODED = 1 << 20  # ids; of a longer running text, every n-th part is decoded
 PART = 1 << 14  # ids of such a part
 
 
-def batches_of(lines: Iterable[str], *, carry: bool = False) -> Iterator[list[str]]:
-    """Yield lines in batches of 1, 2, 4 … MOST_LINES: the first soon, all of them fast.
-
-    With `carry` no batch begins with an empty line, because several line ends may be one token.
-    """
-    batch: list[str] = []
-    size = 1
-    for line in lines:
-        if len(batch) >= size and not (carry and line.startswith("\n")):
-            yield batch
-            batch, size = [], min(2 * size, MOST_LINES)
-        batch.append(line)
-        if len(batch) == size and not carry:
-            yield batch
-            batch, size = [], min(2 * size, MOST_LINES)
-    if batch:
+def batches_of(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield lines in batches of 1, 2, 4 … MOST_LINES: the first soon, all of them fast."""
+    source, size = iter(lines), 1
+    while batch := list(itertools.islice(source, size)):
         yield batch
+        size = min(2 * size, MOST_LINES)
 
 
 def score_batches(
@@ -117,39 +107,80 @@ def score_stream(
 ) -> Iterator[list[Score]]:
     """Yield the scores of the lines of each batch, all read as one stream.
 
-    A short batch is read token by token. A long one is cut into windows like a long text. A token
-    belongs to the line that it begins in. If a batch begins with an empty line, its line end and
-    the one before cannot share a token, so the sum is a little larger than the text's score.
+    The scores add up to the score of the text, however it is cut into batches. A token belongs to
+    the line that it begins in. Where line ends are one token that two batches share, the first line
+    of the second batch gets what this token costs more than the line end before, or less.
     """
-    length, _ = lengths(tokenizer)
-    boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
-    prefix = prefix_of(tokenizer, runtime.config)
-    # The last ids that were read.
-    context = boundary if prefix is None else np.concatenate([boundary, prefix])
-    state: State | None = None  # before the last of them; None if not computed
-    for lines in batches:
-        new = tokenizer.encode("".join(lines))
-        ids = np.concatenate([context, new])
-        if len(new) < 2 * SEGMENT_LENGTH:
-            if state is None:
-                before = boundary if prefix is None else context[:1]
-                _, state = _read_on(runtime, before, context[1:], runtime.zero_state(1))
-            nats, state = _read_on(runtime, context[-1:], new, state)
-        else:
-            begin, first, stop = (np.array([bound]) for bound in (1, len(context), len(ids)))
-            head = None if prefix is None else prefix[:0]  # the prefix is in the context
-            windows = Windows(ids, tokenizer.boundary_id, begin, first, stop, head)
-            nats, state = nats_of_ids(runtime, windows)[len(context) :], None
-        ends = np.cumsum([len(line) for line in lines])
+    stream = _Stream(runtime, tokenizer)
+    return map(stream.score, batches)
+
+
+class _Stream:
+    """A text that is scored as it arrives."""
+
+    def __init__(self, runtime: Network, tokenizer: Tokenizer) -> None:
+        self._runtime, self._tokenizer = runtime, tokenizer
+        boundary = np.array([tokenizer.boundary_id], tokenizer.id_dtype)
+        prefix = prefix_of(tokenizer, runtime.config)
+        self._prefix = prefix
+        # The last ids that were read, and the state before the last of them; None if not computed.
+        self._context = boundary if prefix is None else np.concatenate([boundary, prefix])
+        self._state: State | None = None
+        self._length, _ = lengths(tokenizer)
+        # Line ends that may be one token with those that follow: their text, their nats and
+        # tokens, and context and state before them.
+        self._open_end = ""
+        self._of_open_end = 0.0, 0
+        self._before_open_end: tuple[Ids, State | None] = self._context, self._state
+
+    def score(self, lines: Sequence[str]) -> list[Score]:
+        """Return the scores of the next lines."""
+        text = "".join(lines)
+        again = self._open_end if text.startswith("\n") else ""
+        if again:
+            self._context, self._state = self._before_open_end
+        text = again + text
+        open_end = ""
+        if self._tokenizer.kind in LARGE_VOCABULARIES:
+            open_end = "\n" * ((len(text) - len(text.rstrip("\n"))) % LONGEST_LINE_ENDS)
+        ids = self._tokenizer.encode(text.removesuffix(open_end))
+        end_ids = self._tokenizer.encode(open_end)
+        nats = self._read(ids)
+        self._before_open_end = self._context, self._state
+        end_nats = self._read(end_ids)
+        ids, nats = np.concatenate([ids, end_ids]), np.concatenate([nats, end_nats])
+        ends = len(again) + np.cumsum([len(line) for line in lines])
         # The later bytes of a character begin with it: one before the end of what is read.
-        starts = length[new].cumsum() - np.maximum(length[new], 1)
+        starts = self._length[ids].cumsum() - np.maximum(self._length[ids], 1)
         line = np.searchsorted(ends, starts, "right")
         sums, counts = np.bincount(line, nats, len(lines)), np.bincount(line, minlength=len(lines))
-        yield [
+        if again:
+            sums[0] -= self._of_open_end[0]
+            counts[0] -= self._of_open_end[1]
+        self._open_end, self._of_open_end = open_end, (float(end_nats.sum()), len(end_ids))
+        return [
             Score(nats=line_nats, tokens=tokens, characters=len(text), bytes=len(utf8(text)))
             for line_nats, tokens, text in zip(sums.tolist(), counts.tolist(), lines, strict=True)
         ]
-        context = ids[-CONTEXT_LENGTH - 1 :]
+
+    def _read(self, ids: Ids) -> Nats:
+        """Return −ln p of the next ids. A few are read one by one, many in windows."""
+        if not len(ids):
+            return np.zeros(0)
+        context, state = self._context, self._state
+        read = np.concatenate([context, ids])
+        if len(ids) < 2 * SEGMENT_LENGTH:
+            if state is None:
+                before = context[:1]
+                _, state = _read_on(self._runtime, before, context[1:], self._runtime.zero_state(1))
+            nats, self._state = _read_on(self._runtime, context[-1:], ids, state)
+        else:
+            begin, first, stop = (np.array([bound]) for bound in (1, len(context), len(read)))
+            head = None if self._prefix is None else self._prefix[:0]  # it is in the context
+            windows = Windows(read, self._tokenizer.boundary_id, begin, first, stop, head)
+            nats, self._state = nats_of_ids(self._runtime, windows)[len(context) :], None
+        self._context = read[-CONTEXT_LENGTH - 1 :]
+        return nats
 
 
 def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nats, State]:

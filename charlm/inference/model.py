@@ -21,7 +21,7 @@ from charlm.config import (
 from charlm.config.checks import require, require_whole
 from charlm.corpus.masks import masked
 from charlm.errors import ConfigError
-from charlm.fingerprint import union
+from charlm.fingerprint import share_in_training_texts, union
 from charlm.inference.beam_search import generate_answers
 from charlm.inference.candidates import GeneratedText, TextGenerator
 from charlm.inference.generation import Piece, generate_pieces, top_tokens
@@ -244,7 +244,7 @@ class Model:
 
         if isinstance(lines, str):
             raise TypeError("lines are several texts, not one")
-        batches = batches_of(lines, carry=carry)
+        batches = batches_of(lines)
         scores = self.score_batches(batches, carry=carry, direction=direction)
         return (score for batch in scores for score in batch)
 
@@ -311,9 +311,7 @@ class Model:
 
         Held-out text counts as training text. A model without fingerprints returns 0.
         """
-        text = masked(text, self.config.mask)
-        shares = (fingerprint.share_in_training_text(text) for fingerprint in self.fingerprints)
-        return max(shares, default=0.0)
+        return share_in_training_texts(self.fingerprints, masked(text, self.config.mask))
 
     def pseudo_score(self, text: str) -> "PseudoScore":
         """Return the pseudo-likelihood of `text`: each token is predicted from both sides."""

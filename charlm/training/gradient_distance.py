@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Checkpoint
+from charlm.errors import CheckpointError
 from charlm.inference.context_length import context_lengths, ids_as_read
 from charlm.training.network import RecurrentState, load_network
 
@@ -27,6 +28,7 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
 
     Raises:
         CorpusError: If the text is too short.
+        CheckpointError: If a gradient is not finite.
     """
     tokenizer = checkpoint.tokenizer
     ids = ids_as_read(text, tokenizer, checkpoint.config)
@@ -46,10 +48,13 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
         states.append(state)
     loss = cross_entropy(network.output(features[:, -1]), inputs[:, -1], reduction="sum")
     torch.autograd.backward(loss)
-    return [
+    norms = [
         {distance: _mean_norm(states[length - 1 - distance][layer]) for distance in distances}
         for layer in range(checkpoint.config.num_layers)
     ]
+    if not all(math.isfinite(norm) for of_layer in norms for norm in of_layer.values()):
+        raise CheckpointError("the gradients of the model grow beyond all bounds in this text")
+    return norms
 
 
 def memory_length(norms: Mapping[int, float]) -> float | None:

@@ -56,7 +56,8 @@ def test_a_filter_out_of_range_is_named_with_its_bounds(settings, message):
     [
         ({}, DEFAULT_LENGTH),
         ({"top_k": 5}, DEFAULT_LENGTH),
-        ({"words": 3}, LENGTH_BESIDE_OTHERS),
+        ({"words": 3}, 3000),
+        ({"words": 300}, LENGTH_BESIDE_OTHERS),
         ({"stop": ("a",)}, LENGTH_BESIDE_OTHERS),
         ({"until": "a"}, LENGTH_BESIDE_OTHERS),
         ({"words": 3, "length": 7}, 7),

@@ -3,6 +3,7 @@
 import pytest
 
 from charlm.config import UserPattern, patterns
+from charlm.config.patterns import require_bounded_pattern
 from charlm.errors import ConfigError
 
 
@@ -26,6 +27,30 @@ def test_spans_are_those_of_each_line_and_never_empty():
     spans = UserPattern("--mask", "[0-9]*").spans(["12 a 3", "", "no"])
 
     assert list(spans) == [[(0, 2), (5, 6)], [], []]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a{0}", "(?:x|y)+"]
+)
+def test_a_pattern_of_bounded_size_may_be_in_a_file(pattern):
+    require_bounded_pattern("mask", pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(?:(?:e{99}){99}){99}", "the counts in mask repeat too much: more than 100,000 times"),
+        ("e{99999999999999999999}", "the counts in mask repeat too much"),
+        ("(?R)", "mask must not call itself"),
+        ("(?P<a>e)(?&a)", "mask must not call itself"),
+        ("e" * 1001, "mask must be a text of at most 1,000 characters"),
+        (1, "mask must be a text of at most 1,000 characters"),
+        ("[", "mask is not a valid regular expression"),
+    ],
+)
+def test_a_pattern_that_takes_much_memory_may_not(pattern, message):
+    with pytest.raises(ConfigError, match=message):
+        require_bounded_pattern("mask", pattern)
 
 
 def test_many_lines_share_the_time_of_one_search(monkeypatch):

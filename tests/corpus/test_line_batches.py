@@ -145,18 +145,6 @@ def test_a_line_that_is_not_utf8_may_be_read_with_replacements(file_of):
     assert batch == LineBatch(name, 1, ["one\n", "t\ufffdwo\n", "three\n", "\ufffd\n"], wrong=2)
 
 
-def test_where_more_is_there_a_batch_does_not_end_before_an_empty_line(file_of, monkeypatch):
-    monkeypatch.setattr(line_batches, "SMALLEST_READ", 4)
-    monkeypatch.setattr(line_batches, "LARGEST_READ", 4)
-    name = file_of(b"a\nb\n\n\nc\nd\n\n")
-
-    assert [batch.lines for batch in read_line_batches(name)] == [
-        ["a\n"],
-        ["b\n", "\n", "\n"],
-        ["c\n", "d\n", "\n"],
-    ]
-
-
 def test_another_type_of_file_is_named(file_of):
     with pytest.raises(CorpusError, match="is a gzip"):
         next(read_line_batches(file_of(b"\x1f\x8b\x08\x00" + bytes(40))))

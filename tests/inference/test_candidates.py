@@ -177,3 +177,20 @@ def test_all_filters_hold_at_once(unigram_model):
 
     assert len({text.text for text in found}) == 8
     assert all(set(text.text) <= set("abc") for text in found)
+
+
+def test_of_a_very_large_vocabulary_fewer_texts_are_side_by_side(unigram_model, monkeypatch):
+    """The logits of all sequences together are bounded, and texts stay the same."""
+    model = unigram_model({"a": 0.5, "b": 0.5})
+    how = {"length": 20, "rng_seed": 1}
+    expected = [text.text for text in model.generate_many([""] * 9, **how)]
+    rows = []
+    network = model.runtime()
+    predict = network.predict
+    monkeypatch.setattr(
+        network, "predict", lambda ids, state: (rows.append(len(ids)), predict(ids, state))[1]
+    )
+    monkeypatch.setattr("charlm.inference.generation.MOST_LOGITS", 2 * 258 + 1)
+
+    assert [text.text for text in model.generate_many([""] * 9, **how)] == expected
+    assert max(rows) == 2

@@ -155,3 +155,18 @@ def test_extreme_penalties_end_in_text(unigram_model):
         text = model.generate(length=20, repetition_penalty=penalty, rng_seed=1)
 
         assert len(text) == 20
+
+
+def test_an_extreme_penalty_of_extreme_logits_stays_finite(unigram_model):
+    """Weights may be as large as a million, so logits may be as small as −1e12."""
+    config = GenerationConfig(repetition_penalty=1e30)
+    tokenizer = unigram_model(EVEN).tokenizer
+    history = TokenHistory(config)
+    history.push(256, "a")
+    logits = np.full(tokenizer.vocab_size, 1e12, np.float32)
+    logits[256] = -1e12
+    with np.errstate(over="raise", invalid="raise"):
+        LogitsProcessors(config, tokenizer, len(logits)).apply(logits, history)
+
+    assert logits[256] == np.finfo(np.float32).min
+    assert np.isfinite(logits).all()

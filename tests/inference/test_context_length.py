@@ -7,7 +7,7 @@ import pytest
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
-from charlm.errors import CorpusError
+from charlm.errors import CheckpointError, CorpusError
 from charlm.inference.context_length import context_lengths, nats_by_context
 from charlm.inference.runtime import Runtime
 from charlm.parameters import parameters
@@ -79,3 +79,11 @@ def test_a_trained_model_gains_from_context(verse_checkpoint, verse_path):
 def test_too_little_text_is_an_error():
     with pytest.raises(CorpusError, match="at least 4 tokens; this one has 3"):
         context_lengths(3)
+
+
+def test_a_gradient_beyond_all_bounds_is_an_error(fading):
+    checkpoint = fading()
+    checkpoint.arrays["recurrent.0.weight_hh"][:] = 1e6 * np.eye(2)
+
+    with pytest.raises(CheckpointError, match="gradients of the model grow beyond all bounds"):
+        gradient_by_distance(checkpoint, TEXT[:64])

@@ -120,6 +120,22 @@ def test_lines_with_carried_state_add_up_to_the_text(random_model, kind):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["word", "bpe", "unigram"])
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_line_ends_that_are_one_token_add_up_wherever_a_pipe_is_cut(random_model, kind, size):
+    """Several line ends are one token of words and subwords."""
+    text = ("the cat sat on the mat.\n\n\nwhere did it go?\n\n" + "\n" * 17 + "home\n\n") * 3
+    model = random_model(kind, text * 4)
+    lines = re.findall(".*\n|.+", text)
+    batches = [lines[start : start + size] for start in range(0, len(lines), size)]
+    scores = [score for batch in model.score_batches(batches, carry=True) for score in batch]
+    total, whole = sum(scores, Score()), model.score(text)
+
+    assert len(scores) == len(lines)
+    assert (total.tokens, total.characters) == (whole.tokens, whole.characters)
+    assert total.nats == pytest.approx(whole.nats, abs=1e-4 * whole.tokens)
+
+
 @pytest.mark.parametrize("size", [1, 3, 400])
 def test_the_state_is_carried_from_batch_to_batch(verse, size):
     lines = ["the cat sat on the mat.\n", "where did the dog go?\n", "\n"] * 100
@@ -184,12 +200,6 @@ def test_short_and_long_batches_carry_the_state_to_one_another(verse):
 def test_a_single_text_is_refused(verse):
     with pytest.raises(TypeError, match="several texts"):
         verse.score_lines("the cat")
-
-
-def test_batches_of_a_stream_do_not_begin_with_an_empty_line():
-    lines = ["a\n", "\n", "\n", "b\n", "c\n", "\n"]
-
-    assert list(batches_of(lines, carry=True)) == [["a\n", "\n", "\n"], ["b\n", "c\n", "\n"]]
 
 
 def test_the_first_batches_are_small():

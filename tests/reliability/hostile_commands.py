@@ -30,10 +30,17 @@ LONGEST_OUTPUT = 4000  # characters of a command's output that are reported
 
 # The commands that are run on every file; MODEL and TEXT stand for paths.
 COMMANDS = [
-    ["info", "MODEL"],
-    ["info", "MODEL", "--json"],
-    ["generate", "-m", "MODEL", "-n", "5", "--seed", "the"],
-    ["eval", "-m", "MODEL", "TEXT"],
+    line.split()
+    for line in """
+        info MODEL
+        info MODEL --json
+        generate -m MODEL -n 5 --seed the
+        eval -m MODEL TEXT
+        eval -m MODEL --per-line TEXT
+        eval -m MODEL --per-word TEXT
+        generate -m MODEL --words 3 --seed the --repetition-penalty 1e30
+        generate -m MODEL -n 9 --seed the --count 9 --novel --top-p 0.9 --temperature 1
+    """.strip().splitlines()
 ]
 UNREPORTED = {"builtins.id", "sys._getframe"}  # audit events that name only addresses
 TEXT = "the café\tsat\nwhere\tthe \x1b[31m\U0001f63a went\n"  # pairs, so that any model reads it
@@ -51,10 +58,10 @@ IMPORTED = [
 ]
 
 
-def run(paths, directory, *, commands=4, is_audited=False):
+def run(paths, directory, *, commands=8, is_audited=False):
     """Run commands on each file; return an outcome for each.
 
-    Four commands are run on a file, or fewer in turn: with one, every fourth file is for `info`.
+    Eight commands are run on a file, or fewer in turn: with one, every eighth file is for `info`.
 
     An outcome is {"seconds", "megabytes", "signal", "ends": [{"command", "status", "stdout",
     "stderr"}], "events": [[name, arguments], ...]}. With `is_audited`, events are Python's audit
@@ -112,8 +119,14 @@ def problem_of(outcome):
         ending = f"{command[:3]} ended with {end['status']} and {end['stderr'][-1500:]!r}"
         lines = end["stderr"].splitlines()
         prefixes = [line.split(":")[0] for line in lines]
-        allowed = {0: ([], ["note"]), 1: (["error"], ["error", "", "hint"])}
-        if prefixes not in allowed.get(end["status"], ()):
+        notes = [prefix for prefix in prefixes if prefix == "note"]
+        is_error = [prefix for prefix in prefixes if prefix != "note"] in (
+            ["error"],
+            ["error", "", "hint"],
+        )
+        # A refused file, or one for which a command has no use; or a text that no attempt gave.
+        is_allowed = {0: prefixes == notes, 1: is_error or bool(notes), 2: is_error}
+        if not is_allowed.get(end["status"], False):
             return ending
         if any(len(line) > 1000 or not line.isprintable() for line in lines):
             return ending

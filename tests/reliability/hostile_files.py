@@ -12,6 +12,9 @@ import numpy as np
 from safetensors.numpy import save
 
 from charlm.checkpoint import KIND, TOKENIZER_MODEL
+from charlm.config import ModelConfig
+from charlm.fingerprint import MOST_FINGERPRINTS
+from charlm.parameters import parameters
 
 NETWORKS = [
     {},
@@ -27,6 +30,35 @@ TENSORS = {
     "data_offsets": [[0, 0], [0, 4], [4, 0], [-4, 0], [0, 1 << 60], [0, 1 << 64], [0], "0", None],
 }  # fmt: skip
 LARGE = 100_000
+PIECES = [
+    "\n",
+    "\t",
+    "\r\n",
+    "a\nb",
+    "\t\n",
+    "",
+    " ",
+    "\x00",
+    "\x1b[2J",
+    "\ud800",
+    "\ufeff",
+    "é" * 9,
+    "x" * LARGE,
+]
+LINE_SCORES = [
+    *([3e38, 3e38], [-3e38, 3e38], [-1e30, 1e30], [np.nan], [np.inf], [2, 1], [0, 0]),
+    *([1] * 1001, [1] * 1002),
+]
+MASKS = r"""
+    (a|aa)+$ (.*)*$ ((x?){99}){99}y .{1,99999} [ (?: (?=a)* .* (?R) (?P<n>e)(?&n) (?e)(?:the){e<=3}
+    (?:(?:(?:e{999}){999}){999}) (?<=.*)e \p{L}+ \n □
+""".split()
+SETTINGS = {
+    "mask": [*MASKS, "", "e" * 1000, "e" * 1001, 1, []],
+    "begins_after": ["\n", "\n\n", "\r\n\r\n", "\0", "x" * 8, "x" * 9, "\ud800", "客" * 8, None, 1],
+    "predicts_end": [True, False, 1, None, "yes"],
+    "document_separator": ["\n", "e", "(e", "\0", "\ud800", " " * LARGE, "", 1],
+}
 
 
 def put_together(header, data, size=None):
@@ -94,6 +126,84 @@ def lying_arrays():
                 for other, array in arrays.items()
             }
             yield f"{config}: {name} = {value}", mutants.signed(metadata, changed)
+
+
+def lying_pieces():
+    """Yield name and signed file of models whose tokens hold what ends an example, and others."""
+    for task, kind in product(("text", "lines", "pairs"), ("char", "word", "bpe")):
+        metadata, arrays = mutants.honest(kind, task=task)
+        for piece in PIECES:
+            tokenizer = dict(metadata["tokenizer"])
+            key = {"char": "characters", "word": "words", "bpe": "white_space"}[kind]
+            if kind == "char":
+                tokenizer[key] = "".join(sorted({*tokenizer[key][1:], *piece[:1]}))
+            else:
+                tokenizer[key] = [piece, *tokenizer[key][1:]]
+            yield (
+                f"{task} {kind}: {piece[:9]!r}",
+                mutants.signed({**metadata, "tokenizer": tokenizer}, arrays),
+            )
+            if kind == "word":
+                spelled = {**metadata["tokenizer"], "characters": piece}
+                yield (
+                    f"{task} spelled with {piece[:9]!r}",
+                    mutants.signed({**metadata, "tokenizer": spelled}, arrays),
+                )
+
+
+def lying_fingerprints():
+    """Yield name and signed file of models with filters of any number, kind and filling."""
+    metadata, arrays = mutants.honest(is_complete=False)
+    for number, kind, fill, stride, hashes, size in product(
+        (1, 2, MOST_FINGERPRINTS),
+        ("lines", "passages"),
+        (0, 0x55, 0xFF),
+        (1, 16, 1000, 1 << 53),
+        (1, 64),
+        (1, 300),
+    ):
+        fingerprint = {"kind": kind, "entries": 1, "stride": stride, "hashes": hashes}
+        filters = {f"fingerprint.{n}": np.full(size, fill, np.uint8) for n in range(number)}
+        yield (
+            f"{number} of {kind}, {fill}, {stride}, {hashes}, {size}",
+            mutants.signed(
+                {**metadata, "fingerprints": [fingerprint] * number}, {**arrays, **filters}
+            ),
+        )
+
+
+def lying_scores_and_settings():
+    """Yield name and signed file of models with odd line scores, masks and beginnings."""
+    for task, direction in product(("text", "lines"), ("forward", "backward", "both")):
+        metadata, arrays = mutants.honest(task=task, direction=direction)
+        for scores in LINE_SCORES:
+            changed = {**arrays, "line_scores": np.array(scores, np.float32)}
+            yield f"{task}: line scores {scores[:2]}", mutants.signed(metadata, changed)
+        for name, values in SETTINGS.items():
+            for value in values:
+                config = {**metadata["config"], name: value}
+                yield (
+                    f"{task}: {name} = {value!r:.30}",
+                    mutants.signed({**metadata, "config": config}, arrays),
+                )
+
+
+def lying_counts():
+    """Yield name and signed file of models whose vocabulary is very large, or all alike."""
+    for count, task in product((1000, 100_000), ("text", "lines")):
+        for text in ("word {}", " {}", "{}\u0301", "\U0001f63a{}"):
+            metadata, _ = mutants.honest("word", is_complete=False, task=task)
+            words = [text.format(number) for number in range(count)]
+            config = ModelConfig(**metadata["config"])
+            arrays = {
+                parameter.name: np.zeros(parameter.shape, np.float32)
+                for parameter in parameters(config, 256 + count)
+            }
+            tokenizer = {"kind": "word", "words": words}
+            yield (
+                f"{task}: {count} words {text!r}",
+                mutants.signed({**metadata, "tokenizer": tokenizer}, arrays),
+            )
 
 
 def many_fingerprints(count):

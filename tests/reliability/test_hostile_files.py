@@ -15,7 +15,11 @@ from hostile_files import (
     FOREIGN,
     foreign_tokenizers,
     lying_arrays,
+    lying_counts,
+    lying_fingerprints,
     lying_headers,
+    lying_pieces,
+    lying_scores_and_settings,
     many_fingerprints,
     put_together,
 )
@@ -90,6 +94,14 @@ def mutants_of_bytes(*, every):
     yield from foreign_tokenizers(every=every)
 
 
+def mutants_of_work():
+    """Yield files that may claim more work, or other texts, than the text that is scored."""
+    yield from lying_pieces()
+    yield from lying_fingerprints()
+    yield from lying_scores_and_settings()
+    yield from lying_counts()
+
+
 def test_every_truncation_is_refused(file, path):
     refused = 0
     for length in reversed(range(len(file))):
@@ -125,7 +137,7 @@ def test_honest_files_are_harmless(endings):
 
 @on_linux
 def test_a_sample_of_hostile_files_is_refused_or_harmless(endings):
-    files = chain(mutants_of_metadata(), mutants_of_bytes(every=97))
+    files = chain(mutants_of_metadata(), mutants_of_bytes(every=97), mutants_of_work())
     counts = endings(islice(files, 0, None, 8), commands=1)
 
     assert counts["refused"] > 370 and counts["harmless"] > 125
@@ -135,7 +147,11 @@ def test_a_sample_of_hostile_files_is_refused_or_harmless(endings):
 @on_linux
 @pytest.mark.parametrize(
     ("files", "refused", "harmless"),
-    [(mutants_of_metadata, 2000, 1000), (lambda: mutants_of_bytes(every=7), 2500, 300)],
+    [
+        (mutants_of_metadata, 2000, 1000),
+        (lambda: mutants_of_bytes(every=3), 2500, 300),
+        (mutants_of_work, 100, 100),
+    ],
 )
 def test_every_command_refuses_every_hostile_file_or_is_unharmed(endings, files, refused, harmless):
     counts = endings(files())
