@@ -14,6 +14,7 @@ own package; `tests/test_architecture.py` checks it.
     fingerprint          a Bloom filter of the training text
     process_group        the processes of a run under torchrun
     tokenizers/          text ⇄ ids
+    ngram/               n-gram counts, which predict beside the network
     parameters           every matrix and vector of a network
     corpus/              text on disk → ids on disk → windows and batches
     checkpoint           the model file

@@ -18,8 +18,10 @@ It holds these tensors, with V tokens, embedding size E, hidden size H and layer
                                                optional
     tokenizer.model           (bytes,)         a SentencePiece model, if the tokenizer has one
     fingerprint.{n}           (bytes,)         Bloom filters of the training texts, n = 0, 1, …
+    ngram.{direction}.…                        counts of n-grams; `ngram/table.py` has the arrays
 
-The first groups are float32, the last two uint8. The metadata is a JSON object with the keys
+The first groups are float32, the tokenizer and the filters uint8, the counts whole numbers. The
+metadata is a JSON object with the keys
 `config` (ModelConfig), `tokenizer`, `provenance` and `fingerprints` (what describes each filter),
 and those of every file (`files/tensor_file.py`).
 
@@ -41,6 +43,7 @@ from charlm.errors import ConfigError
 from charlm.files import tensor_file
 from charlm.files.tensor_file import FileKind, Metadata, TensorFile
 from charlm.fingerprint import MOST_FINGERPRINTS, Fingerprint
+from charlm.ngram import NGramTable
 from charlm.parameters import BACKWARD, SHARED, parameters
 from charlm.tokenizers import Tokenizer
 
@@ -54,6 +57,7 @@ KIND = FileKind(
 RATE = "dynamic_rate."  # prefix of a parameter's name
 TOKENIZER_MODEL = "tokenizer.model"
 FINGERPRINT = "fingerprint."  # prefix of its number
+NGRAM = "ngram."  # prefix of a direction
 LINE_SCORES = "line_scores"
 MOST_LINE_SCORES = 1001  # percentiles to a tenth
 LARGEST_LINE_SCORE = 1e30  # so that differences are finite
@@ -81,6 +85,8 @@ class Checkpoint:
     # Scores of held-out lines, each alone, in bits per character: quantiles at equal distances from
     # the lowest to the highest, shape (quantiles,); may be empty.
     line_scores: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    # Counts that predict beside the network of each direction; empty if there are none.
+    ngrams: Mapping[SingleDirection, NGramTable] = field(default_factory=dict)
 
     @property
     def weights_sha256(self) -> str:
@@ -100,13 +106,14 @@ class Checkpoint:
             raise KeyError(direction)
         if self.config.direction == direction:
             return self
+        ngrams = {name: table for name, table in self.ngrams.items() if name == direction}
         config = replace(self.config, direction=direction)
         names = [parameter.name for parameter in parameters(config, self.tokenizer.vocab_size)]
         arrays, rates = (
             {name: source[self._name(name, direction)] for name in names} if source else {}
             for source in (self.arrays, self.dynamic_rates)
         )
-        return replace(self, config=config, arrays=arrays, dynamic_rates=rates)
+        return replace(self, config=config, arrays=arrays, dynamic_rates=rates, ngrams=ngrams)
 
     def _name(self, name: str, direction: SingleDirection) -> str:
         """Return the name that a parameter of one direction's network has in this model."""
@@ -147,6 +154,9 @@ class Checkpoint:
             arrays[TOKENIZER_MODEL] = np.frombuffer(self.tokenizer.binary, np.uint8)
         if len(self.line_scores):
             arrays[LINE_SCORES] = self.line_scores
+        for direction, table in self.ngrams.items():
+            for name, array in table.to_arrays().items():
+                arrays[f"{NGRAM}{direction}.{name}"] = array
         return metadata, arrays
 
     @classmethod
@@ -179,7 +189,7 @@ class Checkpoint:
         _check_pieces(tokenizer, config)
         _check_shapes(file, config, tokenizer.vocab_size)
         tensors = file.arrays()
-        arrays = {name: array for name, array in tensors.items() if not _is_bytes(name)}
+        arrays = {name: array for name, array in tensors.items() if not _is_beside_network(name)}
         line_scores = arrays.pop(LINE_SCORES, np.empty(0, np.float32))
         rates = {name: array for name, array in arrays.items() if name.startswith(RATE)}
         checkpoint = cls(
@@ -190,6 +200,7 @@ class Checkpoint:
             dynamic_rates={name.removeprefix(RATE): array for name, array in rates.items()},
             fingerprints=fingerprints,
             line_scores=line_scores,
+            ngrams=_ngrams(tensors, config, tokenizer),
         )
         return checkpoint, tensors
 
@@ -220,7 +231,7 @@ def _check_pieces(tokenizer: Tokenizer, config: ModelConfig) -> None:
 def _check_shapes(file: TensorFile, config: ModelConfig, vocab_size: int) -> None:
     """Compare the header's claims with the shapes that the config implies, before reading."""
     shapes = {parameter.name: parameter.shape for parameter in parameters(config, vocab_size)}
-    names = {name for name in file.names if not _is_bytes(name)}
+    names = {name for name in file.names if not _is_beside_network(name)}
     if any(name.startswith(RATE) for name in names):
         shapes |= {RATE + name: shape[:1] for name, shape in shapes.items()}
     if LINE_SCORES in names:
@@ -255,6 +266,31 @@ def _fingerprints(file: TensorFile) -> tuple[Fingerprint, ...]:
     )
 
 
-def _is_bytes(name: str) -> bool:
-    """Return whether a tensor holds bytes instead of numbers of the network."""
-    return name == TOKENIZER_MODEL or name.startswith(FINGERPRINT)
+def _ngrams(
+    tensors: Mapping[str, NDArray[Any]], config: ModelConfig, tokenizer: Tokenizer
+) -> dict[SingleDirection, NGramTable]:
+    """Return the counts of each direction; all directions have some, or none has."""
+    outputs, boundary_id = config.outputs(tokenizer.vocab_size), tokenizer.boundary_id
+    of_direction: dict[SingleDirection, dict[str, NDArray[Any]]] = {
+        direction: {} for direction in config.directions
+    }
+    for name, array in tensors.items():
+        if name.startswith(NGRAM):
+            direction, _, part = name.removeprefix(NGRAM).partition(".")
+            for known in config.directions:
+                if direction == known:
+                    of_direction[known][part] = array
+                    break
+            else:
+                raise ConfigError(f"it has n-grams of a direction {direction[:20]!r}")
+    if not any(of_direction.values()):
+        return {}
+    return {
+        direction: NGramTable.from_arrays(arrays, outputs=outputs, boundary_id=boundary_id)
+        for direction, arrays in of_direction.items()
+    }
+
+
+def _is_beside_network(name: str) -> bool:
+    """Return whether a tensor is no array of float32 of the network or its scores."""
+    return name == TOKENIZER_MODEL or name.startswith((FINGERPRINT, NGRAM))

@@ -17,7 +17,7 @@ PACKAGE = Path(charlm.__file__).parent
 LAYERS = [
     ["cells", "errors", "formatting"],
     ["config", "files", "fingerprint", "process_group"],
-    ["tokenizers", "parameters"],
+    ["tokenizers", "parameters", "ngram"],
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],

@@ -20,8 +20,8 @@ from charlm import tokenizers
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.windows import prefix_of
 from charlm.errors import CheckpointError
+from charlm.inference.combination import network_of
 from charlm.inference.model import Model
-from charlm.inference.runtime import Runtime
 from charlm.training.scoring import Scorer
 
 pytestmark = pytest.mark.repetitive
@@ -49,7 +49,7 @@ def test_law_2_the_probabilities_of_all_continuations_sum_to_one(
     model, verse_checkpoint, score_segments, seen
 ):
     """p(seen + one more token) over all tokens, each scored as a text, is p(seen)."""
-    runtime = Runtime(verse_checkpoint.config, verse_checkpoint.arrays)
+    runtime = network_of(verse_checkpoint)
     ids, start = list(model.tokenizer.encode(seen)), model.tokenizer.boundary_id
     prefix = prefix_of(model.tokenizer, model.config)
     continued = [

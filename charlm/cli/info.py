@@ -90,6 +90,16 @@ def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
             for fingerprint in checkpoint.fingerprints
         ],
         "line_scores": _line_scores(checkpoint),
+        "counts": {
+            direction: {
+                "order": table.order,
+                "contexts": sum(len(known.keys) for known in table.contexts),
+                "entries": sum(len(known.tokens) for known in table.contexts),
+                "bytes": sum(array.nbytes for array in table.to_arrays().values()),
+                "weights": table.weights.tolist(),
+            }
+            for direction, table in checkpoint.ngrams.items()
+        },
         "provenance": dict(checkpoint.provenance),
     }
 
@@ -129,6 +139,13 @@ def _model_lines(info: dict[str, Any]) -> Iterator[str]:
         yield (
             f"lines       held-out lines score {least:.3f} to {most:.3f} bits per character, "
             f"median {median:.3f}"
+        )
+    for direction, counts in info["counts"].items():
+        of_direction = f" of {direction}" if len(info["counts"]) > 1 else ""
+        yield (
+            f"counts      {count(counts['contexts'], 'context')} of up to "
+            f"{count(counts['order'], 'token')}{of_direction}, "
+            f"{counts['entries']:,} tokens after them, {counts['bytes']:,} bytes"
         )
     yield f"weights     sha256 {info['weights_sha256']}"
     yield ""
@@ -196,6 +213,9 @@ def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[
             f"{validation['bits_per_character']:.4f} bits per character "
             f"over {validation['characters']:,} characters{held_out}{is_mean}",
         )
+        if "counts" in provenance:
+            gain = provenance["counts"]["gain_in_bits_per_character"]
+            yield "with counts", f"{validation['bits_per_character'] - gain:.4f} bits per character"
 
 
 def _memory_info(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ Initialisation = Literal["orthogonal", "identity", "uniform"]
 
 MOST_STEPS = 1 << 40
 LARGEST_NUMBER = 1e38  # float32 holds it, and twice as much
+LARGEST_NGRAM_ORDER = 12  # tokens
 DEFAULT_MAX_TIME = 300.0  # seconds
 DEFAULT_SAVE_EVERY = 60.0  # seconds
 DEFAULT_BPTT_LENGTH = 64  # tokens
@@ -67,6 +68,9 @@ class TrainingConfig:
     precision: Precision = "auto"
     device: Device = "auto"
     threads: int | None = None  # None lets torch choose
+    # Tokens before a position whose n-grams are counted; 0 counts single tokens alone, and None
+    # lets the text decide.
+    ngram_order: int | None = None
     rng_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,6 +100,8 @@ class TrainingConfig:
             require_whole("max-steps", self.max_steps, 1, MOST_STEPS)
         if self.threads is not None:
             require_whole("threads", self.threads, 1, 1 << 12)
+        if self.ngram_order is not None:
+            require_whole("ngram-order", self.ngram_order, 0, LARGEST_NGRAM_ORDER)
         require_whole("rng-seed", self.rng_seed, 0, (1 << 63) - 1)
 
     @classmethod

@@ -9,6 +9,7 @@ encoded_text  writes ids to memory-mapped temporary files
 examples      reads and encodes lines and pairs
 shards        cuts a running text into shards, which are encoded when they are first read
 encoding      makes the corpus: tokenizer, training part, validation part
+ngrams        counts the n-grams of the training part
 windows       lays out the ids that are scored
 batches       lays out the ids to train on: streams, and batches of examples
 """

@@ -239,6 +239,12 @@ class RunningText:
             position, shard = 0, (shard + self._step) % len(self._shards)
         return np.concatenate(arrays)
 
+    def sample(self, most: int) -> Ids:
+        """Return the ids of evenly spread shards in reading order, about `most` at most."""
+        step = max(1, self.tokens // max(1, most))
+        shards = range(0, len(self._shards), step)[:: self._step]
+        return np.concatenate([self._ids_of(shard) for shard in shards])[:most]
+
     def _ids_of(self, shard: int) -> Ids:
         if shard not in self._id_ranges:
             self._encode(shard)

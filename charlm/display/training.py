@@ -142,7 +142,16 @@ class TrainingDisplay:
             f"best validation {best.bits_per_character:.3f} bits per character "
             f"({best.nats_per_character:.4f} nats) at step {best.step:,}"
             f"{', in the mean of both directions' if is_mean else ''}"
+            f"{self._with_counts(best)}"
         )
+
+    def _with_counts(self, best: "Validation") -> str:
+        """Return the score of network and counts together, if the model has counts."""
+        counts = None if best.best is None else best.best.provenance.get("counts")
+        if counts is None:
+            return ""
+        bits = best.bits_per_character - counts["gain_in_bits_per_character"]
+        return f"; with counts {bits:.3f} bits per character"
 
     def _print(self, text: Text) -> None:
         if not self._quiet:

@@ -33,7 +33,7 @@ from charlm.files.file_types import HEAD_SIZE, is_text, recognise
 
 # Bytes. A million words take some 14 million; parsed, JSON takes up to 25 times the memory.
 LARGEST_HEADER = 16 << 20
-DTYPES = ("F32", "U8")  # of the tensors that are written, as safetensors names them
+DTYPES = ("F32", "U8", "U16", "U32", "U64")  # of tensors in a file, as safetensors names them
 MOST_LEVELS = 32  # of nested JSON; written files have 4, and Python's json fails at some 1,000
 
 Metadata = Mapping[str, Any]

@@ -2,6 +2,8 @@
 
 model           a trained model: what commands and other programs use
 runtime         one step of the network, for one stream or many
+combination     a network and n-gram counts that predict as one
+combination_weights  their weights, fitted on held-out text
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next
@@ -12,6 +14,7 @@ candidates      several texts for each seed, and a filter that keeps some
 beam_search     the likeliest answers to a source
 infilling       text between a seed and an ending
 scoring         the score of a text
+adaptive        the score of a text by counts that learn it
 line_scores     the scores of lines
 token_scores    the scores of tokens
 bidirectional   the pseudo-likelihood of a text

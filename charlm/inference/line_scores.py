@@ -14,7 +14,8 @@ from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
 from charlm.corpus.masks import masked_lines
 from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows, prefix_of
 from charlm.errors import ConfigError
-from charlm.inference.runtime import Network, Runtime, State
+from charlm.inference.combination import network_of
+from charlm.inference.runtime import Network, State
 from charlm.inference.scoring import (
     LONGEST_BATCH,
     PAIRS_HINT,
@@ -204,7 +205,7 @@ def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nat
 def with_line_scores(checkpoint: Checkpoint, held_out: EncodedText) -> Checkpoint:
     """Return the checkpoint with the scores of the lines of a held-out text."""
     for_direction = checkpoint.for_direction(checkpoint.config.directions[0])
-    network = Runtime(for_direction.config, for_direction.arrays)
+    network = network_of(for_direction)
     return replace(checkpoint, line_scores=line_scores(network, checkpoint.tokenizer, held_out))
 
 

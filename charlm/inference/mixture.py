@@ -21,12 +21,9 @@ class Mixture:
 
     def __init__(self, first: Network, second: Network, share: float) -> None:
         """Combine two networks that read forward; `share` in [0, 1] is the weight of the first."""
-        self.config = replace(
-            first.config,
-            direction="forward",
-            num_layers=first.config.num_layers + second.config.num_layers,
-            hidden_size=first.config.hidden_size + second.config.hidden_size,
-        )
+        self.config = replace(first.config, direction="forward")
+        self.feature_size = first.feature_size + second.feature_size
+        self._layers = len(first.zero_state(0))
         self._first, self._second = first, second
         self._log_shares = [
             math.log(weight) if weight else -math.inf for weight in (share, 1 - share)
@@ -38,21 +35,19 @@ class Mixture:
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return features and the new state."""
-        layers = self._first.config.num_layers
-        features, new_state = self._first.step(ids, state[:layers])
-        second_features, second_state = self._second.step(ids, state[layers:])
+        features, new_state = self._first.step(ids, state[: self._layers])
+        second_features, second_state = self._second.step(ids, state[self._layers :])
         return np.concatenate([features, second_features], axis=-1), new_state + second_state
 
     def predict(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return log-probabilities of the next and the new state."""
-        layers = self._first.config.num_layers
-        logits, new_state = self._first.predict(ids, state[:layers])
-        second_logits, second_state = self._second.predict(ids, state[layers:])
+        logits, new_state = self._first.predict(ids, state[: self._layers])
+        second_logits, second_state = self._second.predict(ids, state[self._layers :])
         return self._mean(logits, second_logits), new_state + second_state
 
     def logits(self, features: Floats) -> Floats:
         """Return the logarithm of the mean probability, shape (…, outputs)."""
-        size = self._first.config.hidden_size
+        size = self._first.feature_size
         return self._mean(
             self._first.logits(features[..., :size]), self._second.logits(features[..., size:])
         )

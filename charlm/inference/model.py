@@ -24,9 +24,10 @@ from charlm.errors import ConfigError
 from charlm.fingerprint import share_in_training_texts, union
 from charlm.inference.beam_search import generate_answers
 from charlm.inference.candidates import GeneratedText, TextGenerator
+from charlm.inference.combination import network_of
 from charlm.inference.generation import Piece, generate_pieces, top_tokens
 from charlm.inference.mixture import Mixture, check_mixable
-from charlm.inference.runtime import Network, Runtime
+from charlm.inference.runtime import Network
 from charlm.inference.sequences import Continuation, GeneratorSettings, RandomSeed, rng_seed_of
 from charlm.tokenizers import Tokenizer
 
@@ -62,8 +63,7 @@ class Model:
         self.line_scores = checkpoint.line_scores
         self._runtimes: dict[SingleDirection, Network] = {}
         for direction in checkpoint.config.directions:
-            for_direction = checkpoint.for_direction(direction)
-            self._runtimes[direction] = Runtime(for_direction.config, for_direction.arrays)
+            self._runtimes[direction] = network_of(checkpoint.for_direction(direction))
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
         """Return the network that reads in `direction`."""

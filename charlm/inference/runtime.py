@@ -55,9 +55,10 @@ def concatenate_states(state: State, other: State) -> State:
 
 
 class Network(Protocol):
-    """A predictor of the next token: a network, or a mixture of two."""
+    """A predictor of the next token: a network, with or without counts, or a mixture of two."""
 
     config: ModelConfig
+    feature_size: int  # numbers that `step` returns for a stream
 
     def zero_state(self, batch_size: int) -> State:
         """Return the state before the first token."""
@@ -76,7 +77,7 @@ class Runtime:
     """A trained network that reads ids and predicts the next one. Its weights stay fixed."""
 
     def __init__(self, config: ModelConfig, arrays: Arrays) -> None:
-        self.config = config
+        self.config, self.feature_size = config, config.hidden_size
         self._inputs: list[Floats] = []  # (·, gates · H)
         self._recurrent: list[Floats] = []  # (H, gates · H)
         self._biases: list[Floats] = []

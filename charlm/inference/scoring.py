@@ -182,7 +182,7 @@ def predict_windows(
         for batch in group.batches(LONGEST_BATCH):
             count, length = batch.inputs.shape
             state = select_rows(state, slice(count))
-            features = np.empty((count, length, runtime.config.hidden_size), np.float32)
+            features = np.empty((count, length, runtime.feature_size), np.float32)
             for time, column in enumerate(batch.inputs.T):
                 features[:, time], state = runtime.step(column, state)
             rows, columns = np.nonzero(batch.is_scored)

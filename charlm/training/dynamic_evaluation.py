@@ -22,11 +22,14 @@ from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.windows import MOST_LOGITS, Batch, Windows, prefix_of
 from charlm.errors import CheckpointError, ConfigError
+from charlm.inference.adaptive import AdaptiveCombination
 from charlm.inference.scoring import examples_of, ids_of_examples
 from charlm.tokenizers import Ids
 from charlm.training.hardware import exact_products, memory_errors
 from charlm.training.network import LanguageModel, RecurrentState, load_network
 from charlm.training.trainer import training_batches
+
+Segment = tuple[Batch, bool, int]
 
 CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
@@ -59,6 +62,8 @@ def dynamic_nats(
 ) -> float:
     """Return −ln p of `text`, with a training step after the score of each segment.
 
+    If the checkpoint has counts, these learn, too; see `inference.adaptive`.
+
     Each document, line or pair starts from the zero state, but with the weights after the one
     before. The checkpoint is of one direction, and is not changed.
 
@@ -76,7 +81,12 @@ def dynamic_nats(
     ids = ids_of_examples(examples, tokenizer, config)
     boundaries = np.flatnonzero(ids == tokenizer.boundary_id)
     segments = _segments(checkpoint, ids, boundaries)
-    nats = _Adaptive(checkpoint, checkpoint.dynamic_rates, device).score(segments)
+    adaptive = _Adaptive(checkpoint, checkpoint.dynamic_rates, device)
+    table = checkpoint.ngrams.get(config.directions[0])
+    combination = None
+    if table is not None:
+        combination = AdaptiveCombination(table, ids, prefix_of(tokenizer, config))
+    nats = adaptive.score(segments, combination)
     if not math.isfinite(nats):
         raise CheckpointError(
             f"dynamic evaluation diverges on {name}", hint="score it without --dynamic"
@@ -144,9 +154,9 @@ def _gradient_sizes(
         segment = Batch(batch.inputs[part], batch.targets[part], batch.is_scored[part])
         if not segment.is_scored.any():
             continue
-        loss, _ = _loss(network, segment, None)
+        logits, targets, _ = _predict(network, segment, None)
         network.zero_grad()
-        torch.autograd.backward(loss / int(segment.is_scored.sum()))
+        torch.autograd.backward(cross_entropy(logits, targets))
         count += 1
         for name, tensor in tensors.items():
             if tensor.grad is not None:
@@ -183,10 +193,11 @@ def _rates(rate: float, sizes: Mapping[str, NDArray[np.float64]]) -> Arrays:
         return {name: (rate / size).astype(np.float32) for name, size in sizes.items()}
 
 
-def _segments(
-    checkpoint: Checkpoint, ids: Ids, boundaries: NDArray[np.int64]
-) -> Iterator[tuple[Batch, bool]]:
-    """Yield each segment as a batch of one row, and whether it starts from the zero state."""
+def _segments(checkpoint: Checkpoint, ids: Ids, boundaries: NDArray[np.int64]) -> Iterator[Segment]:
+    """Yield each segment as a batch of one row, whether it starts from the zero state, and where.
+
+    The last is the position of its first scored id.
+    """
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     boundary_id, prefix = tokenizer.boundary_id, prefix_of(tokenizer, config)
     if config.task == "text":
@@ -196,8 +207,10 @@ def _segments(
     else:
         windows = Windows.for_scoring(config.task, ids, boundaries, boundary_id)
     for number in np.flatnonzero(windows.begin < windows.stop).tolist():
+        position = int(windows.first[number])
         for index, segment in enumerate(windows.select(np.array([number])).batches(SEGMENT)):
-            yield segment, index == 0
+            yield segment, index == 0, position
+            position += int(segment.is_scored.sum())
 
 
 class _Adaptive:
@@ -222,15 +235,27 @@ class _Adaptive:
             for row_values, tensor in zip(inverse, self._parameters, strict=True)
         ]
 
-    def score(self, segments: Iterator[tuple[Batch, bool]]) -> float:
-        """Return −ln p of all segments, in nats, with a training step after each."""
+    def score(
+        self, segments: Iterator[Segment], combination: AdaptiveCombination | None = None
+    ) -> float:
+        """Return −ln p of all segments, in nats, with a training step after each.
+
+        With a combination it is that of network and counts; the network learns by itself.
+        """
         nats: list[float] = []
         state: RecurrentState | None = None
-        for segment, is_start in segments:
-            loss, state = _loss(self._network, segment, None if is_start else state)
-            nats.append(float(loss.detach()))
-            if segment.is_scored.any():
-                self._step(loss / SEGMENT)
+        for segment, is_start, position in segments:
+            logits, targets, state = _predict(self._network, segment, None if is_start else state)
+            if not len(targets):
+                continue
+            loss = cross_entropy(logits, targets, reduction="sum")
+            if combination is None:
+                nats.append(float(loss.detach()))
+            else:
+                numbers = logits.detach().cpu().numpy()
+                of_tokens = combination.score(numbers, position, position + len(targets))
+                nats.append(float(of_tokens.sum()))
+            self._step(loss / SEGMENT)
         return math.fsum(nats)
 
     def _step(self, loss: Tensor) -> None:
@@ -251,13 +276,13 @@ def _by_row(values: NDArray[np.float32], tensor: Tensor) -> Tensor:
     return torch.from_numpy(values).to(tensor.device).view(-1, *(1 for _ in tensor.shape[1:]))
 
 
-def _loss(
+def _predict(
     network: LanguageModel, batch: Batch, state: RecurrentState | None
-) -> tuple[Tensor, RecurrentState]:
-    """Return the sum of −ln p of a batch, and the state after it without its history."""
+) -> tuple[Tensor, Tensor, RecurrentState]:
+    """Return logits and targets of what is scored, and the state after it without its history."""
     device = network.device
     features, after = network(torch.from_numpy(batch.inputs).to(device), state)
     counts = torch.from_numpy(batch.is_scored).to(device)
     targets = torch.from_numpy(batch.targets).to(device)[counts]
-    loss = cross_entropy(network.output(features[counts]), targets, reduction="sum")
-    return loss, [tuple(vector.detach() for vector in layer) for layer in after]
+    state_after = [tuple(vector.detach() for vector in layer) for layer in after]
+    return network.output(features[counts]), targets, state_after

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.encoding import Corpus
+from charlm.corpus.ngrams import count_corpus
+from charlm.inference.combination_weights import with_ngrams
 from charlm.inference.line_scores import with_line_scores
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.dynamic_evaluation import with_dynamic_rates
@@ -119,7 +121,13 @@ def _finish(
             yield from run.validate(stop.is_urgent, is_stopped=True)
         best, state = run.best, None
     if best is not None and best.best is not None and is_first:
-        best = replace(best, best=with_line_scores(best.best, corpus.validation))
+        checkpoint = best.best
+        if ending != "stopped":
+            tables = count_corpus(
+                corpus, plan.model, order=plan.config.ngram_order, seconds=plan.config.max_time
+            )
+            checkpoint = with_ngrams(checkpoint, tables, corpus.validation)
+        best = replace(best, best=with_line_scores(checkpoint, corpus.validation))
     yield run.finished(ending, best, None if state is None else state.ended())
 
 

@@ -6,15 +6,20 @@ It computes in float32. TF32, the default of cuDNN, is too coarse for one score.
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.windows import Windows
 from charlm.errors import CheckpointError
+from charlm.inference.combination import combine
 from charlm.inference.runtime import LARGEST_ACTIVATION
-from charlm.inference.scoring import Score, batched_rows, score_with
+from charlm.inference.scoring import Score, batched_rows, negative_log_softmax, score_with
+from charlm.ngram import NGramTable
+from charlm.ngram.table import NO_TOKEN, contexts_after
 from charlm.training.hardware import autocast, exact_products, memory_errors
 from charlm.training.network import LanguageModel, Output, RecurrentState, load_network
 
@@ -32,6 +37,7 @@ class Scorer:
             MemoryError: If the device has too little memory.
         """
         self._tokenizer = checkpoint.tokenizer
+        self._table = checkpoint.ngrams.get(checkpoint.config.directions[0])
         self.network = load_network(checkpoint, device)
         if checkpoint.config.nonlinearity == "relu":
             for layer in self.network.recurrent:
@@ -48,7 +54,9 @@ class Scorer:
             MemoryError: If the device has too little memory.
         """
         return score_with(
-            lambda windows: (nats for nats, _ in batch_nats(self.network, windows.cut()[0])),
+            lambda windows: (
+                nats for nats, _ in batch_nats(self.network, windows.cut()[0], table=self._table)
+            ),
             self.network.config,
             self._tokenizer,
             text,
@@ -66,7 +74,10 @@ def _check_activations(layer: nn.Module, inputs: object, outputs: tuple[Tensor, 
 
 
 def batch_nats(
-    network: LanguageModel, windows: Windows, precision: torch.dtype = torch.float32
+    network: LanguageModel,
+    windows: Windows,
+    precision: torch.dtype = torch.float32,
+    table: NGramTable | None = None,
 ) -> Iterator[tuple[float, int]]:
     """Yield, for each batch of some windows, the sum of −ln p in nats and the number of tokens.
 
@@ -74,11 +85,14 @@ def batch_nats(
         network: Of the direction of the windows. Its dropout is turned off.
         windows: Read side by side; long ones should be cut first.
         precision: Type of the matrix products.
+        table: Counts that predict beside the network, on the processor.
     """
     network.eval()
     device = network.device
     for chosen in windows.groups():
         state: RecurrentState | None = None
+        order = 0 if table is None else table.order
+        contexts = np.full((len(chosen), 1, order), NO_TOKEN)
         for batch in windows.select(chosen).batches(LONGEST_WINDOW):
             if state is not None:  # of the windows that continue
                 rows = len(batch.inputs)
@@ -89,7 +103,15 @@ def batch_nats(
                 features, state = network(torch.from_numpy(batch.inputs).to(device), state)
                 counts = torch.from_numpy(batch.is_scored).to(device)
                 targets = torch.from_numpy(batch.targets).to(device)[counts]
-                nats = _nats(network.output, features[counts], targets, windows.boundary_id)
+                if table is None:
+                    nats = _nats(network.output, features[counts], targets, windows.boundary_id)
+                else:
+                    last = contexts[: len(batch.inputs), -1]
+                    contexts = contexts_after(last, batch.inputs, windows.boundary_id)
+                    scored = contexts[batch.is_scored]
+                    nats = _nats_with_counts(
+                        network.output, features[counts], targets, table, scored
+                    )
             yield nats, len(targets)
 
 
@@ -109,4 +131,24 @@ def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) ->
             .sum()
         )
         for rows in batched_rows(len(targets), vocab_size)
+    )
+
+
+def _nats_with_counts(
+    output: Output,
+    features: Tensor,
+    targets: Tensor,
+    table: NGramTable,
+    contexts: NDArray[np.int64],
+) -> float:
+    """Return the sum of −ln p of the targets, as network and counts predict them together."""
+    ids = targets.cpu().numpy()
+    return math.fsum(
+        float(
+            negative_log_softmax(
+                combine(table, output(features[rows]).float().cpu().numpy(), contexts[rows]),
+                ids[rows],
+            ).sum(dtype=np.float64)
+        )
+        for rows in batched_rows(len(ids), table.outputs)
     )

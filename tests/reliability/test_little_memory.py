@@ -59,7 +59,8 @@ def test_training_on_a_long_line_needs_little_memory(measured, tmp_path):
     of_long = measured("train", long, *SMALL, "-o", "long")
 
     assert (of_short[0], of_long[0]) == (0, 0), of_long
-    assert of_long[1] - of_short[1] < 70 << 20  # the sample's ids and chunks, not the text
+    # The sample's ids and chunks, not the text; and at most 4 million tokens that are counted.
+    assert of_long[1] - of_short[1] < 300 << 20
 
 
 def test_a_line_that_is_too_long_for_an_example_is_refused(measured, tmp_path):

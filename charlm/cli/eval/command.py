@@ -12,6 +12,7 @@ from charlm.cli.eval.options import (
     CarryOption,
     DeviceOption,
     DirectionOption,
+    DynamicCountsOption,
     DynamicOption,
     FailAboveOption,
     HeatmapOption,
@@ -57,6 +58,7 @@ def eval_command(
     baselines: BaselinesOption = False,
     training_text: TrainingTextOption = None,
     dynamic: DynamicOption = False,
+    dynamic_counts: DynamicCountsOption = False,
     device: DeviceOption = None,
 ) -> None:
     """Score texts: compute how many bits the model needs for them.
@@ -117,6 +119,7 @@ def eval_command(
         figure_options = FigureOptions(
             device=device,
             is_dynamic=dynamic,
+            has_dynamic_counts=dynamic_counts,
             with_compressors=baselines,
             training_documents=training,
             page=html,

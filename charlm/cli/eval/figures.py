@@ -33,6 +33,7 @@ class FigureOptions:
     Attributes:
         device: Where PyTorch scores; None scores with NumPy.
         is_dynamic: Whether dynamic evaluation is added; this takes exactly one model.
+        has_dynamic_counts: Whether it is added with a network that does not learn.
         with_compressors: Whether the sizes of the compressed text are added.
         training_documents: Text after which the scored text is compressed once more, or none.
         page: The file of the HTML page, or None.
@@ -44,6 +45,7 @@ class FigureOptions:
 
     device: Device | None
     is_dynamic: bool
+    has_dynamic_counts: bool
     with_compressors: bool
     training_documents: Sequence[Document]
     page: Path | None
@@ -77,6 +79,8 @@ def show_figures(
     dynamic_nats_of = None
     if options.is_dynamic:
         dynamic_nats_of = _dynamic_scorer(first_model, direction, options.device or "cpu")
+    elif options.has_dynamic_counts:
+        dynamic_nats_of = _dynamic_counts_scorer(first_model, direction)
     totals = dict.fromkeys(models, Score())
     dynamic_total = Score()
     for document in documents:
@@ -98,7 +102,7 @@ def show_figures(
     if options.page is not None:
         _write_page(options.page, label, first_model, documents[0], total, direction)
     figures = _figures(total)
-    if options.is_dynamic:
+    if dynamic_nats_of is not None:
         figures |= _dynamic_figures(total, dynamic_total)
     if options.with_compressors:
         figures |= _compressor_figures(documents, options.training_documents)
@@ -213,6 +217,20 @@ def _dynamic_scorer(
     checkpoint, torch_device = model.single_direction(direction), choose_device(device)
     check_dynamic(checkpoint)
     return lambda text, name: dynamic_nats(checkpoint, text, device=torch_device, name=name)
+
+
+def _dynamic_counts_scorer(
+    model: Model, direction: SingleDirection | None
+) -> Callable[[str, str], float]:
+    """Return a function of a text and its name that scores it while counts learn it, in nats.
+
+    Raises:
+        ConfigError: If the model lacks the direction.
+    """
+    from charlm.inference.adaptive import adaptive_score
+
+    checkpoint = model.single_direction(direction)
+    return lambda text, name: adaptive_score(checkpoint, text, name=name).nats
 
 
 def _note_training_text(model: Model, text: str, name: str, label: str) -> None:

@@ -12,7 +12,15 @@ LINE_OPTIONS = {"--per-line", *FILTERS}
 SINGLE_VIEWS = ("--per-token", "--per-word", "--heatmap")
 VIEWS = ("--per-line", *FILTERS, *SINGLE_VIEWS)  # show lines, tokens or the text itself
 BOTH = "--direction both"
-WHOLE = ("--html", "--fail-above", "--baselines", "--dynamic", "--device", BOTH)  # show figures
+WHOLE = (
+    "--html",
+    "--fail-above",
+    "--baselines",
+    "--dynamic",
+    "--dynamic-counts",
+    "--device",
+    BOTH,
+)  # show figures
 # Pairs of an option and the options that it excludes, in the order of the checks.
 EXCLUSIONS = (
     *((view, tuple(other for other in VIEWS if other != view)) for view in SINGLE_VIEWS),
@@ -20,6 +28,8 @@ EXCLUSIONS = (
     (BOTH, WHOLE[:-1]),
     ("--device", ("--html",)),  # a page shows tokens, which NumPy scores
     ("--heatmap", ("--json",)),
+    ("--dynamic", ("--dynamic-counts",)),
+    ("--dynamic-counts", ("--device",)),  # they need no PyTorch
 )
 SINGLE_MODEL = (*FILTERS, *SINGLE_VIEWS, *(option for option in WHOLE if option != "--device"))
 

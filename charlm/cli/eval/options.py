@@ -115,9 +115,17 @@ TrainingTextOption = Annotated[
 DynamicOption = Annotated[
     bool,
     _whole(
-        "Add dynamic evaluation: the model is trained on each part of a text after it has scored "
-        "it. Needs PyTorch, and is slower.",
+        "Add dynamic evaluation: network and counts learn each part of a text after they have "
+        "scored it. Needs PyTorch, and is slower.",
         "--dynamic",
+    ),
+]
+DynamicCountsOption = Annotated[
+    bool,
+    _whole(
+        "Add dynamic evaluation with a network that stays as it is: the counts learn the text. "
+        "Takes two or three times as long, without PyTorch.",
+        "--dynamic-counts",
     ),
 ]
 DeviceOption = Annotated[

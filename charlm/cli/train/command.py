@@ -44,6 +44,7 @@ def train_command(
     num_layers: options.NumLayersOption = ModelConfig.num_layers,
     residual: options.ResidualOption = ModelConfig.residual,
     direction: options.DirectionOption = ModelConfig.direction,
+    ngram_order: options.NgramOrderOption = None,
     embedding_size: options.EmbeddingSizeOption = None,
     embeddings: options.EmbeddingsOption = None,
     tie_weights: options.TieWeightsOption = None,

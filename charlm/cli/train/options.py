@@ -156,6 +156,14 @@ DirectionOption = Annotated[
         "`generate --ending` needs backward or both."
     ),
 ]
+NgramOrderOption = Annotated[
+    int | None,
+    _model(
+        "Tokens before a position whose counts predict beside the network; 0 is off.",
+        show_default="at most 8; 4 for words and subwords; the counts take no more room than the "
+        "network",
+    ),
+]
 EmbeddingSizeOption = Annotated[
     int | None,
     _model(

@@ -1,0 +1,9 @@
+"""N-gram counts of the training text, which predict beside the network. NumPy alone.
+
+counting   ids → the table: which tokens followed which contexts, how often
+table      the table as arrays, and what it predicts after a context
+adaptive   counts that learn a text while it is read
+"""
+
+from charlm.ngram.counting import count_ngrams as count_ngrams
+from charlm.ngram.table import NGramTable as NGramTable

@@ -1,0 +1,317 @@
+"""The table of n-grams, and what it predicts after a context.
+
+A context is the 1, 2 … K tokens before a position, at most back to a boundary (BOS/EOS). Contexts
+form a tree: that of length k is a token put before a context of length k − 1.
+
+The probability of a token w after a context c is smoothed by interpolated absolute discounting,
+with three discounts for each order (Chen & Goodman 1999, https://doi.org/10.1006/csla.1999.0128):
+
+    p_k(w) = (count(c w) − D_k(count)) / count(c) + λ_k(c) · p_{k−1}(w)
+
+p_0 is the distribution of single tokens, mixed with the uniform one. λ_k(c) is the mass that the
+tokens listed after c leave. A token that is listed nowhere has the probability p_0(w) · Λ, where Λ
+is the product of all λ. So log p(w) − log Λ is log p_0(w), corrected for listed tokens alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from charlm.errors import ConfigError
+
+Integers = NDArray[np.integer[Any]]
+Floats = NDArray[np.float32]
+
+PARTS = ("keys", "ends", "totals", "tokens", "counts")  # of the arrays of one order
+LARGEST_ORDER = 12
+LARGEST_WEIGHT = 100.0
+NO_TOKEN = -1  # before a boundary
+SMALLEST_MASS = 1e-6  # that listed tokens leave
+MOST_ROWS = 1 << 20  # numbers in the dense rows of short contexts
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """All contexts of one length, N of them, and the M entries after them.
+
+    Attributes:
+        keys: parent · (V + 1) + token, ascending, shape (N,). The parent is the number of the
+            context that is one token shorter, and the token stands before it; V is the boundary.
+        ends: Where the entries of each context end, shape (N,).
+        totals: How often each context occurs, shape (N,).
+        tokens: The token of each entry, ascending within a context, shape (M,).
+        counts: How often it follows the context, shape (M,).
+    """
+
+    keys: Integers
+    ends: Integers
+    totals: Integers
+    tokens: Integers
+    counts: Integers
+
+    @property
+    def bytes(self) -> int:
+        """Size of the arrays."""
+        return sum(getattr(self, part).nbytes for part in PARTS)
+
+
+@dataclass(frozen=True, eq=False)
+class NGramTable:
+    """Counts of tokens after contexts of 0 to K tokens.
+
+    Attributes:
+        unigrams: How often each of the outputs occurs, shape (outputs,).
+        contexts: Those of 1, 2 … K tokens.
+        discounts: Of counts 1, 2 and more, for each order, shape (K + 1, 3).
+        weights: (a, b) for each order, as in `inference.combination`, shape (K + 1, 2).
+        boundary_id: V.
+    """
+
+    unigrams: Integers
+    contexts: Sequence[Contexts]
+    discounts: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    boundary_id: int
+
+    @classmethod
+    def empty(cls, outputs: int, boundary_id: int) -> "NGramTable":
+        """Return a table without counts: all tokens are equally likely."""
+        discounts, weights = np.zeros((1, 3), np.float32), np.array([[1, 0]], np.float32)
+        return cls(np.zeros(outputs, np.uint32), [], discounts, weights, boundary_id)
+
+    @property
+    def order(self) -> int:
+        """The length of the longest contexts, K."""
+        return len(self.contexts)
+
+    @property
+    def outputs(self) -> int:
+        """Number of tokens that are predicted."""
+        return len(self.unigrams)
+
+    def log_ratios(self, contexts: Integers) -> tuple[NDArray[np.int64], Floats]:
+        """Return the order that matched, and log p − log Λ of all tokens.
+
+        Args:
+            contexts: The last K ids before each position, the latest last, shape (N, K); NO_TOKEN
+                before a boundary.
+
+        Returns:
+            The length of the longest context that the table knows, shape (N,), and the logarithms,
+            shape (N, outputs).
+        """
+        rows, log_rows, masses, numbers, depth = self._dense
+        matched = np.zeros(len(contexts), np.int64)
+        dense = np.zeros(len(contexts), np.int64)
+        left = np.ones(len(contexts))  # Λ
+        sums: NDArray[np.float64] | None = None
+        touched = []
+        for order, (at, places) in enumerate(self._walk(contexts), start=1):
+            matched[at] = order
+            if order <= depth:
+                dense[at] = numbers[order] + places
+                continue
+            if sums is None:
+                left = masses[dense]
+                sums = np.zeros(len(contexts) * self.outputs)
+            owners, tokens, shares, lambdas = self._entries(order, places)
+            left[at] *= lambdas
+            flat = at[owners] * self.outputs + tokens
+            sums[flat] += shares / left[at][owners]
+            touched.append(flat)
+        result: Floats = log_rows[dense]
+        if sums is not None:
+            flat = np.concatenate(touched)
+            base = rows.reshape(-1)[
+                dense[flat // self.outputs] * self.outputs + flat % self.outputs
+            ]
+            result.reshape(-1)[flat] = np.log(base + sums[flat])
+        return matched, result
+
+    def _walk(self, contexts: Integers) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield the positions that know a context of 1, 2 … tokens, and its number."""
+        at = np.arange(len(contexts))
+        places = np.zeros(len(contexts), np.int64)
+        for order, known in enumerate(self.contexts, start=1):
+            tokens = contexts[at, -order].astype(np.int64)
+            # In the type of the table, or NumPy would copy the table. −1 is left out below.
+            keys = (places * (self.boundary_id + 1) + tokens).astype(known.keys.dtype)
+            places = np.searchsorted(known.keys, keys)
+            is_known = known.keys.take(places, mode="clip") == keys
+            is_known &= tokens != NO_TOKEN
+            at, places = at[is_known], places[is_known]
+            if not len(at):
+                return
+            yield at, places
+
+    def _entries(
+        self, order: int, places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Integers, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the entries after some contexts of one length.
+
+        Returns:
+            Of each entry the number of its context among `places`, its token, and its discounted
+            share; of each context its λ.
+        """
+        known, discounts = self.contexts[order - 1], self.discounts[order]
+        stops = known.ends[places].astype(np.int64)
+        starts = np.where(places > 0, known.ends[places - 1], 0).astype(np.int64)
+        sizes = stops - starts
+        owners = np.repeat(np.arange(len(places)), sizes)
+        entries = np.arange(len(owners)) + np.repeat(starts - (sizes.cumsum() - sizes), sizes)
+        counts = known.counts[entries]
+        kept = counts - discounts[np.minimum(counts, 3) - 1]
+        shares = kept / known.totals[places][owners]
+        lambdas = 1 - np.bincount(owners, shares, minlength=len(places))
+        return owners, known.tokens[entries], shares, np.maximum(lambdas, SMALLEST_MASS)
+
+    @cached_property
+    def unigram_probabilities(self) -> NDArray[np.float64]:
+        """p_0 of each token, shape (outputs,)."""
+        counts = self.unigrams.astype(np.float64)
+        total = max(1.0, counts.sum())
+        kept = np.where(counts > 0, counts - self.discounts[0][np.clip(self.unigrams, 1, 3) - 1], 0)
+        shares = kept / total
+        result: NDArray[np.float64] = shares + (1 - shares.sum()) / self.outputs
+        return result
+
+    @cached_property
+    def _dense(self) -> tuple[NDArray[np.float64], Floats, NDArray[np.float64], list[int], int]:
+        """Rows of p / Λ for all contexts of few tokens, where these are few.
+
+        Returns:
+            The rows, shape (R, outputs); their logarithms; Λ of each, shape (R,); at which row the
+            contexts of each length begin; and the length of the longest.
+        """
+        rows = [self.unigram_probabilities[None]]
+        masses = [np.ones(1)]
+        numbers, depth = [0], 0
+        for order, known in enumerate(self.contexts, start=1):
+            size = sum(map(len, masses))
+            if (size + len(known.keys)) * self.outputs > MOST_ROWS:
+                break
+            parents = known.keys.astype(np.int64) // (self.boundary_id + 1)
+            owners, tokens, shares, lambdas = self._entries(order, np.arange(len(parents)))
+            mass = masses[-1][parents] * lambdas
+            of_order = rows[-1][parents]
+            of_order[owners, tokens] += shares / mass[owners]
+            rows.append(of_order)
+            masses.append(mass)
+            numbers.append(size)
+            depth = order
+        joined = np.concatenate(rows)
+        return joined, np.log(joined).astype(np.float32), np.concatenate(masses), numbers, depth
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of the model file."""
+        arrays: dict[str, NDArray[Any]] = {
+            "unigrams": self.unigrams.astype(np.uint32),
+            "discounts": self.discounts.astype(np.float32),
+            "weights": self.weights.astype(np.float32),
+        }
+        for order, known in enumerate(self.contexts, start=1):
+            arrays |= {f"{order}.{part}": getattr(known, part) for part in PARTS}
+        return arrays
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], *, outputs: int, boundary_id: int
+    ) -> "NGramTable":
+        """Return the table that `to_arrays` wrote, trusting nothing in it.
+
+        Raises:
+            ConfigError: If the arrays are no table for this many outputs.
+        """
+        order = (len(arrays) - 3) // len(PARTS)
+        expected = {"unigrams", "discounts", "weights"}
+        expected |= {f"{k}.{part}" for k in range(1, order + 1) for part in PARTS}
+        if set(arrays) != expected or order > LARGEST_ORDER:
+            raise ConfigError("its n-grams are incomplete")
+        unigrams, discounts, weights = arrays["unigrams"], arrays["discounts"], arrays["weights"]
+        _require(unigrams.dtype == np.uint32 and unigrams.shape == (outputs,))
+        _require(discounts.dtype == np.float32 and discounts.shape == (order + 1, 3))
+        _require(bool(((discounts >= 0) & (discounts <= [1, 2, 3])).all()))
+        _require(weights.dtype == np.float32 and weights.shape == (order + 1, 2))
+        _require(bool((np.abs(weights) <= LARGEST_WEIGHT).all()))
+        contexts: list[Contexts] = []
+        parents = 1
+        for k in range(1, order + 1):
+            known = Contexts(*(arrays[f"{k}.{part}"] for part in PARTS))
+            _check_contexts(known, parents * (boundary_id + 1), outputs)
+            parents = len(known.keys)
+            contexts.append(known)
+        return cls(unigrams, contexts, discounts, weights, boundary_id)
+
+
+def contexts_before(
+    ids: Integers, positions: NDArray[np.int64], order: int, begin: int, head: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return the `order` ids before each position, the latest last, shape (N, order).
+
+    Before `begin` stands the `head`, a boundary and the prefix of a text, and NO_TOKEN before that.
+    """
+    places = positions[:, None] + np.arange(-order, 0)
+    before = np.array([*[NO_TOKEN] * (order + 1), *head])
+    of_head = before[np.clip(places - begin + len(before), 0, len(before) - 1)]
+    contexts: NDArray[np.int64] = np.where(
+        places >= begin, ids[np.maximum(places, begin)].astype(np.int64), of_head
+    )
+    return contexts
+
+
+def contexts_after(
+    last: NDArray[np.int64], ids: NDArray[np.int64], boundary_id: int
+) -> NDArray[np.int64]:
+    """Return the last K ids after each of some ids, shape (B, T, K).
+
+    `last` are those before the first, shape (B, K), and `ids` has shape (B, T).
+    """
+    order = last.shape[-1]
+    joined = np.concatenate([last, ids], axis=-1)
+    if not order:
+        return np.empty((*ids.shape, 0), np.int64)
+    contexts = sliding_window_view(joined, order, axis=-1)[:, 1:].copy()
+    is_boundary = contexts == boundary_id
+    later = is_boundary[..., ::-1].cumsum(axis=-1)[..., ::-1] - is_boundary
+    contexts[later > 0] = NO_TOKEN
+    return contexts
+
+
+def _check_contexts(known: Contexts, most_keys: int, outputs: int) -> None:
+    """Raise ConfigError if the contexts of one length do not fit together."""
+    arrays = (known.keys, known.ends, known.totals, known.tokens, known.counts)
+    _require(all(array.ndim == 1 for array in arrays))
+    _require(all(array.dtype.kind == "u" for array in arrays))
+    _require(known.keys.dtype == smallest(known.keys, most_keys).dtype)
+    _require(len(known.keys) == len(known.ends) == len(known.totals) > 0)
+    _require(len(known.tokens) == len(known.counts) == int(known.ends[-1]))
+    ends = known.ends.astype(np.int64)
+    sizes = np.diff(ends, prepend=0)
+    _require(bool((sizes > 0).all()))
+    _require(bool((known.keys[1:] > known.keys[:-1]).all()))
+    _require(int(known.keys[-1]) < most_keys)
+    _require(int(known.tokens.max()) < outputs and int(known.counts.min()) > 0)
+    places = np.repeat(np.arange(len(sizes)), sizes) * outputs + known.tokens
+    _require(bool((np.diff(places) > 0).all()))
+    sums = np.add.reduceat(known.counts.astype(np.int64), ends - sizes)
+    _require(bool((sums <= known.totals).all()))
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ConfigError("its n-grams are damaged")
+
+
+def smallest(values: Integers, bound: int = 0) -> Integers:
+    """Return numbers of at least 0 in the smallest type of the model file.
+
+    It holds all of them, and all numbers below `bound`.
+    """
+    largest = max(bound - 1, int(values.max(initial=0)))
+    types = (np.uint8, np.uint16, np.uint32, np.uint64)
+    return values.astype(next(type for type in types if largest <= np.iinfo(type).max))
