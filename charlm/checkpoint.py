@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm import tokenizers
+from charlm import ngram, tokenizers
 from charlm.config import TERMINATORS, ModelConfig, SingleDirection
 from charlm.errors import ConfigError
 from charlm.files import tensor_file
@@ -155,7 +155,7 @@ class Checkpoint:
         if len(self.line_scores):
             arrays[LINE_SCORES] = self.line_scores
         for direction, table in self.ngrams.items():
-            for name, array in table.to_arrays().items():
+            for name, array in ngram.to_arrays(table).items():
                 arrays[f"{NGRAM}{direction}.{name}"] = array
         return metadata, arrays
 
@@ -286,7 +286,7 @@ def _ngrams(
     if not any(of_direction.values()):
         return {}
     return {
-        direction: NGramTable.from_arrays(arrays, outputs=outputs, boundary_id=boundary_id)
+        direction: ngram.from_arrays(arrays, outputs=outputs, boundary_id=boundary_id)
         for direction, arrays in of_direction.items()
     }
 

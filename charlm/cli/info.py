@@ -66,6 +66,8 @@ def info_command(
 
 def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
     """Return the description of a model as a JSON object."""
+    from charlm.ngram import to_arrays
+
     tokenizer = checkpoint.tokenizer
     listed = parameters(checkpoint.config, tokenizer.vocab_size)
     return {
@@ -95,7 +97,7 @@ def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
                 "order": table.order,
                 "contexts": sum(len(known.keys) for known in table.contexts),
                 "entries": sum(len(known.tokens) for known in table.contexts),
-                "bytes": sum(array.nbytes for array in table.to_arrays().values()),
+                "bytes": sum(array.nbytes for array in to_arrays(table).values()),
                 "weights": table.weights.tolist(),
             }
             for direction, table in checkpoint.ngrams.items()

@@ -13,7 +13,8 @@ tokens listed after c leave. A token that is listed nowhere has the probability 
 is the product of all λ. So log p(w) − log Λ is log p_0(w), corrected for listed tokens alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,16 +23,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from charlm.errors import ConfigError
-
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 
 PARTS = ("keys", "ends", "totals", "tokens", "counts")  # of the arrays of one order
-LARGEST_ORDER = 12
-LARGEST_WEIGHT = 100.0
 NO_TOKEN = -1  # before a boundary
 SMALLEST_MASS = 1e-6  # that listed tokens leave
+FEW_ROWS = 4  # contexts that are looked up one by one
+MOST_NODES = 1 << 16  # contexts that are kept for that
 MOST_ROWS = 1 << 20  # numbers in the dense rows of short contexts
 
 
@@ -105,6 +104,9 @@ class NGramTable:
             The length of the longest context that the table knows, shape (N,), and the logarithms,
             shape (N, outputs).
         """
+        if len(contexts) <= FEW_ROWS:
+            orders, few = zip(*map(self._log_ratios_of_row, contexts.tolist()), strict=True)
+            return np.array(orders), few[0][None] if len(few) == 1 else np.array(few)
         rows, log_rows, masses, numbers, depth = self._dense
         matched = np.zeros(len(contexts), np.int64)
         dense = np.zeros(len(contexts), np.int64)
@@ -132,6 +134,62 @@ class NGramTable:
             ]
             result.reshape(-1)[flat] = np.log(base + sums[flat])
         return matched, result
+
+    def _log_ratios_of_row(self, context: list[int]) -> tuple[int, Floats]:
+        """Return what `log_ratios` returns for one context, ten times as fast."""
+        rows, log_rows, masses, numbers, depth = self._dense
+        matched = place = dense = 0
+        left, sums = 1.0, dict[int, float]()
+        for order, keys in enumerate(self._key_views, start=1):
+            token = context[-order]
+            if token == NO_TOKEN:
+                break
+            key = place * (self.boundary_id + 1) + token
+            place = bisect_left(keys, key)
+            if place == len(keys) or keys[place] != key:
+                break
+            matched = order
+            if order <= depth:
+                dense = numbers[order] + place
+                left = float(masses[dense])
+                continue
+            tokens, shares, mass = self._nodes.get((order, place)) or self._node(order, place)
+            left *= mass
+            for token, share in zip(tokens, shares, strict=True):
+                sums[token] = sums.get(token, 0.0) + share / left
+        row: Floats = log_rows[dense].copy()
+        if sums:
+            listed = list(sums)
+            row[listed] = np.log(rows[dense][listed] + list(sums.values()))
+        return matched, row
+
+    def _node(self, order: int, place: int) -> tuple[list[int], list[float], float]:
+        """Return what `_entries` returns for one context, and keep it."""
+        if len(self._nodes) >= MOST_NODES:
+            self._nodes.clear()
+        known, discounts = self.contexts[order - 1], self._discount_lists[order]
+        entries = slice(int(known.ends[place - 1]) if place else 0, int(known.ends[place]))
+        total = int(known.totals[place])
+        counts: list[int] = known.counts[entries].tolist()
+        shares = [(count - discounts[min(count, 3) - 1]) / total for count in counts]
+        node = known.tokens[entries].tolist(), shares, max(1 - sum(shares), SMALLEST_MASS)
+        self._nodes[order, place] = node
+        return node
+
+    @cached_property
+    def _discount_lists(self) -> list[list[float]]:
+        lists: list[list[float]] = self.discounts.tolist()
+        return lists
+
+    @cached_property
+    def _key_views(self) -> list[Any]:
+        """The keys of each order, which bisect can search without a copy."""
+        return [known.keys.data for known in self.contexts]
+
+    @cached_property
+    def _nodes(self) -> dict[tuple[int, int], tuple[list[int], list[float], float]]:
+        """Tokens, shares and λ of contexts that `_log_ratios_of_row` met, by order and number."""
+        return {}
 
     def _walk(self, contexts: Integers) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Yield the positions that know a context of 1, 2 … tokens, and its number."""
@@ -207,46 +265,6 @@ class NGramTable:
         joined = np.concatenate(rows)
         return joined, np.log(joined).astype(np.float32), np.concatenate(masses), numbers, depth
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the model file."""
-        arrays: dict[str, NDArray[Any]] = {
-            "unigrams": self.unigrams.astype(np.uint32),
-            "discounts": self.discounts.astype(np.float32),
-            "weights": self.weights.astype(np.float32),
-        }
-        for order, known in enumerate(self.contexts, start=1):
-            arrays |= {f"{order}.{part}": getattr(known, part) for part in PARTS}
-        return arrays
-
-    @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], *, outputs: int, boundary_id: int
-    ) -> "NGramTable":
-        """Return the table that `to_arrays` wrote, trusting nothing in it.
-
-        Raises:
-            ConfigError: If the arrays are no table for this many outputs.
-        """
-        order = (len(arrays) - 3) // len(PARTS)
-        expected = {"unigrams", "discounts", "weights"}
-        expected |= {f"{k}.{part}" for k in range(1, order + 1) for part in PARTS}
-        if set(arrays) != expected or order > LARGEST_ORDER:
-            raise ConfigError("its n-grams are incomplete")
-        unigrams, discounts, weights = arrays["unigrams"], arrays["discounts"], arrays["weights"]
-        _require(unigrams.dtype == np.uint32 and unigrams.shape == (outputs,))
-        _require(discounts.dtype == np.float32 and discounts.shape == (order + 1, 3))
-        _require(bool(((discounts >= 0) & (discounts <= [1, 2, 3])).all()))
-        _require(weights.dtype == np.float32 and weights.shape == (order + 1, 2))
-        _require(bool((np.abs(weights) <= LARGEST_WEIGHT).all()))
-        contexts: list[Contexts] = []
-        parents = 1
-        for k in range(1, order + 1):
-            known = Contexts(*(arrays[f"{k}.{part}"] for part in PARTS))
-            _check_contexts(known, parents * (boundary_id + 1), outputs)
-            parents = len(known.keys)
-            contexts.append(known)
-        return cls(unigrams, contexts, discounts, weights, boundary_id)
-
 
 def contexts_before(
     ids: Integers, positions: NDArray[np.int64], order: int, begin: int, head: Sequence[int]
@@ -280,31 +298,6 @@ def contexts_after(
     later = is_boundary[..., ::-1].cumsum(axis=-1)[..., ::-1] - is_boundary
     contexts[later > 0] = NO_TOKEN
     return contexts
-
-
-def _check_contexts(known: Contexts, most_keys: int, outputs: int) -> None:
-    """Raise ConfigError if the contexts of one length do not fit together."""
-    arrays = (known.keys, known.ends, known.totals, known.tokens, known.counts)
-    _require(all(array.ndim == 1 for array in arrays))
-    _require(all(array.dtype.kind == "u" for array in arrays))
-    _require(known.keys.dtype == smallest(known.keys, most_keys).dtype)
-    _require(len(known.keys) == len(known.ends) == len(known.totals) > 0)
-    _require(len(known.tokens) == len(known.counts) == int(known.ends[-1]))
-    ends = known.ends.astype(np.int64)
-    sizes = np.diff(ends, prepend=0)
-    _require(bool((sizes > 0).all()))
-    _require(bool((known.keys[1:] > known.keys[:-1]).all()))
-    _require(int(known.keys[-1]) < most_keys)
-    _require(int(known.tokens.max()) < outputs and int(known.counts.min()) > 0)
-    places = np.repeat(np.arange(len(sizes)), sizes) * outputs + known.tokens
-    _require(bool((np.diff(places) > 0).all()))
-    sums = np.add.reduceat(known.counts.astype(np.int64), ends - sizes)
-    _require(bool((sums <= known.totals).all()))
-
-
-def _require(condition: bool) -> None:
-    if not condition:
-        raise ConfigError("its n-grams are damaged")
 
 
 def smallest(values: Integers, bound: int = 0) -> Integers:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import ConfigError
-from charlm.ngram import NGramTable, count_ngrams
+from charlm.ngram import count_ngrams, from_arrays, to_arrays
 from charlm.ngram import table as module
 from charlm.ngram.table import NO_TOKEN, contexts_after, contexts_before
 
@@ -64,6 +64,10 @@ def test_probabilities_are_those_of_the_formula(table, monkeypatch, most_rows):
         expected, order = by_hand(table, context)
         assert matched[row] == order
         assert p[row] == pytest.approx(expected, rel=1e-4)
+    for start in range(0, 399, 3):  # a few are looked up in another way
+        few_matched, few_ratios = table.log_ratios(contexts[start : start + 3])
+        assert few_matched.tolist() == matched[start : start + 3].tolist()
+        assert few_ratios == pytest.approx(ratios[start : start + 3], abs=1e-5)
 
 
 @settings(deadline=None)
@@ -92,7 +96,7 @@ def test_contexts_after_ids_are_those_before_the_next():
 
 
 def test_what_is_written_is_read_again(table):
-    again = NGramTable.from_arrays(table.to_arrays(), outputs=BOUNDARY, boundary_id=BOUNDARY)
+    again = from_arrays(to_arrays(table), outputs=BOUNDARY, boundary_id=BOUNDARY)
     contexts = contexts_before(np.array([BOUNDARY, *IDS]), np.arange(1, 99), 4, 1, [BOUNDARY])
 
     assert again.order == 4
@@ -120,17 +124,17 @@ LIES = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_a_damaged_table_is_refused(table, name):
-    arrays = table.to_arrays()
+    arrays = to_arrays(table)
     arrays[name] = LIES[name](arrays[name])
 
     with pytest.raises(ConfigError, match="its n-grams are damaged"):
-        NGramTable.from_arrays(arrays, outputs=BOUNDARY, boundary_id=BOUNDARY)
+        from_arrays(arrays, outputs=BOUNDARY, boundary_id=BOUNDARY)
 
 
 @pytest.mark.parametrize("name", ["weights", "2.keys", "4.counts"])
 def test_an_incomplete_table_is_refused(table, name):
-    arrays = table.to_arrays()
+    arrays = to_arrays(table)
     del arrays[name]
 
     with pytest.raises(ConfigError, match="its n-grams are incomplete"):
-        NGramTable.from_arrays(arrays, outputs=BOUNDARY, boundary_id=BOUNDARY)
+        from_arrays(arrays, outputs=BOUNDARY, boundary_id=BOUNDARY)
