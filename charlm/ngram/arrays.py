@@ -11,6 +11,7 @@ from charlm.ngram.table import PARTS, Contexts, NGramTable, smallest
 
 LARGEST_ORDER = 12
 LARGEST_WEIGHT = 100.0
+SMALLEST_DISCOUNT = 0.01
 
 
 def to_arrays(table: NGramTable) -> dict[str, NDArray[Any]]:
@@ -41,7 +42,7 @@ def from_arrays(
     unigrams, discounts, weights = arrays["unigrams"], arrays["discounts"], arrays["weights"]
     _require(unigrams.dtype == np.uint32 and unigrams.shape == (outputs,))
     _require(discounts.dtype == np.float32 and discounts.shape == (order + 1, 3))
-    _require(bool(((discounts >= 0) & (discounts <= [1, 2, 3])).all()))
+    _require(bool(((discounts >= SMALLEST_DISCOUNT) & (discounts <= [1, 2, 3])).all()))
     _require(weights.dtype == np.float32 and weights.shape == (order + 1, 2))
     _require(bool((np.abs(weights) <= LARGEST_WEIGHT).all()))
     contexts: list[Contexts] = []

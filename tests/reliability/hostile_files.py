@@ -188,6 +188,42 @@ def lying_scores_and_settings():
                 )
 
 
+def lying_ngrams():
+    """Yield name and signed file of models whose counts do not fit together."""
+    for kind, config in (
+        ("char", {}),
+        ("word", {"task": "lines"}),
+        ("byte", {"direction": "both"}),
+    ):
+        metadata, arrays = mutants.honest(kind, **config)
+        for name in (name for name in arrays if name.startswith("ngram.")):
+            array = arrays[name]
+            largest = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 3e38
+            lies = {
+                "nothing": array[:0],
+                "zeros": np.zeros_like(array),
+                "ones": np.ones_like(array),
+                "largest": np.full_like(array, largest),
+                "reversed": array[::-1].copy(),
+                "cut": array[:-1],
+                "twice": np.concatenate([array, array]),
+                "flat": array.reshape(-1, 1),
+                "signed": array.astype(np.int64),
+                "wider": array.astype(np.uint64),
+                "numbers": array.astype(np.float32),
+                "plus one": array + array.dtype.type(1),
+            }
+            for lie, changed in lies.items():
+                yield f"{name} {lie}", mutants.signed(metadata, {**arrays, name: changed})
+            others = {other: kept for other, kept in arrays.items() if other != name}
+            yield f"no {name}", mutants.signed(metadata, others)
+            yield f"other {name}", mutants.signed(metadata, {**others, f"{name}x": array})
+            yield (
+                f"{name} of nowhere",
+                mutants.signed(metadata, {**arrays, "ngram.sideways.weights": array}),
+            )
+
+
 def lying_counts():
     """Yield name and signed file of models whose vocabulary is very large, or all alike."""
     for count, task in product((1000, 100_000), ("text", "lines")):

@@ -15,6 +15,7 @@ from charlm.checkpoint import KIND, Checkpoint
 from charlm.config import TERMINATORS, ModelConfig
 from charlm.files import tensor_file
 from charlm.fingerprint import Fingerprint
+from charlm.ngram import count_ngrams
 from charlm.parameters import parameters
 
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 9
@@ -78,9 +79,22 @@ def honest(kind="char", *, is_complete=True, **config):
                 Fingerprint.of_texts([[TEXT]], len(TEXT)),
             ],
             line_scores=np.linspace(1, 3, 5, dtype=np.float32),
+            ngrams=ngrams_of(config, tokenizer),
         )
     metadata, arrays = checkpoint.to_parts()
     return {"format": KIND.format, "version": "0.1.0", **metadata}, dict(arrays)
+
+
+def ngrams_of(config, tokenizer):
+    """Return the n-grams of the text for each direction; pairs have none."""
+    if config.task == "pairs":
+        return {}
+    ids = np.array([tokenizer.boundary_id, *tokenizer.encode(TEXT[:90])])
+    outputs = config.outputs(tokenizer.vocab_size)
+    table = count_ngrams(
+        ids, np.arange(len(ids)) > 0, order=2, outputs=outputs, boundary_id=tokenizer.boundary_id
+    )
+    return dict.fromkeys(config.directions, table)
 
 
 def signed(metadata, arrays, *, kind=KIND):

@@ -18,6 +18,7 @@ from hostile_files import (
     lying_counts,
     lying_fingerprints,
     lying_headers,
+    lying_ngrams,
     lying_pieces,
     lying_scores_and_settings,
     many_fingerprints,
@@ -100,6 +101,7 @@ def mutants_of_work():
     yield from lying_fingerprints()
     yield from lying_scores_and_settings()
     yield from lying_counts()
+    yield from lying_ngrams()
 
 
 def test_every_truncation_is_refused(file, path):
