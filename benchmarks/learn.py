@@ -12,7 +12,10 @@ command is its score, in nats per character:
     --peer "nanoGPT: sh nanogpt.sh {text}" --peer-score "val loss ([0-9.]+)"
 
 charlm's models score the held-out tenth, as one stream and in cold windows of 256 characters. A
-cold window starts without a state, which is nearly how nanoGPT measures.
+cold window starts without a state, which is nearly how nanoGPT measures. "network" is the network
+without its counts, and "adaptive" lets the counts learn what they have scored, as compressors do.
+Where zpaq is installed, the row of `zpaq -m5` says what the held-out tenth adds to the compressed
+size of the rest.
 """
 
 import argparse
@@ -21,6 +24,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,6 +37,7 @@ import numpy as np
 
 import charlm
 from charlm.corpus.windows import Windows
+from charlm.inference.adaptive import adaptive_score
 from charlm.inference.context_length import ids_as_read
 from charlm.inference.scoring import score_windows
 
@@ -47,8 +52,8 @@ CONFIGURATIONS = (
     "512, dropout 0.3: --hidden-size 512 --dropout 0.3",
 )
 HEADER = (
-    "text", "budget", "configuration", "nats", "from … to", "bits", "cold windows", "epochs",
-    "characters/s", "wall time", "peak memory",
+    "text", "budget", "configuration", "nats", "from … to", "bits", "network", "adaptive",
+    "cold windows", "epochs", "characters/s", "wall time", "peak memory",
 )  # fmt: skip
 
 
@@ -57,6 +62,8 @@ class Result:
     """The score and the cost of one run."""
 
     nats: float  # per character of the held-out tenth, as one stream
+    network: float | None = None  # the same without counts
+    adaptive: float | None = None  # the same with counts that learn
     cold: float | None = None  # nats per character in cold windows
     epochs: float | None = None
     characters_per_second: float | None = None
@@ -85,6 +92,8 @@ def main() -> None:
             print(
                 f"{text.name}, {budget:g} s, {name}, rng seed {rng_seed}: {result}", file=sys.stderr
             )
+        if shutil.which("zpaq"):
+            results["zpaq -m5, adaptive"] = [run_zpaq(text)]
         for name, name_results in results.items():
             print(" | ".join(_row(text.name, budget, name, name_results)), flush=True)
 
@@ -102,10 +111,19 @@ def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
         lines = map(json.loads, metrics.read_text().splitlines())
         speeds = [line["characters_per_second"] for line in lines if line["split"] == "train"]
     score = loaded.provenance["validation"]
+    network = score["nats"] / score["characters"]
+    gain = loaded.provenance.get("counts", {}).get("gain_in_bits_per_character", 0)
     held_out = text.read_bytes().decode()[-score["characters"] :]
+    cold = adaptive = None
+    if loaded.config.task == "text":
+        cold = cold_windows(loaded, held_out)
+        checkpoint = loaded.single_direction()
+        adaptive = adaptive_score(checkpoint, held_out, name=str(text)).nats / len(held_out)
     return Result(
-        nats=score["nats"] / score["characters"],
-        cold=cold_windows(loaded, held_out) if loaded.config.task == "text" else None,
+        nats=network - gain * float(np.log(2)),
+        network=network,
+        adaptive=adaptive,
+        cold=cold,
         epochs=loaded.provenance["epochs"],
         characters_per_second=statistics.median(speeds),
         seconds=seconds,
@@ -119,6 +137,22 @@ def run_peer(command: str, pattern: str, text: Path, budget: float) -> Result:
         shlex.split(command.replace("{text}", str(text)).replace("{seconds}", f"{budget:g}"))
     )
     return Result(nats=float(re.findall(pattern, output)[-1]), seconds=seconds, memory=memory)
+
+
+def run_zpaq(text: Path) -> Result:
+    """Return what the held-out tenth adds to the size of the rest, compressed by zpaq."""
+    whole = text.read_bytes().decode()
+    held_out = min(500_000, round(len(whole) / 10))
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = []
+        for name, part in (("rest", whole[:-held_out]), ("whole", whole)):
+            (Path(folder) / name).write_text(part, encoding="utf-8", newline="")
+            archive = Path(folder) / f"{name}.zpaq"
+            command = ["zpaq", "a", str(archive), str(Path(folder) / name), "-m5"]
+            _, seconds, memory = timed(command)
+            sizes.append(archive.stat().st_size)
+    nats = 8 * (sizes[1] - sizes[0]) * float(np.log(2)) / held_out
+    return Result(nats=nats, seconds=seconds, memory=memory)
 
 
 def timed(command: list[str]) -> tuple[str, float, float]:
@@ -160,6 +194,8 @@ def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str
         median("nats", ".4f"),
         f"{min(nats):.4f} … {max(nats):.4f}",
         f"{statistics.median(nats) / np.log(2):.3f}",
+        median("network", ".4f"),
+        median("adaptive", ".4f"),
         median("cold", ".4f"),
         median("epochs", ".2f"),
         median("characters_per_second", ",.0f"),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charlm.cli.options import DEFAULT_MODEL, model_path
+from charlm.cli.options import DEFAULT_MODEL, model_path, refuse
 from charlm.cli.output import write, write_json
 from charlm.config import Direction
+from charlm.config.checks import require_whole
 from charlm.errors import CheckpointError, ConfigError
-from charlm.formatting import count, sparkline, visible
+from charlm.formatting import count, sparkline, token_name, visible
 from charlm.parameters import parameters
 
 if TYPE_CHECKING:
@@ -40,10 +41,22 @@ MemoryOption = Annotated[
 ]
 
 
+NgramsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--ngrams",
+        metavar="N",
+        help="List the counts of N tokens and the one after them: what the model holds of its "
+        "training text as it is. A backward model's are in its reading order.",
+    ),
+]
+
+
 def info_command(
     path: ModelArgument = None,
     model: ModelOption = None,
     memory: MemoryOption = None,
+    ngrams: NgramsOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the size, tokenizer, origin and score of a model.
@@ -56,12 +69,30 @@ def info_command(
 
     path = model_path(path or model)
     checkpoint = Checkpoint.load(path)
+    if ngrams is not None:
+        require_whole("ngrams", ngrams, 1)
+        refuse("--ngrams", {"--memory": memory is not None})
+        _write_ngrams(checkpoint, ngrams, is_json=json)
+        return
     info = _model_info(checkpoint, path) if memory is None else _memory_info(checkpoint, memory)
     if json:
         write_json(info)
     else:
         lines = _model_lines(info) if memory is None else _memory_lines(info)
         write("".join(f"{line}\n" for line in lines))
+
+
+def _write_ngrams(checkpoint: "Checkpoint", length: int, *, is_json: bool) -> None:
+    """Write the fragments of the training text that the counts hold, the most frequent first."""
+    pieces = (*checkpoint.tokenizer.pieces, None)
+    for table in checkpoint.ngrams.values():
+        rows = sorted(table.fragments(length), key=lambda row: -row[1])
+        for tokens, number in rows:
+            names = [token_name(pieces[token]) for token in tokens]
+            if is_json:
+                write_json({"count": number, "tokens": names})
+            else:
+                write(f"{number}\t{visible(''.join(names))}\n")
 
 
 def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:

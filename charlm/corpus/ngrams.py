@@ -13,7 +13,7 @@ from charlm.tokenizers import Ids
 # The longest contexts, in tokens. A longer one costs space, and gains some 0.001 nats.
 LONGEST_CONTEXT, LONGEST_CONTEXT_OF_WORDS = 8, 4
 # Bytes of a table: as many as the network takes, between these.
-ALWAYS_ALLOWED, LARGEST_TABLE = 4 << 20, 32 << 20
+ALWAYS_ALLOWED, LARGEST_TABLE = 6 << 20, 32 << 20
 MOST_COUNTED = 4_000_000  # ids; of a longer text, evenly spread parts are counted
 COUNTED_PER_SECOND = 200_000  # ids for each second of training: a tenth of the time, at most
 

@@ -22,7 +22,7 @@ from charlm.tokenizers.base import utf8
 BLOCK = 256  # tokens between two steps of the weights
 MOST_NUMBERS = 1 << 21  # of the logits of a block
 WINDOWS_AT_ONCE = 16  # whose features are held
-START = (0.6, 0.4)  # weights of network and counts where the text itself is known
+START = (0.7, 0.3)  # weights of network and counts where the text itself is known
 PRIOR = 20.0  # tokens that the start is worth, at a variance of 1 nat
 LARGEST_WEIGHT = 3.0
 FADING = 0.998  # of what the weights have learnt, with each token

@@ -27,6 +27,7 @@ MOST_NUMBERS = 1 << 22  # logits of these positions
 PRIOR = 100.0  # positions that the prior is worth, at a variance of 1 nat
 FIRST_GUESS = np.array([1.0, 0.2])
 STEPS, HALVINGS = 8, 10
+CLOSE = 0.1  # nats in all that another step could still gain, twice
 PARTS = 8  # of the positions; every second one is fitted, and the others are measured
 
 Numbers = NDArray[np.float64]
@@ -160,11 +161,13 @@ def _newton(logits: NDArray[np.float32], targets: NDArray[np.int64], prior: Numb
     nats, probabilities = predict(weights)
     for _ in range(STEPS):
         weighted = probabilities[..., None] * logits
-        means = weighted.sum(axis=1, dtype=np.float64)
+        means = (probabilities[:, None] @ logits)[:, 0].astype(np.float64)
         gradient = (means - of_target).sum(axis=0) + PRIOR * (weights - prior)
         squares = (weighted.reshape(-1, 2).T @ flat).astype(np.float64)
         hessian = squares - means.T @ means + PRIOR * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        if gradient @ step < CLOSE:
+            break
         for _ in range(HALVINGS):
             after, probabilities = predict(weights - step)
             if after <= nats:

@@ -135,6 +135,25 @@ class NGramTable:
             result.reshape(-1)[flat] = np.log(base + sums[flat])
         return matched, result
 
+    def fragments(self, length: int) -> Iterator[tuple[list[int], int]]:
+        """Yield each context of a length with a token after it, in reading order, and the count.
+
+        The counts of the longest contexts are how often the fragment occurs; shorter ones have the
+        number of different tokens before it.
+        """
+        tokens_before: list[list[int]] = [[]]
+        for known in self.contexts[:length]:
+            pairs = [divmod(key, self.boundary_id + 1) for key in known.keys.tolist()]
+            tokens_before = [[token, *tokens_before[parent]] for parent, token in pairs]
+        if not 0 < length <= self.order:
+            return
+        known = self.contexts[length - 1]
+        sizes = np.diff(known.ends.astype(np.int64), prepend=0).tolist()
+        owners = (place for place, size in enumerate(sizes) for _ in range(size))
+        rows = zip(owners, known.tokens.tolist(), known.counts.tolist(), strict=True)
+        for place, token, count in rows:
+            yield [*tokens_before[place], token], count
+
     def _log_ratios_of_row(self, context: list[int]) -> tuple[int, Floats]:
         """Return what `log_ratios` returns for one context, ten times as fast."""
         rows, log_rows, masses, numbers, depth = self._dense

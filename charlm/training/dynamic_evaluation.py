@@ -33,7 +33,7 @@ Segment = tuple[Batch, bool, int]
 
 CPU = torch.device("cpu")
 SEGMENT = 20  # tokens
-DECAY = 1e-3  # of the distance to the trained weights, per segment, as the mean over all weights
+DECAY = 2e-3  # of the distance to the trained weights, per segment, as the mean over all weights
 SMALLEST_GRADIENT = 0.2  # times the mean; smaller gradients of a row count as this
 
 # Change of a weight whose gradient is as large as in training. A long run tries all rates on the

@@ -155,3 +155,20 @@ def test_info_shows_task_and_documents(charlm, random_checkpoint, unigram_checkp
     shown = charlm("info", "documents").stdout.decode()
     assert "\ndocuments   separated by '%%'\n" in shown
     assert "embedding of 5, which is also the output matrix" in shown
+
+
+def test_the_fragments_of_the_training_text_are_listed(charlm, verse_model_path, verse_path):
+    rows = [
+        line.split("\t")
+        for line in charlm("info", verse_model_path, "--ngrams", 5).stdout.decode().splitlines()
+    ]
+    text = verse_path.read_text(encoding="utf-8")
+    as_json = charlm("info", verse_model_path, "--ngrams", 5, "--json").stdout.splitlines()
+
+    assert len(rows) >= 100
+    assert all(fragment.replace("␊", "\n").replace("<end>", "") in text for _, fragment in rows)
+    numbers = [int(number) for number, _ in rows]
+    assert numbers == sorted(numbers, reverse=True)
+    assert json.loads(as_json[0])["count"] == numbers[0]
+    assert len(json.loads(as_json[0])["tokens"]) == 6
+    assert charlm("info", verse_model_path, "--ngrams", 0).returncode == 2

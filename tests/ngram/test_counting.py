@@ -118,6 +118,15 @@ def test_the_size_bounds_the_length_of_contexts():
     assert table_of(ids, 6, most_bytes=0).order == 0
 
 
+def test_fragments_are_what_the_table_holds_of_the_text():
+    table = table_of([0, 1, 2, BOUNDARY] * 4, 2)
+
+    assert sorted(table.fragments(2)) == [
+        ([0, 1, 2], 4), ([1, 2, BOUNDARY], 4), ([BOUNDARY, 0, 1], 4)
+    ]  # fmt: skip
+    assert list(table.fragments(0)) == list(table.fragments(3)) == []
+
+
 def test_order_0_counts_tokens_alone():
     table = table_of([0, 0, 1], 0)
 
