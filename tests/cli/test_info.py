@@ -166,7 +166,7 @@ def test_the_fragments_of_the_training_text_are_listed(charlm, verse_model_path,
     as_json = charlm("info", verse_model_path, "--ngrams", 5, "--json").stdout.splitlines()
 
     assert len(rows) >= 100
-    assert all(fragment.replace("␊", "\n").replace("<end>", "") in text for _, fragment in rows)
+    assert all(fragment.replace("↵", "\n").replace("<end>", "") in text for _, fragment in rows)
     numbers = [int(number) for number, _ in rows]
     assert numbers == sorted(numbers, reverse=True)
     assert json.loads(as_json[0])["count"] == numbers[0]
