@@ -46,8 +46,9 @@ NgramsOption = Annotated[
     typer.Option(
         "--ngrams",
         metavar="N",
-        help="List the counts of N tokens and the one after them: what the model holds of its "
-        "training text as it is. A backward model's are in its reading order.",
+        help="List the fragments of N tokens and the one after them that the counts hold, in "
+        "reading order. The number is how often a fragment occurs; for fragments shorter than the "
+        "longest, how many different tokens stand before it.",
     ),
 ]
 
@@ -84,6 +85,9 @@ def info_command(
 
 def _write_ngrams(checkpoint: "Checkpoint", length: int, *, is_json: bool) -> None:
     """Write the fragments of the training text that the counts hold, the most frequent first."""
+    order = max((table.order for table in checkpoint.ngrams.values()), default=0)
+    if length > order:
+        raise ConfigError(f"the model holds no counts of {length} tokens, but of up to {order}")
     pieces = (*checkpoint.tokenizer.pieces, None)
     for table in checkpoint.ngrams.values():
         rows = sorted(table.fragments(length), key=lambda row: -row[1])

@@ -43,6 +43,7 @@ RATES = (1e-4, 2e-4, 4e-4)
 DEFAULT_RATE = 2e-4
 TOKENS_PER_SEGMENT = 1 << 14  # training tokens per segment that is tried
 FEWEST_SEGMENTS, MOST_SEGMENTS = 50, 250  # for each rate
+LOST = 1.5  # times −ln p of a uniform guess; then the trained weights are taken again
 STEPS_PER_GRADIENT, MOST_GRADIENTS = 100, 50
 
 
@@ -255,8 +256,17 @@ class _Adaptive:
                 numbers = logits.detach().cpu().numpy()
                 of_tokens = combination.score(numbers, position, position + len(targets))
                 nats.append(float(of_tokens.sum()))
-            self._step(loss / SEGMENT)
+            if float(loss.detach()) > LOST * len(targets) * math.log(logits.shape[-1]):
+                self._restore()
+            else:
+                self._step(loss / SEGMENT)
         return math.fsum(nats)
+
+    def _restore(self) -> None:
+        """Return to the trained weights, from weights that are far worse than a guess."""
+        with torch.no_grad():
+            for tensor, trained in zip(self._parameters, self._trained, strict=True):
+                tensor.copy_(trained)
 
     def _step(self, loss: Tensor) -> None:
         """Take a gradient step, and decay the weights towards the trained ones."""

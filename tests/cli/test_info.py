@@ -172,3 +172,4 @@ def test_the_fragments_of_the_training_text_are_listed(charlm, verse_model_path,
     assert json.loads(as_json[0])["count"] == numbers[0]
     assert len(json.loads(as_json[0])["tokens"]) == 6
     assert charlm("info", verse_model_path, "--ngrams", 0).returncode == 2
+    assert b"no counts of 99 tokens" in charlm("info", verse_model_path, "--ngrams", 99).stderr

@@ -209,3 +209,13 @@ def test_rates_that_cannot_be_are_refused(random_checkpoint, tmp_path, damage):
     replace(checkpoint, dynamic_rates=rates).save(tmp_path / "model")
     with pytest.raises(CheckpointError, match="is damaged: "):
         Checkpoint.load(tmp_path / "model")
+
+
+def test_weights_that_are_far_worse_than_a_guess_are_left(verse_checkpoint, monkeypatch):
+    """Steps that are far too large do no lasting harm in a text that does not repeat itself."""
+    letters = np.random.default_rng(0).choice(list("the cat sat on the mat"), 1500)
+    checkpoint, text = rated(replace(verse_checkpoint, ngrams={}), 10.0), "".join(letters)
+    restored = dynamic_nats(checkpoint, text)
+    monkeypatch.setattr("charlm.training.dynamic_evaluation._Adaptive._restore", lambda self: None)
+
+    assert restored < 0.8 * dynamic_nats(checkpoint, text)

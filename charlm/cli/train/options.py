@@ -159,7 +159,8 @@ DirectionOption = Annotated[
 NgramOrderOption = Annotated[
     int | None,
     _model(
-        "Tokens before a position whose counts predict beside the network; 0 is off.",
+        "Tokens before a position whose counts predict beside the network: 0 (single tokens "
+        "alone) to 12.",
         show_default="at most 8; 4 for words and subwords; the counts take no more room than the "
         "network",
     ),
