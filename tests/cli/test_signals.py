@@ -139,7 +139,7 @@ def test_a_signal_stops_the_training_of_a_vocabulary(begin, tmp_path):
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[1]
 
-    assert process.returncode == 130
+    assert process.returncode == 130, output
     assert output == "stopped before training began; nothing is saved\n"
     assert {"words.txt"} <= set(os.listdir(tmp_path)) <= {"words.txt", ".model.safetensors.lock"}
 
