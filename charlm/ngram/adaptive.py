@@ -1,8 +1,8 @@
 """Counts that learn a text while it is read: what followed the same tokens in it before.
 
 Each context of FIRST_ORDER to LONGEST tokens holds what followed it. A token that is new there
-weakens the others, so that what came lately counts more. A longer context is counted from the
-second time on that the shorter one occurs. A match of MATCH_ORDER tokens points to where they stood
+weakens the others, so that recent tokens count more. A longer context is counted from the second
+time on that the shorter one occurs. A match of MATCH_ORDER tokens points to where they stood
 last, and predicts what followed there, for as long as that comes true (the match model of PAQ,
 Mahoney 2005, https://cs.fit.edu/~mmahoney/compression/cs200516.pdf).
 """

@@ -155,7 +155,7 @@ class NGramTable:
             yield [*tokens_before[place], token], count
 
     def _log_ratios_of_row(self, context: list[int]) -> tuple[int, Floats]:
-        """Return what `log_ratios` returns for one context, ten times as fast."""
+        """Return what `log_ratios` returns for one context, without arrays, which is faster."""
         rows, log_rows, masses, numbers, depth = self._dense
         matched = place = dense = 0
         left, sums = 1.0, dict[int, float]()
