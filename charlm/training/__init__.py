@@ -1,6 +1,7 @@
 """Training in PyTorch, which is imported here and nowhere else.
 
 network              the torch module and its initial weights
+recurrence           GRU and simple RNN on a CPU, with gradients of our own
 embeddings           word vectors to start from
 loss                 cross-entropy, over all outputs or a sample; the loss of a step
 optimizer            the optimizers and their state
