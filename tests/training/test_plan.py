@@ -218,7 +218,7 @@ def test_a_short_text_takes_a_large_network_unless_there_is_little_time(corpus_o
         ({"cell": "gru"}, 2, "adam", 3.75e-3),
         ({}, 8, "sgd", 2.0),
         ({"cell": "rnn"}, 32, "adamw", 3.75e-3),
-        ({"cell": "rnn", "nonlinearity": "relu"}, 32, "adamw", 15e-3),
+        ({"cell": "rnn", "nonlinearity": "relu", "hidden_size": 400}, 32, "adamw", 2.5e-3),
     ],
 )
 def test_the_learning_rate_suits_network_and_batch(corpus_of, network, streams, optimizer, rate):
