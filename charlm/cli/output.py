@@ -1,4 +1,4 @@
-"""Data on stdout: UTF-8 bytes, flushed at once; a closed pipe ends the command quietly."""
+"""Data on stdout: UTF-8 bytes, flushed soon; a closed pipe ends the command quietly."""
 
 import contextlib
 import math
@@ -17,8 +17,8 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def write(text: str) -> None:
-    """Write `text` to stdout and flush it.
+def write(text: str, *, is_flushed: bool = True) -> None:
+    """Write `text` to stdout, and flush it unless more will come soon.
 
     The text is written as UTF-8 bytes, whatever the locale. Lone surrogates, which UTF-8 cannot
     hold, become U+FFFD.
@@ -31,7 +31,8 @@ def write(text: str) -> None:
         raise CharlmError("standard output is closed")
     try:
         sys.stdout.buffer.write(without_surrogates(text).encode())
-        sys.stdout.buffer.flush()
+        if is_flushed:
+            sys.stdout.buffer.flush()
     except BrokenPipeError:
         discard_stdout()
         raise typer.Exit from None

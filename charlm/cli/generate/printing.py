@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import math
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 SeedBatches = Iterable[list[str]]
 Settings = dict[str, Any]  # of GenerationConfig
+
+# Seconds between two flushes of a text as it is generated. A flush for each character takes as long
+# as the network, and readers see no difference.
+FLUSH_INTERVAL = 0.01
 
 
 def load(paths: list[Path], share: float | None) -> Model:
@@ -90,19 +95,20 @@ class Printer:
     separator: str | None
     stops: Sequence[str]
 
-    def show(self, text: str, nats: Sequence[float] = ()) -> None:
+    def show(self, text: str, nats: Sequence[float] = (), *, is_flushed: bool = True) -> None:
         """Print text; on a terminal, without control characters.
 
         Args:
             text: The text.
             nats: −ln p of each character; without it, the text has no colours.
+            is_flushed: Whether it is printed at once, not with what comes next.
         """
         colours = self._colours
         if self._is_for_terminal:
             text = harmless(text)
             if colours is not None and nats:
                 text = colours.coloured(text, nats)
-        write(text)
+        write(text, is_flushed=is_flushed)
 
     def echo(self, text: str) -> str:
         """Return a seed text or an ending if it is printed, else an empty text."""
@@ -297,7 +303,12 @@ def _print_pieces(
     )
     last, reason = printer.echo(seed), None
     printer.show(last)
+    flushed = time.monotonic()
     for piece in pieces:
-        printer.show(piece.text, piece.nats)
+        now = time.monotonic()
+        is_flushed = now - flushed > FLUSH_INTERVAL or piece.finish_reason is not None
+        if is_flushed:
+            flushed = now
+        printer.show(piece.text, piece.nats, is_flushed=is_flushed)
         last, reason = piece.text or last, piece.finish_reason
     return last, reason
