@@ -14,8 +14,9 @@ command is its score, in nats per character:
 charlm's models score the held-out tenth, as one stream and in cold windows of 256 characters. A
 cold window starts without a state, which is nearly how nanoGPT measures. "network" is the network
 without its counts, and "adaptive" lets the counts learn what they have scored, as compressors do.
-Where zpaq is installed, the row of `zpaq -m5` says what the held-out tenth adds to the compressed
-size of the rest.
+"reached" is when the network had the score of --reach NATS in a validation, in seconds.
+The rows of PPMd (where pyppmd is installed) and `zpaq -m5` (where zpaq is) say what the held-out
+tenth adds to the compressed size of the rest.
 """
 
 import argparse
@@ -30,12 +31,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 import charlm
+from charlm.cli.eval.compressors import compressed_sizes
+from charlm.config import CorpusConfig
 from charlm.corpus.windows import Windows
 from charlm.inference.adaptive import adaptive_score
 from charlm.inference.context_length import ids_as_read
@@ -52,8 +55,8 @@ CONFIGURATIONS = (
     "512, dropout 0.3: --hidden-size 512 --dropout 0.3",
 )
 HEADER = (
-    "text", "budget", "configuration", "nats", "from … to", "bits", "network", "adaptive",
-    "cold windows", "epochs", "characters/s", "wall time", "peak memory",
+    "text", "budget", "configuration", "nats", "from … to", "bits", "network", "by NumPy",
+    "adaptive", "cold windows", "reached", "epochs", "characters/s", "wall time", "peak memory",
 )  # fmt: skip
 
 
@@ -63,8 +66,10 @@ class Result:
 
     nats: float  # per character of the held-out tenth, as one stream
     network: float | None = None  # the same without counts
+    by_numpy: float | None = None  # the same, scored with NumPy from the model file
     adaptive: float | None = None  # the same with counts that learn
     cold: float | None = None  # nats per character in cold windows
+    reached: float | None = None  # seconds until the network had the score of --reach
     epochs: float | None = None
     characters_per_second: float | None = None
     seconds: float = 0.0  # of wall time, with the start of the program
@@ -87,19 +92,21 @@ def main() -> None:
             if is_peer:
                 result = run_peer(words, options.peer_score, text, budget)
             else:
-                result = run_charlm(text, budget, rng_seed, words)
+                result = run_charlm(text, budget, rng_seed, words, options.reach)
             results[name].append(result)
             print(
                 f"{text.name}, {budget:g} s, {name}, rng seed {rng_seed}: {result}", file=sys.stderr
             )
-        if shutil.which("zpaq"):
-            results["zpaq -m5, adaptive"] = [run_zpaq(text)]
+        results |= {f"{name}, adaptive": [result] for name, result in run_compressors(text).items()}
         for name, name_results in results.items():
             print(" | ".join(_row(text.name, budget, name, name_results)), flush=True)
 
 
-def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
-    """Train on `text` for `budget` seconds and score the model."""
+def run_charlm(text: Path, budget: float, rng_seed: int, flags: str, reach: float | None) -> Result:
+    """Train on `text` for `budget` seconds and score the model.
+
+    `reach` are nats per character of the network, whose time is looked for.
+    """
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.safetensors"
         metrics = Path(folder) / "metrics.jsonl"
@@ -108,24 +115,36 @@ def run_charlm(text: Path, budget: float, rng_seed: int, flags: str) -> Result:
         command += ["-o", str(model), "--metrics", str(metrics), *shlex.split(flags)]
         _, seconds, memory = timed(command)
         loaded = charlm.load(model)
-        lines = map(json.loads, metrics.read_text().splitlines())
-        speeds = [line["characters_per_second"] for line in lines if line["split"] == "train"]
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     score = loaded.provenance["validation"]
     network = score["nats"] / score["characters"]
     gain = loaded.provenance.get("counts", {}).get("gain_in_bits_per_character", 0)
     held_out = text.read_bytes().decode()[-score["characters"] :]
-    cold = adaptive = None
+    cold = adaptive = by_numpy = None
     if loaded.config.task == "text":
         cold = cold_windows(loaded, held_out)
         checkpoint = loaded.single_direction()
+        without_counts = charlm.Model(replace(checkpoint, ngrams={}))
+        by_numpy = without_counts.score(held_out).nats / len(held_out)
         adaptive = adaptive_score(checkpoint, held_out, name=str(text)).nats / len(held_out)
     return Result(
         nats=network - gain * float(np.log(2)),
         network=network,
+        by_numpy=by_numpy,
         adaptive=adaptive,
         cold=cold,
+        reached=next(
+            (
+                line["seconds"]
+                for line in lines
+                if line["split"] == "validation" and line["nats_per_character"] <= (reach or 0)
+            ),
+            None,
+        ),
         epochs=loaded.provenance["epochs"],
-        characters_per_second=statistics.median(speeds),
+        characters_per_second=statistics.median(
+            line["characters_per_second"] for line in lines if line["split"] == "train"
+        ),
         seconds=seconds,
         memory=memory,
     )
@@ -139,20 +158,28 @@ def run_peer(command: str, pattern: str, text: Path, budget: float) -> Result:
     return Result(nats=float(re.findall(pattern, output)[-1]), seconds=seconds, memory=memory)
 
 
-def run_zpaq(text: Path) -> Result:
-    """Return what the held-out tenth adds to the size of the rest, compressed by zpaq."""
+def run_compressors(text: Path) -> dict[str, Result]:
+    """Return what the held-out tenth adds to the compressed size of the rest, by compressor."""
     whole = text.read_bytes().decode()
-    held_out = min(500_000, round(len(whole) / 10))
-    with tempfile.TemporaryDirectory() as folder:
-        sizes = []
-        for name, part in (("rest", whole[:-held_out]), ("whole", whole)):
-            (Path(folder) / name).write_text(part, encoding="utf-8", newline="")
-            archive = Path(folder) / f"{name}.zpaq"
-            command = ["zpaq", "a", str(archive), str(Path(folder) / name), "-m5"]
-            _, seconds, memory = timed(command)
-            sizes.append(archive.stat().st_size)
-    nats = 8 * (sizes[1] - sizes[0]) * float(np.log(2)) / held_out
-    return Result(nats=nats, seconds=seconds, memory=memory)
+    held_out = round(len(whole) * CorpusConfig.validation_fraction)
+    held_out = min(held_out, CorpusConfig.max_validation_characters or held_out)
+    rest, tenth = whole[:-held_out].encode(), whole[-held_out:].encode()
+    nats_per_byte = 8 * float(np.log(2)) / held_out
+    results = {}
+    sizes = compressed_sizes(lambda: [tenth], lambda: [rest])
+    if "ppmd_after_training" in sizes:
+        results["PPMd"] = Result(nats=sizes["ppmd_after_training"] * nats_per_byte)
+    if shutil.which("zpaq"):
+        with tempfile.TemporaryDirectory() as folder:
+            archives = []
+            for name, part in (("rest", rest), ("whole", rest + tenth)):
+                (Path(folder) / name).write_bytes(part)
+                archives.append(Path(folder) / f"{name}.zpaq")
+                command = ["zpaq", "a", str(archives[-1]), str(Path(folder) / name), "-m5"]
+                _, seconds, memory = timed(command)
+            size = archives[1].stat().st_size - archives[0].stat().st_size
+        results["zpaq -m5"] = Result(nats=size * nats_per_byte, seconds=seconds, memory=memory)
+    return results
 
 
 def timed(command: list[str]) -> tuple[str, float, float]:
@@ -195,8 +222,10 @@ def _row(text: str, budget: float, name: str, results: list[Result]) -> list[str
         f"{min(nats):.4f} … {max(nats):.4f}",
         f"{statistics.median(nats) / np.log(2):.3f}",
         median("network", ".4f"),
+        median("by_numpy", ".4f"),
         median("adaptive", ".4f"),
         median("cold", ".4f"),
+        median("reached", ".1f"),
         median("epochs", ".2f"),
         median("characters_per_second", ",.0f"),
         median("seconds", ".1f") + " s",
@@ -217,6 +246,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--budget", nargs="+", type=float, default=[10, 60], metavar="SECONDS")
     parser.add_argument("--rng-seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")
     parser.add_argument("--configuration", action="append", metavar="NAME:FLAGS")
+    parser.add_argument("--reach", type=float, metavar="NATS")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME:COMMAND")
     parser.add_argument("--peer-score", default=r"([0-9.]+)", metavar="REGEX")
     return parser.parse_args()

@@ -16,7 +16,7 @@ LEARN = Path(__file__).resolve().parent.parent / "benchmarks" / "learn.py"
 def test_configurations_and_peers_are_in_one_table(verse_path):
     command = [sys.executable, LEARN, verse_path, "--budget", 2, "--rng-seeds", 0, 1]
     command += ["--configuration", "small: --hidden-size 16 --batch-size 4 --max-steps 30"]
-    command += ["--peer", "peer: echo step 1: loss 3.5 step 2: loss 1.25"]
+    command += ["--reach", 99, "--peer", "peer: echo step 1: loss 3.5 step 2: loss 1.25"]
     command += ["--peer-score", "loss ([0-9.]+)"]
     result = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=120, check=False
@@ -26,6 +26,8 @@ def test_configurations_and_peers_are_in_one_table(verse_path):
     low, high = map(float, cell["from … to"].split(" … "))
 
     assert dict(zip(header, peer, strict=True))["nats"] == "1.2500"
+    assert float(cell["by NumPy"]) == pytest.approx(float(cell["network"]), abs=1e-3)
+    assert float(cell["reached"]) >= 0
     assert low < high < 3.3  # ln of 28 different characters
     assert low <= float(cell["nats"]) <= high
     assert float(cell["bits"]) == pytest.approx(float(cell["nats"]) / 0.6931, abs=1e-3)

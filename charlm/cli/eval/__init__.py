@@ -4,7 +4,7 @@ command        parses the command line
 options        the options and their help
 option_checks  which values and combinations are accepted
 figures        the figures of whole texts
-compressors    the same from gzip, bzip2 and xz
+compressors    the same from gzip, bzip2, xz and PPMd
 lines          lines with their scores
 tokens         tables of tokens and words
 heatmap        the surprisal in the text, on a terminal

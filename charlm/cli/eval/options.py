@@ -101,7 +101,9 @@ FailAboveOption = Annotated[
 BaselinesOption = Annotated[
     bool,
     _whole(
-        "Add the size of the text after gzip, bzip2 and xz, in bits per character.", "--baselines"
+        "Add the size of the text after gzip, bzip2 and xz, and PPMd where pyppmd is installed, in "
+        "bits per character.",
+        "--baselines",
     ),
 ]
 TrainingTextOption = Annotated[

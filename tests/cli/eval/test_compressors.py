@@ -1,10 +1,11 @@
-"""Compressed sizes are those of gzip, bzip2 and xz."""
+"""Compressed sizes are those of gzip, bzip2, xz and PPMd."""
 
 import bz2
 import gzip
 import json
 import lzma
 
+import pyppmd
 import pytest
 
 from charlm.cli.eval.compressors import compressed_sizes
@@ -19,13 +20,20 @@ def test_sizes_are_those_of_the_strongest_settings():
         "gzip": pytest.approx(len(gzip.compress(DATA, 9)), abs=12),  # the header may have a name
         "bzip2": len(bz2.compress(DATA, 9)),
         "xz": len(lzma.compress(DATA, preset=9 | lzma.PRESET_EXTREME)),
+        "ppmd": pytest.approx(len(pyppmd.compress(DATA, max_order=6)), abs=12),  # a header
     }
+
+
+def test_ppmd_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    assert list(compressed_sizes(lambda: [DATA], None)) == ["gzip", "bzip2", "xz"]
 
 
 def test_a_text_after_itself_adds_little():
     sizes = compressed_sizes(lambda: [DATA], lambda: [DATA])
 
-    for name in ("gzip", "xz"):  # which find repeated text far back
+    for name in ("gzip", "xz", "ppmd"):  # which find repeated text far back
         assert sizes[f"{name}_after_training"] < 0.5 * sizes[name]
 
 
