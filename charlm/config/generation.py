@@ -34,6 +34,7 @@ class GenerationConfig:
     allow_chars: str | None = None  # None allows all
     forbid_chars: str = ""
     max_width: int | None = None  # characters of a line; None is off
+    seed_weight: float = 0.2  # of the counts of a long seed text; 0 is off
 
     length: int | None = DEFAULT_LENGTH  # characters; None never stops
     words: int | None = None
@@ -52,6 +53,7 @@ class GenerationConfig:
         require("repetition-penalty", self.repetition_penalty, above=0)
         require_whole("repetition-window", self.repetition_window, 1, LARGEST_SIZE)
         require_whole("no-repeat-ngram", self.no_repeat_ngram, 0, LARGEST_SIZE)
+        require("seed-weight", self.seed_weight, at_least=0, at_most=1)
         if self.max_width is not None:
             require_whole("max-width", self.max_width, 1)
         if self.allow_chars is not None and not set(self.allow_chars) - set(self.forbid_chars):

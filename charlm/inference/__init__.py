@@ -7,6 +7,7 @@ combination_weights  their weights, fitted on held-out text
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next
+seed_counts     what a long seed text says comes again
 stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token

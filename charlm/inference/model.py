@@ -190,7 +190,7 @@ class Model:
 
         A token is a text, a byte, or None for the end of an example.
         """
-        return top_tokens(self._generator(GenerationConfig(temperature=1.0)), seed)
+        return top_tokens(self._generator(GenerationConfig(temperature=1.0, seed_weight=0.0)), seed)
 
     def _generation_config(self, settings: Mapping[str, Any]) -> GenerationConfig:
         """Return the config of these settings, with defaults for the model's task."""

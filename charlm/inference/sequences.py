@@ -16,6 +16,7 @@ from charlm.errors import ConfigError
 from charlm.formatting import visible
 from charlm.inference.constraints import LogitsProcessors, TokenHistory
 from charlm.inference.runtime import Floats, Network
+from charlm.inference.seed_counts import SHORTEST_SEED, SeedCounts
 from charlm.inference.stopping import FinishReason, StoppingCriteria
 from charlm.tokenizers import StreamDecoder, Tokenizer, UnfinishedText
 
@@ -194,6 +195,9 @@ class Continuation(GeneratedSequence):
         if task == "pairs":
             self._history = TokenHistory(settings.config)
             self._read_beginning()
+        self._seed_counts: SeedCounts | None = None
+        if task == "text" and settings.config.seed_weight and len(ids) >= SHORTEST_SEED:
+            self._seed_counts = SeedCounts(ids.tolist(), settings.config.seed_weight)
         self._decoder = StreamDecoder(tokenizer)
         self._stopping = StoppingCriteria(settings.config)
         self._held_nats: deque[float] = deque()  # of each character not shown yet
@@ -203,7 +207,12 @@ class Continuation(GeneratedSequence):
     @property
     def needs_processing(self) -> bool:
         """Whether `require_given` or `process` can change logits."""
-        return self._has_processors or self._typed != "" or self._is_empty
+        return (
+            self._has_processors
+            or self._typed != ""
+            or self._is_empty
+            or self._seed_counts is not None
+        )
 
     def require_given(self, logits: Floats) -> None:
         """Exclude next tokens that contradict the text given, in place; shape (outputs,)."""
@@ -213,13 +222,17 @@ class Continuation(GeneratedSequence):
             logits[self._next_tokens] = allowed
 
     def process(self, logits: Floats) -> None:
-        """Exclude or penalise next tokens, in place; shape of logits (outputs,)."""
+        """Exclude, penalise or raise next tokens, in place; shape of logits (outputs,)."""
+        if self._seed_counts is not None:
+            self._seed_counts.apply(logits)
         super().process(logits)
         if self._is_empty:
             logits[list(self._settings.end_tokens)] = -np.inf
 
     def _show(self, token: int, nats: float) -> str:
         self._is_empty = False
+        if self._seed_counts is not None:
+            self._seed_counts.push(token)
         text = self._decoder.push(token)
         if self._typed:
             text, self._typed = text.removeprefix(self._typed), ""

@@ -7,6 +7,7 @@ last, and predicts what followed there, for as long as that comes true (the matc
 Mahoney 2005, https://cs.fit.edu/~mmahoney/compression/cs200516.pdf).
 """
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,21 +62,11 @@ class AdaptiveCounts:
         shares: list[float] = []
         orders: list[int] = []
         for position in range(start, stop):
-            left = 1.0  # Λ so far, from the shortest context on
             contexts = self._contexts(position, begin)
-            for following in contexts:
-                kept = [(token, count - DISCOUNT) for token, count in following.items()]
-                total = sum(following.values())
-                if not total:
-                    continue
-                known = sum(count for _, count in kept if count > 0)
-                share = min(1 - known / total, LARGEST_SHARE)
-                left *= share
-                for token, count in kept:
-                    if count > 0:
-                        owners.append(position - start)
-                        tokens.append(token)
-                        shares.append((1 - share) * count / known / left)
+            listed, left = _shares(contexts)
+            owners += [position - start] * len(listed)
+            tokens += [token for token, _ in listed]
+            shares += [share for _, share in listed]
             orders.append(len(contexts) - (bool(contexts) and not contexts[-1]))
             if self._pointer >= 0:
                 true, all_matches = self._matches[min(self._length, LONGEST_MATCH - 1)]
@@ -95,6 +86,20 @@ class AdaptiveCounts:
             np.array(shares),
             np.array(orders, np.int64),
         )
+
+    def after(self, context: Sequence[int]) -> list[tuple[int, float]]:
+        """Return the tokens that followed the last ids of a context, with what counts add to each.
+
+        A token may come several times: what is added is the sum.
+        """
+        data = np.array(context, np.uint32).tobytes()
+        contexts = []
+        for order in range(FIRST_ORDER, min(LONGEST, len(context)) + 1):
+            following = self._following.get(data[-4 * order :])
+            if following is None:
+                break
+            contexts.append(following)
+        return _shares(contexts)[0]
 
     def _contexts(self, position: int, begin: int) -> list[dict[int, float]]:
         """Return what followed the contexts before a position, the shortest first.
@@ -135,3 +140,21 @@ class AdaptiveCounts:
         if self._pointer < 0:
             self._pointer, self._length = self._last.get(key, -1), 0
         self._last[key] = position + 1
+
+
+def _shares(contexts: Iterable[dict[int, float]]) -> tuple[list[tuple[int, float]], float]:
+    """Return each token after contexts, the shortest first, with its share / Λ; and Λ."""
+    listed: list[tuple[int, float]] = []
+    left = 1.0  # Λ so far
+    for following in contexts:
+        kept = [(token, count - DISCOUNT) for token, count in following.items()]
+        total = sum(following.values())
+        if not total:
+            continue
+        known = sum(count for _, count in kept if count > 0)
+        share = min(1 - known / total, LARGEST_SHARE)
+        left *= share
+        listed += [
+            (token, (1 - share) * count / known / left) for token, count in kept if count > 0
+        ]
+    return listed, left

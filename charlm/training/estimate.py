@@ -158,7 +158,12 @@ def with_budget(state: TrainingState, config: TrainingConfig) -> TrainingState:
         config=config,
         estimate=estimate,
         progress=replace(
-            progress, steps=None, validations_since_best=0, is_over=False, step_seconds=step_seconds
+            progress,
+            steps=None,
+            validations_since_best=0,
+            is_closing=False,
+            is_over=False,
+            step_seconds=step_seconds,
         ),
     )
 

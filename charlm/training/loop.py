@@ -74,9 +74,8 @@ def train(
         while not run.is_over:
             if run.step >= run.next_validation:
                 yield from run.validate(stop.is_urgent)
-            if run.has_stopped_improving:  # also when a run is resumed here
-                ending = "no improvement"
-                break
+            if run.has_stopped_improving:
+                run.clock.schedule.close(run.step)
             if stop.is_agreed():
                 break
             if run.clock.is_late:
@@ -89,6 +88,8 @@ def train(
             run.add_step(*trainer.step(run.step, run.next_learning_rate()))
             if run.step % REPORT_INTERVAL == 0 or run.is_over:
                 yield run.report()
+        if run.is_over and run.clock.schedule.is_closing:
+            ending = "no improvement"
         yield from _finish(run, corpus, plan, ending, stop, is_saved=save_every is not None)
 
 

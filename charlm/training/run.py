@@ -27,8 +27,8 @@ from charlm.training.schedule import RunClock
 from charlm.training.state import Best, PlanEstimate, RunProgress, TrainingState
 from charlm.training.trainer import Trainer
 
-# A run ends early when PATIENCE validations in a row, over PATIENCE_SHARE of all steps, were not
-# the best.
+# The learning rate falls early when PATIENCE validations in a row, over PATIENCE_SHARE of all
+# steps, were not the best.
 PATIENCE, PATIENCE_SHARE = 5, 0.25
 # Nats per token, in the mean of a step. A uniform guess among a million tokens costs 14.
 LARGEST_LOSS = 100.0
@@ -126,6 +126,7 @@ class Run:
                 steps=clock.schedule.steps,
                 falls_from=clock.schedule.falls_from,
                 falls_by=clock.schedule.falls_by,
+                is_closing=clock.schedule.is_closing,
             ),
             last=self._checkpoint({}),
             best=None
@@ -168,8 +169,8 @@ class Run:
 
     @property
     def has_stopped_improving(self) -> bool:
-        """Whether the validation at this step ends the run early."""
-        if self.step != self.validated_step or self._validations_since_best < PATIENCE:
+        """Whether the last validations say that the rate should fall, which it does not yet."""
+        if self.clock.schedule.is_closing or self._validations_since_best < PATIENCE:
             return False
         steps_since_best = self.step - (self.best.step if self.best is not None else 0)
         return steps_since_best >= PATIENCE_SHARE * self.clock.expected_steps(self.step)

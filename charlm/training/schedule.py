@@ -8,6 +8,7 @@ from charlm.training.state import RunProgress
 
 WARM_UP = 20  # steps
 DECAY_SHARE = 0.75  # of all steps
+CLOSING_SHARE = 0.25  # of the steps before, when the rate falls early
 
 VALIDATION_GROWTH = 1.1  # least factor from the step of one validation to the step of the next
 AVERAGED_STEPS = 50  # of the moving average of a step's time
@@ -35,13 +36,14 @@ class Schedule:
         steps: All steps of the run; None until the number is fixed.
         falls_from: Step from which the learning rate falls.
         falls_by: Share of the peak learning rate at that step.
+        is_closing: Whether the rate falls early, because the run no longer improves.
     """
 
     def __init__(self, most_steps: int, *, is_timed: bool) -> None:
         """Take the largest number of steps, and whether time may end the run before."""
         self._most_steps = most_steps
         self.steps: int | None = None
-        self.falls_from, self.falls_by = 0.0, 1.0
+        self.falls_from, self.falls_by, self.is_closing = 0.0, 1.0, False
         if not is_timed:
             self._fix(most_steps)
 
@@ -65,9 +67,20 @@ class Schedule:
         steps = min(max(step + 1, steps), self._most_steps)
         self.falls_by, self.falls_from, self.steps = self.share(step), step, steps
 
-    def restore(self, steps: int, falls_from: float, falls_by: float) -> None:
+    def close(self, step: int) -> None:
+        """Let the rate fall to zero soon after `step`, where the run no longer improves.
+
+        A rate that falls still lowers the validation score, so a fast machine, which finds the end
+        of the improvement at a high rate, gets no worse a model than a slow one.
+        """
+        soon = step + math.ceil(CLOSING_SHARE * step)
+        self.refit(step, soon if self.steps is None else min(soon, self.steps))
+        self.is_closing = True
+
+    def restore(self, progress: RunProgress) -> None:
         """Set the attributes to those of a saved run."""
-        self.steps, self.falls_from, self.falls_by = steps, falls_from, falls_by
+        self.steps, self.is_closing = progress.steps, progress.is_closing
+        self.falls_from, self.falls_by = progress.falls_from, progress.falls_by
 
     def _fix(self, steps: int) -> None:
         self.steps, self.falls_from = steps, (1 - DECAY_SHARE) * steps
@@ -99,7 +112,7 @@ class RunClock:
             self.validation_seconds = progress.validation_seconds
             self._started -= progress.seconds
             if progress.steps is not None:
-                self.schedule.restore(progress.steps, progress.falls_from, progress.falls_by)
+                self.schedule.restore(progress)
 
     @property
     def seconds(self) -> float:
@@ -145,7 +158,7 @@ class RunClock:
                 self.schedule.fall(step)
         else:
             remaining, affordable = steps - step, self._affordable(step, steps)
-            can_be_longer = steps < most and step > AVERAGED_STEPS
+            can_be_longer = steps < most and step > AVERAGED_STEPS and not self.schedule.is_closing
             is_slower = affordable < SLOWER * remaining
             is_faster = affordable > FASTER * remaining and can_be_longer
             if (is_slower or is_faster) and remaining > FEWEST_REFITTED:

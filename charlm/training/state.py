@@ -60,6 +60,7 @@ class RunProgress:
     steps: int | None = None  # all steps of the run; None until the number is fixed
     falls_from: float = 0.0  # step from which the learning rate falls
     falls_by: float = 1.0  # share of the peak learning rate at that step
+    is_closing: bool = False  # whether it falls early, as the run no longer improves
     is_over: bool = False
 
     def __post_init__(self) -> None:

@@ -74,6 +74,23 @@ def test_no_run_is_longer_than_it_may_be():
     assert schedule.steps == 100
 
 
+def test_a_rate_that_falls_early_is_zero_after_a_quarter_of_the_steps_before():
+    schedule = Schedule(4000, is_timed=False)
+    schedule.close(800)
+
+    assert schedule.steps == 1000
+    assert [schedule.share(step) for step in (799, 800, 900, 999)] == [1, 1, 0.5, 1 / 200]
+
+
+def test_a_rate_that_falls_already_falls_no_longer_than_before():
+    schedule = Schedule(1000, is_timed=False)
+    before = schedule.share(900)
+    schedule.close(900)
+
+    assert schedule.steps == 1000
+    assert schedule.share(900) == before
+
+
 class Simulated(ProcessGroup):
     """A process whose clock is set by hand."""
 
@@ -143,6 +160,15 @@ def test_a_run_in_which_validation_takes_all_the_time_is_no_single_step(plan):
     steps, *_ = run(slow, lambda step, now: 0.05)
 
     assert steps > 1
+
+
+def test_a_rate_that_falls_early_takes_no_more_steps_on_a_faster_machine(plan):
+    clock = RunClock(plan, group=Simulated())
+    clock.schedule.close(200)
+    clock.step_seconds /= 100
+    clock.share(201)
+
+    assert clock.schedule.steps == 250
 
 
 @pytest.mark.parametrize("steps", [None, 3_000])

@@ -132,6 +132,14 @@ RepetitionPenaltyOption = Annotated[
 RepetitionWindowOption = Annotated[
     int, _sampling("Number of recent tokens that --repetition-penalty looks back over.")
 ]
+SeedWeightOption = Annotated[
+    float,
+    _sampling(
+        "How strongly names and phrases of a seed text of 200 tokens or more come again, from 0 to "
+        "1. 0 is off.",
+        "--seed-weight",
+    ),
+]
 TemperatureOption = Annotated[
     float | None,
     _sampling(
