@@ -132,7 +132,7 @@ def test_law_6_nothing_is_overwritten_that_was_not_named(
     shutil.copy(verse_model_path, tmp_path / "model.safetensors")
     result = charlm("train", verse_path, "--max-steps", 1)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"--overwrite" in result.stderr
     assert (tmp_path / "model.safetensors").read_bytes() == verse_model_path.read_bytes()
 

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 import charlm.cli
 from charlm.__main__ import main
 
@@ -14,6 +16,20 @@ def test_python_m_charlm_is_the_command():
     )
 
     assert b"train" in result.stdout
+
+
+def test_a_fault_of_our_own_is_an_error_and_not_a_no(monkeypatch, capsys):
+    """Python would exit with 1."""
+
+    def fail(**options):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(charlm.cli, "app", fail)
+    with pytest.raises(SystemExit) as exit:
+        charlm.cli.main()
+
+    assert exit.value.code == 2
+    assert "RuntimeError: a fault" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_the_process_only_while_the_command_loads(monkeypatch):

@@ -8,8 +8,8 @@ options     options that commands share
 output      stdout
 signals     Ctrl-C and the other signals that stop a run
 
-Exit status: 0 done, 1 a CharlmError, 2 bad usage, 130 Ctrl-C, 143 SIGTERM. A closed pipe ends a
-command quietly, with 0. Errors are one line on stderr, with a hint below.
+Exit status, as of grep: 0 done, 1 the answer is no, 2 an error, 130 Ctrl-C, 143 SIGTERM. A closed
+pipe ends a command quietly, with 0. Errors are one line on stderr, with a hint below.
 """
 
 import os
@@ -36,10 +36,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = ("train", "generate", "eval", "info")
-app.command("train", cls=Command, no_args_is_help=True)(train_command)
-app.command("generate", cls=Command)(generate_command)
-app.command("eval", cls=Command)(eval_command)
-app.command("info", cls=Command)(info_command)
+STATUS = "Exit status: 0 done, {}2 an error, 130 Ctrl-C, 143 SIGTERM."
+NO_TEXT = "1 some texts could not be generated, "
+NO_PASS = "1 no line passes or the score is above --fail-above, "
+app.command("train", cls=Command, no_args_is_help=True, epilog=STATUS.format(""))(train_command)
+app.command("generate", cls=Command, epilog=STATUS.format(NO_TEXT))(generate_command)
+app.command("eval", cls=Command, epilog=STATUS.format(NO_PASS))(eval_command)
+app.command("info", cls=Command, epilog=STATUS.format(""))(info_command)
 
 # typer raises it for bad usage. Not every release has a public name for it; its subclass has one.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -77,7 +80,7 @@ def main() -> None:
         raise SystemExit(app(standalone_mode=False))
     except (MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and LIBRARY_LACKS_MEMORY not in str(error):
-            raise
+            _crash()
     except KeyboardInterrupt:  # outside a run
         raise SystemExit(130) from None
     except CharlmError as error:
@@ -89,8 +92,16 @@ def main() -> None:
 
         discard_stdout()
         _exit(CharlmError(str(error)))
+    except Exception:
+        _crash()
     # Here, not above: while it is handled, the error keeps alive everything that fills the memory.
     _exit(CharlmError("there is not enough memory", hint=MEMORY_HINT), always=True)
+
+
+def _crash() -> NoReturn:
+    """Print the traceback of a fault of charlm's own. Its status must not be 1, a no."""
+    sys.excepthook(*sys.exc_info())
+    raise SystemExit(2) from None
 
 
 def _drop_false_variables() -> None:
@@ -131,4 +142,4 @@ def _exit(error: CharlmError, *, always: bool = False) -> NoReturn:
         show_error(error)
     else:
         time.sleep(1)  # or torchrun might end the process that prints it, before it has
-    raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    raise SystemExit(2) from None

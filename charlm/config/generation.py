@@ -34,7 +34,7 @@ class GenerationConfig:
     allow_chars: str | None = None  # None allows all
     forbid_chars: str = ""
     max_width: int | None = None  # characters of a line; None is off
-    seed_weight: float = 0.2  # of the counts of a long seed text; 0 is off
+    seed_weight: float = 0.1  # of the counts of a long seed text; 0 is off
 
     length: int | None = DEFAULT_LENGTH  # characters; None never stops
     words: int | None = None

@@ -61,6 +61,16 @@ class UserPattern:
             yield [match.span() for match in matches if match.group()]
 
 
+def user_pattern(option: str, pattern: str) -> UserPattern:
+    """Return the pattern of an option.
+
+    Raises:
+        ConfigError: If it is no regular expression.
+    """
+    require_pattern(option.removeprefix("--"), pattern)
+    return UserPattern(option, pattern)
+
+
 def require_bounded_pattern(name: str, pattern: object) -> None:
     """Raise ConfigError unless `pattern` is a regular expression whose size is bounded."""
     if not isinstance(pattern, str) or len(pattern) > LONGEST_PATTERN:

@@ -11,7 +11,7 @@ from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import LARGE_VOCABULARIES, ModelConfig
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
-from charlm.corpus.masks import masked_lines
+from charlm.corpus.masks import masked, masked_lines
 from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows, prefix_of
 from charlm.errors import ConfigError
 from charlm.inference.combination import network_of
@@ -21,6 +21,7 @@ from charlm.inference.scoring import (
     PAIRS_HINT,
     Nats,
     Score,
+    check_context,
     nats_of_ids,
     negative_log_softmax,
     scores_of,
@@ -47,18 +48,27 @@ def batches_of(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def score_batches(
-    runtime: Network, tokenizer: Tokenizer, batches: Iterable[Sequence[str]], *, name: str
+    runtime: Network,
+    tokenizer: Tokenizer,
+    batches: Iterable[Sequence[str]],
+    *,
+    context: str = "",
+    name: str,
 ) -> Iterator[list[Score]]:
     """Yield the scores of the lines of each batch. Each line is read alone; its end is predicted.
 
-    A line of running text is scored as a text of one line. A blank line has score 0.
+    A line of running text is scored as a text of one line. A blank line has score 0. The `context`
+    is read before each line, whose end is then not predicted in running text.
 
     Raises:
+        ConfigError: If the model cannot read a context before a line.
         CorpusError: If the model is of pairs and a line of `name` is not a pair. The scores of the
             lines before it are yielded first.
         ValueError: If a line holds a line end before its own.
     """
     task = runtime.config.task
+    check_context(context, runtime.config)
+    context = masked(context, runtime.config.mask)
     number = 1
     for batch in batches:
         lines = [line.removesuffix("\n") for line in batch]
@@ -72,16 +82,22 @@ def score_batches(
         are_scored = [bool(line if task == "text" else line.strip()) for line in valid]
         scored = [line for line, is_scored in zip(valid, are_scored, strict=True) if is_scored]
         scored_lines = masked_lines(scored, runtime.config.mask)
-        scores = iter(_scores(runtime, tokenizer, scored_lines))
+        scores = iter(_scores(runtime, tokenizer, scored_lines, context))
         yield [next(scores) if is_scored else Score() for is_scored in are_scored]
         if len(valid) < len(lines):
             check_pairs(lines, name, first=number, hint=PAIRS_HINT)
         number += len(lines)
 
 
-def _scores(runtime: Network, tokenizer: Tokenizer, lines: Sequence[str]) -> list[Score]:
+def _scores(
+    runtime: Network, tokenizer: Tokenizer, lines: Sequence[str], context: str = ""
+) -> list[Score]:
     """Return the scores of lines that are not empty, given without their ends."""
     config = runtime.config
+    if context:
+        windows = windows_of([context + line for line in lines], tokenizer, config)
+        first = np.minimum(windows.first + len(tokenizer.encode(context)), windows.stop)
+        return scores_of(runtime, replace(windows, first=first), lines)
     if config.task != "text":
         windows = windows_of(lines, tokenizer, config)
         return scores_of(runtime, windows, (scored_text(line, config.task) for line in lines))
@@ -111,7 +127,11 @@ def score_stream(
     The scores add up to the score of the text, however it is cut into batches. A token belongs to
     the line that it begins in. Where line ends are one token that two batches share, the first line
     of the second batch gets what this token costs more than the line end before, or less.
+
+    Raises:
+        ConfigError: If the state of the model cannot be carried.
     """
+    check_carry(runtime.config)
     stream = _Stream(runtime, tokenizer)
     return map(stream.score, batches)
 

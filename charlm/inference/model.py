@@ -253,19 +253,20 @@ class Model:
         batches: Iterable[Sequence[str]],
         *,
         carry: bool = False,
+        context: str = "",
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "Iterator[list[Score]]":
         """Return an iterator over the scores of the lines of each batch, as for `score_lines`.
 
-        A batch is requested after the one before is scored, so it may wait for its source.
+        A batch is requested after the one before is scored, so it may wait for its source. With a
+        `context`, which is read before each line and not scored, ends of running text are not, too.
         """
-        from charlm.inference.line_scores import check_carry, score_batches, score_stream
+        from charlm.inference.line_scores import score_batches, score_stream
 
         network = self.runtime(direction)
         if not carry:
-            return score_batches(network, self.tokenizer, batches, name=name)
-        check_carry(network.config)
+            return score_batches(network, self.tokenizer, batches, context=context, name=name)
         return score_stream(network, self.tokenizer, batches)
 
     def score_tokens(
@@ -273,20 +274,21 @@ class Model:
         text: str,
         *,
         top_tokens: int = 1,
+        context: str = "",
         direction: SingleDirection | None = None,
         name: str = "the text",
     ) -> "TokenScores":
         """Return the score of each token of `text`, with the `top_tokens` likeliest tokens there.
 
-        Raises:
-            CorpusError: If the model is of pairs and a line is not a pair, or the text has more
-                than 33,554,432 characters.
+        The `context` is read first and not scored. Errors are those of `score`.
         """
         from charlm.inference.token_scores import score_tokens
 
         require_whole("top_tokens", top_tokens, 1)
         network = self.runtime(direction)
-        return score_tokens(network, self.tokenizer, text, top_tokens=top_tokens, name=name)
+        return score_tokens(
+            network, self.tokenizer, text, top_tokens=top_tokens, context=context, name=name
+        )
 
     def percentile(self, bits_per_character: float) -> float:
         """Return the percentage of held-out lines with a lower score, in [0, 100].

@@ -19,6 +19,7 @@ from charlm.corpus.examples import (
 )
 from charlm.corpus.masks import masked_lines
 from charlm.corpus.windows import MOST_LOGITS, Windows, prefix_of
+from charlm.errors import ConfigError
 from charlm.inference.runtime import Floats, Network, select_rows
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import utf8
@@ -82,6 +83,21 @@ class Score(Surprisal):
     def bits_per_byte(self) -> float:
         """Information per byte of the raw text; comparable across tokenizers and compressors."""
         return self.bits / self.bytes if self.bytes else 0.0
+
+
+def check_context(context: str, config: ModelConfig) -> None:
+    """Raise ConfigError if a model cannot read a context before the texts that it scores."""
+    if not context:
+        return
+    if config.task == "pairs":
+        raise ConfigError("a model of pairs reads a source before a target, and no other context")
+    if config.direction == "backward":
+        raise ConfigError(
+            "a model that reads backward reads no context first",
+            hint="train one with --direction forward or both",
+        )
+    if config.task == "lines" and "\n" in context:
+        raise ConfigError("the context contains a line end, which ends a line of this model")
 
 
 def score_text(

@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
+from charlm.config.patterns import UserPattern
 from charlm.corpus.masks import masked_lines, offsets_of_masked
 from charlm.errors import CorpusError
 from charlm.inference.runtime import Floats, Network
-from charlm.inference.scoring import Nats, located_examples, predict_windows, windows_of
+from charlm.inference.scoring import (
+    Nats,
+    check_context,
+    located_examples,
+    predict_windows,
+    windows_of,
+)
 from charlm.tokenizers import Ids, Tokenizer
 from charlm.tokenizers.base import lengths
 
@@ -38,6 +45,8 @@ class TokenScores:
         rank: One more than the number of likelier tokens: 1 is the likeliest, shape (N,).
         top_tokens: The ids of the K likeliest tokens, the likeliest first, shape (N, K).
         top_nats: −ln p of these, shape (N, K).
+        tokens: How many tokens an entry joins, shape (N,).
+        bytes: How many of these are bytes of spelled characters, shape (N,).
     """
 
     text: str
@@ -50,6 +59,25 @@ class TokenScores:
     rank: Integers
     top_tokens: Integers
     top_nats: Floats
+    tokens: Integers
+    bytes: Integers
+
+    def after(self, offset: int) -> "TokenScores":
+        """Return the scores of the tokens that begin at `offset` characters or later."""
+        are_kept = self.start >= offset
+        shortened = {
+            name: getattr(self, name)[are_kept]
+            for name in (
+                "ids", "nats", "entropy", "rank", "top_tokens", "top_nats", "tokens", "bytes",
+            )
+        }  # fmt: skip
+        return replace(
+            self,
+            text=self.text[offset:],
+            start=self.start[are_kept] - offset,
+            stop=self.stop[are_kept] - offset,
+            **shortened,
+        )
 
     def character_nats(self) -> list[float]:
         """Return −ln p of each character of the text; 0 where nothing is scored.
@@ -68,13 +96,14 @@ class TokenScores:
         continues = is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1])
         return self._grouped(~continues)
 
-    def by_word(self) -> "TokenScores":
+    def by_word(self, pattern: UserPattern | None = None) -> "TokenScores":
         """Return the scores with the tokens of each word joined into one entry.
 
-        A word includes the white space before it. Line ends, the end of an example and the white
-        space after the last word are entries of their own.
+        A word is the text between white space, or a match of the pattern, which leaves other words
+        between its matches. It includes the white space before it. Line ends, the end of an example
+        and the white space after the last word are entries of their own.
         """
-        words = np.array([match.start() for match in _WORD.finditer(self.text)], np.int64)
+        words = np.array(_word_starts(self.text, pattern), np.int64)
         of_word = np.searchsorted(words, self.start, side="right")
         is_end = np.array([piece is None for piece in self.pieces])[self.ids]
         return self._grouped((of_word[1:] != of_word[:-1]) | is_end[1:] | is_end[:-1])
@@ -101,17 +130,44 @@ class TokenScores:
             rank=self.rank[highest],
             top_tokens=self.top_tokens[highest],
             top_nats=self.top_nats[highest],
+            tokens=np.add.reduceat(self.tokens, first),
+            bytes=np.add.reduceat(self.bytes, first),
         )
 
 
+def _word_starts(text: str, pattern: UserPattern | None) -> list[int]:
+    """Return where words begin, the white space before each included."""
+    starts = [match.start() for match in _WORD.finditer(text)]
+    if pattern is None:
+        return starts
+    [spans] = pattern.spans([text])
+    inside = np.zeros(len(text) + 1, np.bool_)
+    for start, stop in spans:
+        inside[start + 1 : stop] = True
+    starts = [start for start in starts if not inside[start]]
+    for start, stop in spans:
+        while start > 0 and text[start - 1] in " \t":
+            start -= 1
+        starts += [start, stop]
+    return sorted(set(starts))
+
+
 def score_tokens(
-    runtime: Network, tokenizer: Tokenizer, text: str, *, top_tokens: int, name: str
+    runtime: Network,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    top_tokens: int,
+    context: str = "",
+    name: str,
 ) -> TokenScores:
     """Return the score of each token of `text`, read as `score_text` reads it.
 
-    The `top_tokens` likeliest tokens of each position are returned too.
+    The `top_tokens` likeliest tokens of each position are returned too. The `context` is read
+    before the text and not scored.
 
     Raises:
+        ConfigError: If the model cannot read a context before the text.
         CorpusError: If the model is of pairs and a line is not a pair, or the text is too long.
     """
     if len(text) > LONGEST_TEXT:
@@ -121,6 +177,8 @@ def score_tokens(
             hint="cut it: split -C 32m FILE",
         )
     config = runtime.config
+    check_context(context, config)
+    text = context + text
     located = located_examples(text, config, name)
     examples = masked_lines([example for _, example in located], config.mask)
     windows = windows_of(examples, tokenizer, config)
@@ -150,9 +208,11 @@ def score_tokens(
     start, stop = _spans(located, ids[::-1] if is_mirrored else ids, tokenizer, config)
     if is_mirrored:
         order, start, stop = order[::-1], start[::-1], stop[::-1]
-    return TokenScores(
+    pieces = (*tokenizer.pieces, None)
+    is_byte = np.array([isinstance(piece, int) for piece in pieces], np.int64)
+    scores = TokenScores(
         text=text,
-        pieces=(*tokenizer.pieces, None),
+        pieces=pieces,
         ids=ids[order].astype(np.int64),
         start=start[order],
         stop=np.minimum(stop[order], len(text)),  # a last line may have no line end
@@ -161,7 +221,10 @@ def score_tokens(
         rank=rank[order],
         top_tokens=likeliest[order],
         top_nats=likeliest_nats[order],
+        tokens=np.ones(len(order), np.int64),
+        bytes=is_byte[ids[order]],
     )
+    return scores.after(len(context)) if context else scores
 
 
 def _likeliest(logits: Floats, count: int) -> Integers:

@@ -75,7 +75,7 @@ def train(
             if run.step >= run.next_validation:
                 yield from run.validate(stop.is_urgent)
             if run.has_stopped_improving:
-                run.clock.schedule.close(run.step)
+                run.close()
             if stop.is_agreed():
                 break
             if run.clock.is_late:

@@ -12,7 +12,7 @@ from charlm.cells import CELLS
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
 from charlm.parameters import parameters
-from charlm.training.recurrence import run_layer
+from charlm.training.recurrence import GRU, RNN
 
 # Initial standard deviation of the input of an LSTM's gates. On tiny shakespeare, in nats per
 # character: words 1.455 (1.485 with 1), characters 1.449 (1.445 with 1).
@@ -139,7 +139,7 @@ class LanguageModel(nn.Module):
         for number, layer in enumerate(self.recurrent):
             vectors = None if state is None else state[number]
             before = vectors[0] if vectors is not None and len(vectors) == 1 else vectors
-            outputs, after = run_layer(layer, features, before)  # (B, T, H)
+            outputs, after = layer(features, before)  # (B, T, H)
             following.append(after if isinstance(after, tuple) else (after,))
             is_residual = self.config.residual and number > 0
             features = self.dropout(outputs + features if is_residual else outputs)
@@ -247,13 +247,13 @@ def _embedding(config: ModelConfig, vocab_size: int) -> nn.Embedding:
     return embedding
 
 
-def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | nn.GRU | nn.RNN:
+def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | GRU | RNN:
     """Return one recurrent layer of the network."""
     sizes = input_size, config.hidden_size
     match config.cell:
         case "lstm":
             return nn.LSTM(*sizes, batch_first=True)
         case "gru":
-            return nn.GRU(*sizes, batch_first=True)
+            return GRU(*sizes, batch_first=True)
         case "rnn":
-            return nn.RNN(*sizes, nonlinearity=config.nonlinearity, batch_first=True)
+            return RNN(*sizes, nonlinearity=config.nonlinearity, batch_first=True)

@@ -18,24 +18,38 @@ from torch.nn.functional import linear
 Gradients = tuple[Tensor | None, ...]
 
 
-def run_layer(
-    layer: nn.Module, features: Tensor, state: Tensor | tuple[Tensor, ...] | None
-) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
-    """Return what `layer(features, state)` returns.
+class RNN(nn.RNN):
+    """A layer as nn.RNN with `batch_first`; the second bias must be zero."""
 
-    The second bias of the layer must be zero, as that of `LanguageModel` is.
+    def forward(self, input: Any, hx: Tensor | None = None) -> Any:
+        """Return outputs and state, as nn.RNN does, of `input` of shape (B, T, I)."""
+        if input.device.type != "cpu":
+            return super().forward(input, hx)
+        return _run(self, _RNN, input, hx, self.nonlinearity)
+
+
+class GRU(nn.GRU):
+    """A layer as nn.GRU with `batch_first`; the second bias must be zero."""
+
+    def forward(self, input: Any, hx: Tensor | None = None) -> Any:
+        """Return outputs and state, as nn.GRU does, of `input` of shape (B, T, I)."""
+        if input.device.type != "cpu":
+            return super().forward(input, hx)
+        return _run(self, _GRU, input, hx)
+
+
+def _run(
+    layer: nn.RNN | nn.GRU, function: Any, features: Tensor, state: Tensor | None, *options: str
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs of a layer, (B, T, H), and the state after the last position, (1, B, H).
 
     Args:
-        layer: nn.LSTM, nn.GRU or nn.RNN, of one layer and direction, with `batch_first`.
+        layer: Holds the weights.
+        function: _RNN or _GRU, whose `apply` has no types.
         features: Shape (B, T, I).
-        state: Shape (1, B, H), an LSTM's as a pair; None starts from zeros.
-
-    Returns:
-        The outputs, shape (B, T, H), and the state after the last position.
+        state: Shape (1, B, H); None starts from zeros.
+        options: Of the function.
     """
-    if features.device.type != "cpu" or not isinstance(layer, nn.GRU | nn.RNN):
-        result: tuple[Tensor, Tensor | tuple[Tensor, ...]] = layer(features, state)
-        return result
     dtype = features.dtype
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
@@ -45,9 +59,6 @@ def run_layer(
         inputs = linear(by_position, weight_ih, bias)  # (T, B, gates · H)
         if state is None:
             state = inputs.new_zeros(1, features.shape[0], layer.hidden_size)
-        assert isinstance(state, Tensor)  # only an LSTM has two vectors
-        function: Any = _GRU if isinstance(layer, nn.GRU) else _RNN  # `apply` has no types
-        options = () if isinstance(layer, nn.GRU) else (layer.nonlinearity,)
         outputs: Tensor = function.apply(inputs, state[0].to(dtype), weight_hh, *options)
     return outputs.transpose(0, 1), outputs[-1:]
 

@@ -175,6 +175,15 @@ class Run:
         steps_since_best = self.step - (self.best.step if self.best is not None else 0)
         return steps_since_best >= PATIENCE_SHARE * self.clock.expected_steps(self.step)
 
+    def close(self) -> None:
+        """Go back to the best weights, and let the learning rate fall from there.
+
+        That lowers the score further, so a fast machine gets no worse a model than a slow one.
+        """
+        if self.best is not None and self.best.best is not None:
+            self._trainer.load(self.best.best)
+            self.clock.schedule.close(self.step, self.best.step)
+
     @property
     def epoch(self) -> float:
         """How often the training text has been read."""

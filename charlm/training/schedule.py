@@ -8,7 +8,7 @@ from charlm.training.state import RunProgress
 
 WARM_UP = 20  # steps
 DECAY_SHARE = 0.75  # of all steps
-CLOSING_SHARE = 0.25  # of the steps before, when the rate falls early
+CLOSING_SHARE = 0.25  # of the steps until the best validation, when the rate falls early
 
 VALIDATION_GROWTH = 1.1  # least factor from the step of one validation to the step of the next
 AVERAGED_STEPS = 50  # of the moving average of a step's time
@@ -67,13 +67,9 @@ class Schedule:
         steps = min(max(step + 1, steps), self._most_steps)
         self.falls_by, self.falls_from, self.steps = self.share(step), step, steps
 
-    def close(self, step: int) -> None:
-        """Let the rate fall to zero soon after `step`, where the run no longer improves.
-
-        A rate that falls still lowers the validation score, so a fast machine, which finds the end
-        of the improvement at a high rate, gets no worse a model than a slow one.
-        """
-        soon = step + math.ceil(CLOSING_SHARE * step)
+    def close(self, step: int, best_step: int) -> None:
+        """Let the rate fall to zero soon after `step`, as nothing improves since `best_step`."""
+        soon = step + math.ceil(CLOSING_SHARE * best_step)
         self.refit(step, soon if self.steps is None else min(soon, self.steps))
         self.is_closing = True
 

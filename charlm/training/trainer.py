@@ -204,14 +204,18 @@ class Trainer:
         ]
         return np.concatenate(shards, axis=1)
 
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Load the weights of a checkpoint of the same settings."""
+        for direction, network in zip(self._directions, self._networks, strict=True):
+            network.load_arrays(checkpoint.for_direction(direction).arrays)
+
     def restore(self, state: TrainingState) -> None:
         """Load the network, optimizer state and recurrent state of a run.
 
         Raises:
             CheckpointError: If the optimizer state is not that of this network and optimizer.
         """
-        for direction, network in zip(self._directions, self._networks, strict=True):
-            network.load_arrays(state.last.for_direction(direction).arrays)
+        self.load(state.last)
         if state.recurrent_state:  # empty before the first step, and for lines and pairs
             self._restore_recurrent_state(state)
         if state.optimizer_state:  # empty before the first step, and for SGD without momentum

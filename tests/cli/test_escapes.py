@@ -121,7 +121,7 @@ def test_a_mistake_of_a_beginner_gets_its_cure(charlm, tmp_path, arguments, erro
 def test_a_false_variable_of_the_environment_is_ignored(charlm, variables):
     result = charlm("train", "nowhere", env=variables)
 
-    assert (result.returncode, result.stdout) == (1, b"")
+    assert (result.returncode, result.stdout) == (2, b"")
     assert result.stderr == b"error: nowhere does not exist\n"
 
 

@@ -56,7 +56,7 @@ def test_an_unknown_provenance_is_a_one_line_error(charlm, verse_checkpoint, tmp
     odd.save(tmp_path / "odd")
     result = charlm("info", "odd")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr == b"error: odd has an unknown kind of provenance\n"
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_model_is_a_one_line_error_in_every_command(charlm, tmp_path, 
     (tmp_path / "model.safetensors").write_bytes(b"\x80\x04 pickle")
     result = charlm(*arguments)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith(b"error: model.safetensors is a Python pickle")
     assert b"Traceback" not in result.stderr
 

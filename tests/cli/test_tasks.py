@@ -222,7 +222,7 @@ def test_a_seed_file_that_cannot_be_read_is_one_line(charlm, trained, tmp_path, 
         seeds.write_bytes(content)
     result = charlm("generate", "-m", "pairs", "--seed-file", seeds, cwd=trained)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert message in result.stderr
     assert b"Traceback" not in result.stderr
 
@@ -285,7 +285,7 @@ def test_a_text_without_pairs_is_named_with_its_line(charlm, trained):
     (trained / "text.txt").write_text("dog\tthe dog\nno pair\n")
     result = charlm("eval", "-m", "pairs", "text.txt", cwd=trained)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"error: text.txt, line 2, has no tab" in result.stderr
 
 

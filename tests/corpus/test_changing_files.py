@@ -181,6 +181,6 @@ def test_a_text_that_changes_while_it_is_read_ends_training_with_one_error(charl
     result = charlm("train", text, pipe, "--max-steps", 2, "--hidden-size", 8)
     writer.join()
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     message = f"error: {text} changed while it was read\n\nhint: read a copy of it\n"
     assert result.stderr.decode() == message

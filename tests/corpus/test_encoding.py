@@ -76,7 +76,7 @@ def test_an_explicit_fraction_has_no_limit(charlm, tmp_path):
     (tmp_path / "text.txt").write_text("a line of 19 letters" * 30_000)
     result = charlm("train", "text.txt", "--validation-fraction", 0.999995)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.decode().startswith(
         "error: a validation fraction of 0.999995 leaves 3 of 600000 characters to learn from\n"
     )

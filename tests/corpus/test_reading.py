@@ -281,7 +281,7 @@ def test_every_command_refuses_a_device(charlm, verse_model_path, command):
         pytest.skip("the system has no /dev/zero")
     result = charlm(*command, "/dev/zero", env={"CHARLM_MODEL": str(verse_model_path)}, timeout=30)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.decode().startswith("error: /dev/zero is a device, not a text\n")
 
 
@@ -328,7 +328,7 @@ def test_a_full_temporary_directory_is_an_error_with_a_hint(tmp_path):
         check=False,
     )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.decode() == (
         f"error: the text of stdin cannot be written to {tmp_path}: File too large\n\n"
         "hint: name a directory with more room in $TMPDIR\n"

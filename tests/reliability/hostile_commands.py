@@ -101,7 +101,7 @@ def count_endings(outcomes):
         problem = problem_of(outcome)
         assert problem is None, f"{name}: {problem}"
         statuses = {end["status"] for end in outcome["ends"]}
-        endings["refused" if statuses == {1} else "harmless"] += 1
+        endings["refused" if statuses == {2} else "harmless"] += 1
     return endings
 
 
@@ -124,8 +124,8 @@ def problem_of(outcome):
             ["error"],
             ["error", "", "hint"],
         )
-        # A refused file, or one for which a command has no use; or a text that no attempt gave.
-        is_allowed = {0: prefixes == notes, 1: is_error or bool(notes), 2: is_error}
+        # A text that no attempt gave has a note, a refused file an error.
+        is_allowed = {0: prefixes == notes, 1: bool(notes), 2: is_error}
         if not is_allowed.get(end["status"], False):
             return ending
         if any(len(line) > 1000 or not line.isprintable() for line in lines):

@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_old_model(shell, tmp_path, random_checkpoint, is
         arguments=[*TRAIN, "-o", "disk/model", *(["--overwrite"] if is_old else [])],
     )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert errors(result) == [f"error: disk/{name} cannot be written: No space left on device"]
     assert "Traceback" not in result.stderr
     listed = ["filler"]
@@ -99,7 +99,7 @@ def test_a_limit_of_file_sizes_leaves_the_old_model(shell, tmp_path, random_chec
         "bash", "-c", SMALL_FILES, "bash", arguments=[*TRAIN, "-o", "model", "--overwrite"]
     )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert errors(result) == ["error: model.state cannot be written: File too large"]
     assert "Traceback" not in result.stderr
     assert (tmp_path / "model").read_bytes() == old

@@ -90,7 +90,7 @@ def test_every_command_names_file_and_offset_of_wrong_bytes(
     result = charlm(*command, "odd.txt", env={"CHARLM_MODEL": str(verse_model_path)})
     stderr = result.stderr.decode()
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "Traceback" not in stderr
     assert "error: odd.txt" in stderr
     assert "is not UTF-8: byte 0xed at offset " in stderr
@@ -106,7 +106,7 @@ def test_a_seed_text_that_is_not_utf8_is_refused(charlm_path, verse_model_path, 
         check=False,
     )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith(b"error: the seed text")
     assert b"is not UTF-8" in result.stderr
 

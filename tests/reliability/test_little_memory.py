@@ -67,7 +67,7 @@ def test_a_line_that_is_too_long_for_an_example_is_refused(measured, tmp_path):
     line = write_line(tmp_path / "line", 60 << 20)
     status, peak, output = measured("train", line, "--lines", *SMALL)
 
-    assert status == 1
+    assert status == 2
     assert peak < 300 << 20
     assert output == (
         f"error: {line} has a line of more than {LONGEST_LINE:,} characters\n\n"
@@ -109,7 +109,7 @@ def test_too_little_memory_is_an_error_with_a_hint(measured, tmp_path, verse_mod
     model = [] if arguments == ["train"] else ["-m", verse_model_path]
     status, _, output = measured(*arguments, line, *model, limit=300 << 20)
 
-    assert status == 1
+    assert status == 2
     assert "Traceback" not in output
     if arguments == ["train"]:  # PyTorch alone needs more
         assert output.endswith(

@@ -127,7 +127,7 @@ def test_another_start_in_one_process_is_reported_once(
     random_checkpoint().save(directory / "elsewhere" / "start")
     status, output = train(2, "--from", "start", "-o", "model", program="start.py")
 
-    assert status == 1
+    assert status == 2
     assert output.count("error: ") == 1
     assert "error: process 1 has a different start from process 0" in output
 
@@ -142,7 +142,7 @@ def test_another_held_out_text_on_one_machine_is_reported_once(train, directory)
         2, "--validation", "held-out.txt", "-o", "model", machines=2, program="start.py"
     )
 
-    assert status == 1
+    assert status == 2
     assert output.count("error: ") == 1
     assert "error: process 1 has a different held-out text from process 0" in output
     assert list(directory.glob("model*")) == []
@@ -169,7 +169,7 @@ def test_stdin_by_a_name_that_only_the_first_can_read_is_refused(train, director
     with (directory / "text.txt").open("rb") as file:
         status, output = train(2, text="/dev/stdin", stdin=file)
 
-    assert status == 1
+    assert status == 2
     assert output.count("error: ") == 1
     assert "process 1 has a different list of files from process 0" in output
     assert "name standard input -" in output
@@ -178,7 +178,7 @@ def test_stdin_by_a_name_that_only_the_first_can_read_is_refused(train, director
 def test_a_network_that_is_not_there_is_an_error_with_a_hint(train):
     status, output = train(2, "--max-steps", "5", GLOO_SOCKET_IFNAME="nosuch0")
 
-    assert status == 1
+    assert status == 2
     assert output.count("error: ") == 1
     assert "cannot connect to the others" in output
     assert "GLOO_SOCKET_IFNAME=eth0" in output
@@ -192,7 +192,7 @@ def test_other_commands_report_errors_in_every_process(charlm, directory, comman
     }  # fmt: skip
     result = charlm(command, "-m", "none", cwd=directory, env=environment)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith(b"error: there is no model at none")
 
 

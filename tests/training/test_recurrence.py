@@ -4,38 +4,45 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.training.recurrence import run_layer
+from charlm.training.recurrence import GRU, RNN
 
 LAYERS = {
-    "gru": lambda: nn.GRU(6, 5, batch_first=True),
-    "tanh": lambda: nn.RNN(6, 5, nonlinearity="tanh", batch_first=True),
-    "relu": lambda: nn.RNN(6, 5, nonlinearity="relu", batch_first=True),
+    "gru": (GRU, nn.GRU, {}),
+    "tanh": (RNN, nn.RNN, {"nonlinearity": "tanh"}),
+    "relu": (RNN, nn.RNN, {"nonlinearity": "relu"}),
 }
 
 
 @pytest.fixture(params=LAYERS)
-def layer(request):
+def layers(request):
+    """Our layer and PyTorch's, with the same weights."""
     torch.manual_seed(1)
-    layer = LAYERS[request.param]()
+    ours, theirs, options = LAYERS[request.param]
+    layer, other = (kind(6, 5, batch_first=True, **options) for kind in (ours, theirs))
     nn.init.zeros_(layer.bias_hh_l0)
-    return layer
+    other.load_state_dict(layer.state_dict())
+    return layer, other
 
 
-def outputs_and_gradients(run, layer, features, state):
+@pytest.fixture
+def layer(layers):
+    return layers[0]
+
+
+def outputs_and_gradients(layer, features, state):
     """Of a loss that uses every output and the last state."""
     inputs = [features, state, layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0]
-    outputs, after = run(features, state)
+    outputs, after = layer(features, state)
     loss = (outputs**3).sum() + (after**2 * torch.arange(1.0, 6.0)).sum()
     return [outputs, after, *torch.autograd.grad(loss, inputs)]
 
 
 @pytest.mark.parametrize("positions", [1, 7])
-def test_outputs_and_gradients_are_those_of_pytorch(layer, positions):
+def test_outputs_and_gradients_are_those_of_pytorch(layers, positions):
     features = torch.randn(3, positions, 6, requires_grad=True)
     state = torch.randn(1, 3, 5, requires_grad=True)
 
-    ours = outputs_and_gradients(lambda *given: run_layer(layer, *given), layer, features, state)
-    theirs = outputs_and_gradients(layer, layer, features, state)
+    ours, theirs = (outputs_and_gradients(layer, features, state) for layer in layers)
 
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
@@ -44,18 +51,16 @@ def test_outputs_and_gradients_are_those_of_pytorch(layer, positions):
 def test_without_a_state_it_starts_from_zeros(layer):
     features = torch.randn(3, 4, 6)
 
-    torch.testing.assert_close(
-        run_layer(layer, features, None), run_layer(layer, features, torch.zeros(1, 3, 5))
-    )
+    torch.testing.assert_close(layer(features), layer(features, torch.zeros(1, 3, 5)))
 
 
 def test_autocast_multiplies_in_bfloat16(layer):
     """The outputs differ from those in float32 by its rounding to 8 bits, and no more."""
     features = torch.randn(3, 9, 6)
-    exact, _ = run_layer(layer, features, None)
+    exact, _ = layer(features)
 
     with torch.autocast("cpu", torch.bfloat16):
-        outputs, state = run_layer(layer, features, None)
+        outputs, state = layer(features)
 
     assert outputs.dtype == state.dtype == torch.bfloat16
     assert 0 < (outputs - exact).abs().max() < 0.1

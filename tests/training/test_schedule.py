@@ -74,9 +74,9 @@ def test_no_run_is_longer_than_it_may_be():
     assert schedule.steps == 100
 
 
-def test_a_rate_that_falls_early_is_zero_after_a_quarter_of_the_steps_before():
+def test_a_rate_that_falls_early_is_zero_after_a_quarter_of_the_steps_to_the_best_model():
     schedule = Schedule(4000, is_timed=False)
-    schedule.close(800)
+    schedule.close(800, 800)
 
     assert schedule.steps == 1000
     assert [schedule.share(step) for step in (799, 800, 900, 999)] == [1, 1, 0.5, 1 / 200]
@@ -85,7 +85,7 @@ def test_a_rate_that_falls_early_is_zero_after_a_quarter_of_the_steps_before():
 def test_a_rate_that_falls_already_falls_no_longer_than_before():
     schedule = Schedule(1000, is_timed=False)
     before = schedule.share(900)
-    schedule.close(900)
+    schedule.close(900, 700)
 
     assert schedule.steps == 1000
     assert schedule.share(900) == before
@@ -164,7 +164,7 @@ def test_a_run_in_which_validation_takes_all_the_time_is_no_single_step(plan):
 
 def test_a_rate_that_falls_early_takes_no_more_steps_on_a_faster_machine(plan):
     clock = RunClock(plan, group=Simulated())
-    clock.schedule.close(200)
+    clock.schedule.close(200, 200)
     clock.step_seconds /= 100
     clock.share(201)
 

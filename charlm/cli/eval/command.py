@@ -10,6 +10,8 @@ from charlm.cli.eval.option_checks import LINE_OPTIONS, check_limits, check_opti
 from charlm.cli.eval.options import (
     BaselinesOption,
     CarryOption,
+    ChooseOption,
+    ContextOption,
     DeviceOption,
     DirectionOption,
     DynamicCountsOption,
@@ -17,6 +19,7 @@ from charlm.cli.eval.options import (
     FailAboveOption,
     HeatmapOption,
     HtmlOption,
+    IdColumnOption,
     JsonOption,
     MaxScoreOption,
     MinScoreOption,
@@ -26,11 +29,14 @@ from charlm.cli.eval.options import (
     PerWordOption,
     ScoreOption,
     TextArgument,
+    TextColumnOption,
     TopOption,
     TrainingTextOption,
+    WordsOption,
 )
-from charlm.cli.options import command_line_options, model_path
+from charlm.cli.options import command_line_options, model_path, unescaped
 from charlm.config import DEFAULT_SCORE_UNIT
+from charlm.config.patterns import user_pattern
 from charlm.errors import ConfigError
 from charlm.formatting import visible
 
@@ -50,8 +56,13 @@ def eval_command(
     max_score: MaxScoreOption = None,
     top: TopOption = None,
     carry: CarryOption = False,
+    read_first: ContextOption = None,
+    choose: ChooseOption = False,
     per_token: PerTokenOption = False,
     per_word: PerWordOption = False,
+    words: WordsOption = None,
+    text_column: TextColumnOption = None,
+    id_column: IdColumnOption = None,
     heatmap: HeatmapOption = False,
     html: HtmlOption = None,
     fail_above: FailAboveOption = None,
@@ -69,6 +80,7 @@ def eval_command(
     check_limits(min_score=min_score, max_score=max_score, fail_above=fail_above, top=top)
     paths = list(model or [model_path(None)])
     check_options(options, models=len(paths), unit=score, direction=direction)
+    word_pattern = None if words is None else user_pattern("--words", words)
 
     from charlm.corpus.folders import STDIN
     from charlm.corpus.reading import open_documents
@@ -77,7 +89,9 @@ def eval_command(
     models = _load_models(paths, is_compressed=baselines)
     single_direction = None if direction == "both" else direction
     unit = score or DEFAULT_SCORE_UNIT
-    if options & LINE_OPTIONS:
+    context_text = unescaped(read_first or "")
+    has_table = per_token or per_word
+    if options & LINE_OPTIONS and not has_table:
         from charlm.cli.eval.lines import LineOptions, show_lines
 
         line_options = LineOptions(
@@ -86,6 +100,8 @@ def eval_command(
             max_score=max_score,
             top=top,
             shows_scores=per_line,
+            is_choice=choose,
+            context=context_text,
             is_json=json,
         )
         show_lines(models, names, line_options, carry=carry, direction=single_direction)
@@ -94,17 +110,20 @@ def eval_command(
     with open_documents(names) as documents, open_documents(training_text or []) as training:
         first_model = next(iter(models.values()))
         named_texts = (("".join(document.read_text()), document.name) for document in documents)
-        if per_token or per_word:
-            from charlm.cli.eval.tokens import show_tokens
+        if has_table:
+            from charlm.cli.eval.tokens import TableOptions, show_tokens
 
-            show_tokens(
-                first_model,
-                named_texts,
-                direction=single_direction,
+            table_options = TableOptions(
                 by_word=per_word,
+                words=word_pattern,
+                by_line=per_line or text_column is not None,
+                text_column=text_column,
+                id_column=id_column,
+                context=context_text,
                 with_names=len(documents) > 1,
                 is_json=json,
             )
+            show_tokens(first_model, named_texts, table_options, direction=single_direction)
             return
         if heatmap:
             from charlm.cli.eval.heatmap import show_heatmap

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import typer
 
 from charlm.cli.output import finite, is_terminal, print_note, write, write_json
@@ -29,6 +30,8 @@ class LineOptions:
         max_score: The highest score that passes, or None.
         top: Number of lines to show, those with the highest scores; None shows all.
         shows_scores: Whether scores are written before the lines.
+        is_choice: Whether all lines are ranked by their probabilities among each other.
+        context: What is read before each line and not scored.
         is_json: Whether lines are written as JSON.
     """
 
@@ -37,6 +40,8 @@ class LineOptions:
     max_score: float | None
     top: int | None
     shows_scores: bool
+    is_choice: bool
+    context: str
     is_json: bool
 
     @property
@@ -92,7 +97,11 @@ def show_lines(
     # A heap, by score; equal percentiles are ordered by bits, and equal lines by their order.
     highest: list[tuple[float, float, int, ScoredLine]] = []
     order = itertools.count(0, -1)
-    for batch in _score_files(models, names, options.unit, carry=carry, direction=direction):
+    batches = _score_files(models, names, options, carry=carry, direction=direction)
+    if options.is_choice:
+        _write_choices([line for batch in batches for line in batch], is_json=options.is_json)
+        return
+    for batch in batches:
         passed = [line for line in batch if options.passes(line.values[0])]
         any_passed = any_passed or bool(passed)
         if options.top is None:
@@ -124,7 +133,7 @@ def _check_percentiles(models: dict[str, Model], direction: SingleDirection | No
 def _score_files(
     models: dict[str, Model],
     names: Sequence[str],
-    unit: ScoreUnit,
+    options: LineOptions,
     *,
     carry: bool,
     direction: SingleDirection | None,
@@ -137,6 +146,7 @@ def _score_files(
             model.score_batches(
                 (batch.lines for batch in model_batches),
                 carry=carry,
+                context=options.context,
                 direction=direction,
                 name="stdin" if name == STDIN else name,
             )
@@ -144,7 +154,7 @@ def _score_files(
         ]
         for batch, *scores in zip(batches, *scores_by_model, strict=True):
             values = [
-                [model.in_unit(score, unit) for score in model_scores]
+                [model.in_unit(score, options.unit) for score in model_scores]
                 for model, model_scores in zip(models.values(), scores, strict=True)
             ]
             yield _scored_lines(batch, scores, values)
@@ -184,11 +194,34 @@ def _write_lines(lines: Sequence[ScoredLine], labels: Sequence[str], options: Li
     for line in lines:
         columns = [f"{value:.4f}" for value in line.values] if options.shows_scores else []
         if len(labels) > 1:
-            best = index_of_best(line.scores)
+            best, margin = index_of_best(line.scores), _margin(line.scores)
             columns.append("" if best is None else labels[best])
+            columns.append("" if margin is None else f"{margin:.4f}")
         rows.append("\t".join([*columns, line.text]) + "\n")
     text = "".join(rows)
     write(harmless(text) if is_terminal(sys.stdout) else text)
+
+
+def _write_choices(lines: Sequence[ScoredLine], *, is_json: bool) -> None:
+    """Write lines with their probabilities among each other, the likeliest first."""
+    nats = np.array([line.scores[0].nats for line in lines if line.text])
+    shares = np.exp(nats.min(initial=np.inf) - nats)
+    shares /= shares.sum()
+    choices = zip(shares.tolist(), [line for line in lines if line.text], strict=True)
+    for share, line in sorted(choices, key=lambda choice: -choice[0]):
+        if is_json:
+            write_json({**_line_to_json(line, ["model"], "bits"), "probability": share})
+        else:
+            text = f"{share:.6f}\t{line.text}\n"
+            write(harmless(text) if is_terminal(sys.stdout) else text)
+
+
+def _margin(scores: Sequence[Score]) -> float | None:
+    """Return how far the second best model is, in bits per character; None for a blank line."""
+    if index_of_best(scores) is None:
+        return None
+    best, second, *_ = sorted(score.bits_per_character for score in scores)
+    return second - best
 
 
 def _line_to_json(line: ScoredLine, labels: Sequence[str], unit: ScoreUnit) -> dict[str, Any]:
@@ -197,13 +230,12 @@ def _line_to_json(line: ScoredLine, labels: Sequence[str], unit: ScoreUnit) -> d
     if len(labels) > 1:
         scores = dict(zip(labels, map(finite, line.values), strict=True))
         best = index_of_best(line.scores)
-        bits = sorted(score.bits_per_character for score in line.scores)
         return {
             **fields,
             "unit": unit,
             "scores": scores,
             "best": None if best is None else labels[best],
-            "margin": None if best is None else bits[1] - bits[0],  # in bits per character
+            "margin": _margin(line.scores),
         }
     [score] = line.scores
     fields |= {

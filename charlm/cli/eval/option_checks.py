@@ -7,9 +7,10 @@ from charlm.config import Direction, ScoreUnit
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 
-FILTERS = ("--min-score", "--max-score", "--top")
+FILTERS = ("--min-score", "--max-score", "--top", "--choose")
 LINE_OPTIONS = {"--per-line", *FILTERS}
-SINGLE_VIEWS = ("--per-token", "--per-word", "--heatmap")
+TABLES = ("--per-token", "--per-word")
+SINGLE_VIEWS = (*TABLES, "--heatmap")
 VIEWS = ("--per-line", *FILTERS, *SINGLE_VIEWS)  # show lines, tokens or the text itself
 BOTH = "--direction both"
 WHOLE = (
@@ -21,9 +22,23 @@ WHOLE = (
     "--device",
     BOTH,
 )  # show figures
+# An option, and those of which it needs one.
+NEEDS = {
+    "--training-text": ("--baselines",),
+    "--words": ("--per-word",),
+    "--text-column": TABLES,
+    "--id-column": ("--text-column",),
+    "--context": (*LINE_OPTIONS, *TABLES),
+}
 # Pairs of an option and the options that it excludes, in the order of the checks.
 EXCLUSIONS = (
-    *((view, tuple(other for other in VIEWS if other != view)) for view in SINGLE_VIEWS),
+    *(
+        (table, (*FILTERS, *(other for other in SINGLE_VIEWS if other != table)))
+        for table in TABLES
+    ),
+    ("--heatmap", ("--per-line", *FILTERS)),
+    ("--choose", ("--min-score", "--max-score", "--top", "--carry", "--score")),
+    ("--context", ("--carry",)),
     *((view, WHOLE) for view in VIEWS),
     (BOTH, WHOLE[:-1]),
     ("--device", ("--html",)),  # a page shows tokens, which NumPy scores
@@ -65,8 +80,9 @@ def check_options(
             refuse(option, {other: other in options for other in others})
     if models > 1:
         refuse("several models", {option: option in options for option in SINGLE_MODEL})
-    if "--training-text" in options and "--baselines" not in options:
-        raise ConfigError("--training-text needs --baselines")
+    for option, needed in NEEDS.items():
+        if option in options and options.isdisjoint(needed):
+            raise ConfigError(f"{option} needs {' or '.join(sorted(needed))}")
     if "--carry" in options and not is_of_lines:
         raise ConfigError("--carry needs --per-line or an option that filters lines")
     if unit is not None and not is_of_lines and "--fail-above" not in options:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from charlm.cli.options import DEFAULT_MODEL, option_group
+from charlm.cli.options import DEFAULT_MODEL, ESCAPES_HELP, option_group
 from charlm.config import DEFAULT_SCORE_UNIT, Device, Direction, ScoreUnit
 
 _general, _lines, _tokens = map(option_group, (None, "Line by line", "Token by token"))
@@ -62,6 +62,23 @@ CarryOption = Annotated[
         "--carry",
     ),
 ]
+ContextOption = Annotated[
+    str | None,
+    _lines(
+        "Text that is read before each line, or before the text of --per-word and --per-token, and "
+        f"not scored. {ESCAPES_HELP}",
+        "--context",
+        metavar="TEXT",
+    ),
+]
+ChooseOption = Annotated[
+    bool,
+    _lines(
+        "Read all lines, then write them with their probabilities among each other, the likeliest "
+        "first.",
+        "--choose",
+    ),
+]
 MinScoreOption = Annotated[
     float | None,
     _lines("Write only lines that score X or more; exit 1 if there are none.", metavar="X"),
@@ -89,9 +106,34 @@ PerTokenOption = Annotated[
 PerWordOption = Annotated[
     bool,
     _tokens(
-        "Write that table for words. Surprisal and entropy are sums over the word; rank and best "
-        "are those of its most surprising token.",
+        "Write that table for words. The surprisal of a word, and the entropies before its tokens, "
+        "are summed; rank and best are those of its most surprising token. Two more columns: its "
+        "tokens, and how many of them are bytes. With --per-line each line is read alone.",
         "--per-word",
+    ),
+]
+WordsOption = Annotated[
+    str | None,
+    _tokens(
+        "With --per-word: what a word is. `\\w+` sets punctuation apart. Without it, the text "
+        "between white space.",
+        "--words",
+        metavar="REGEX",
+    ),
+]
+TextColumnOption = Annotated[
+    str | None,
+    _tokens(
+        "With --per-word or --per-token: read the texts from the column of this name, in a "
+        "tab-separated file with a header. Each is read alone.",
+        metavar="NAME",
+    ),
+]
+IdColumnOption = Annotated[
+    str | None,
+    _tokens(
+        "With --text-column: begin each row with the value of the column of this name.",
+        metavar="NAME",
     ),
 ]
 

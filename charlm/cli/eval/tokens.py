@@ -2,56 +2,171 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlm.cli.output import write, write_json
+from charlm.cli.output import print_note, write, write_json
 from charlm.config import SingleDirection
-from charlm.formatting import in_field, token_name
+from charlm.config.patterns import UserPattern
+from charlm.errors import ConfigError, CorpusError
+from charlm.formatting import count, in_field, token_name
 from charlm.inference.model import Model
 from charlm.inference.token_scores import TokenScores
 
 COLUMNS = ("line", "column", "token", "surprisal", "entropy", "rank", "best")
+WORD_COLUMNS = (
+    *("line", "column", "word", "surprisal", "token_entropies", "rank", "best"),
+    *("tokens", "bytes"),
+)
 ROWS_AT_ONCE = 4096
 
-Row = tuple[int, int, str, float, float, int, str]
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """What a table shows.
+
+    Attributes:
+        by_word: Whether the tokens of a word are joined into one row.
+        words: What a word is; None is the text between white space.
+        by_line: Whether each line is read alone.
+        text_column: Name of the column that holds the texts, one in each line; None is the line.
+        id_column: Name of the column that names the texts; None without one.
+        context: What is read before each text and not scored.
+        with_names: Whether each row of the table begins with the name of its file.
+        is_json: Whether rows are written as JSON.
+    """
+
+    by_word: bool
+    words: UserPattern | None
+    by_line: bool
+    text_column: str | None
+    id_column: str | None
+    context: str
+    with_names: bool
+    is_json: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns of a row."""
+        names = WORD_COLUMNS if self.by_word else COLUMNS
+        return names if self.id_column is None else (self.id_column, *names)
+
+
+class _Part(NamedTuple):
+    """A text that is scored alone: its line in the file, from 1, its id if any, and the text."""
+
+    line: int
+    id: str | None
+    text: str
 
 
 def show_tokens(
     model: Model,
     texts: Iterable[tuple[str, str]],
+    options: TableOptions,
     *,
     direction: SingleDirection | None,
-    by_word: bool,
-    with_names: bool,
-    is_json: bool,
 ) -> None:
     """Show the surprisal of every token, or word, of texts.
 
     Args:
         model: The model.
         texts: Text and name of each.
+        options: What the table shows.
         direction: In which texts are read.
-        by_word: Whether the tokens of a word are joined into one row.
-        with_names: Whether each row of the table begins with the name of its text.
-        is_json: Whether rows are written as JSON.
     """
-    if not is_json:
-        write("\t".join(["file"] * with_names + list(COLUMNS)) + "\n")
+    if not options.is_json:
+        write("\t".join(["file"] * options.with_names + list(options.columns)) + "\n")
     for text, name in texts:
-        scores = model.score_tokens(text, direction=direction, name=name)
-        rows = _rows(scores.by_word() if by_word else scores, by_word=by_word)
-        if is_json:
+        if not options.by_line and model.config.task == "text":
+            _note_lines(text, name)
+        rows = _rows_of_text(model, text, name, options, direction)
+        if options.is_json:
             for row in rows:
-                write_json({"file": name, **dict(zip(COLUMNS, row, strict=True))})
+                write_json({"file": name, **dict(zip(options.columns, row, strict=True))})
             continue
-        prefix = [in_field(name)] if with_names else []
+        prefix = [in_field(name)] if options.with_names else []
         while batch := list(islice(rows, ROWS_AT_ONCE)):
             write("".join("\t".join([*prefix, *_fields(row)]) + "\n" for row in batch))
 
 
-def _rows(scores: TokenScores, *, by_word: bool) -> Iterator[Row]:
+def _note_lines(text: str, name: str) -> None:
+    """Print a note if a text has several lines, which are read one after another."""
+    lines = len(text.splitlines())
+    if lines > 1:
+        print_note(
+            f"the {count(lines, 'line')} of {name} are read one after another, as one text; "
+            "--per-line reads each alone"
+        )
+
+
+def _rows_of_text(
+    model: Model,
+    text: str,
+    name: str,
+    options: TableOptions,
+    direction: SingleDirection | None,
+) -> Iterator[Row]:
+    """Yield the rows of a text, or of each line of it."""
+    for part in _parts(text, name, options):
+        scores = model.score_tokens(
+            part.text, context=options.context, direction=direction, name=name
+        )
+        if options.by_word:
+            scores = scores.by_word(options.words)
+        prefix = () if options.id_column is None else (part.id,)
+        for row in _rows(scores, first_line=part.line, by_word=options.by_word):
+            yield (*prefix, *row)
+
+
+def _parts(text: str, name: str, options: TableOptions) -> Iterator[_Part]:
+    """Yield what is scored alone: the text, its lines, or a column of its lines."""
+    if not options.by_line:
+        yield _Part(1, None, text)
+        return
+    lines = text.split("\n")
+    ends = ["\n"] * (len(lines) - 1) + [""]
+    if options.text_column is None:
+        yield from (
+            _Part(number, None, line + end)
+            for number, (line, end) in enumerate(zip(lines, ends, strict=True), start=1)
+            if line.strip()
+        )
+        return
+    header = lines[0].rstrip("\r").split("\t")
+    text_index = _index(options.text_column, header, name)
+    id_index = None if options.id_column is None else _index(options.id_column, header, name)
+    for number, line in enumerate(lines[1:], start=2):
+        fields = line.rstrip("\r").split("\t")
+        if not line.strip():
+            continue
+        if len(fields) < len(header):
+            raise CorpusError(
+                f"{name}, line {number:,}, has {count(len(fields), 'column')}, "
+                f"and the header has {len(header)}"
+            )
+        yield _Part(number, None if id_index is None else fields[id_index], fields[text_index])
+
+
+def _index(column: str, header: list[str], name: str) -> int:
+    """Return where a column of a name stands.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if column not in header:
+        raise ConfigError(
+            f"{name} has no column {column!r}", hint=f"its columns are {', '.join(header)}"
+        )
+    return header.index(column)
+
+
+def _rows(scores: TokenScores, *, first_line: int, by_word: bool) -> Iterator[Row]:
     """Yield the rows of the table, with surprisal and entropy in bits."""
     text = scores.text
     line_ends = np.flatnonzero(np.array([character == "\n" for character in text], np.bool_))
@@ -65,8 +180,8 @@ def _rows(scores: TokenScores, *, by_word: bool) -> Iterator[Row]:
             token = text[start:stop]  # not the mark that may stand for it
         line = int(np.searchsorted(line_ends, start))
         column = start - (int(line_ends[line - 1]) + 1 if line else 0)
-        yield (
-            line + 1,
+        row: Row = (
+            line + first_line,
             column + 1,
             token_name(token),
             float(scores.nats[number]) / math.log(2),
@@ -74,6 +189,9 @@ def _rows(scores: TokenScores, *, by_word: bool) -> Iterator[Row]:
             int(scores.rank[number]),
             token_name(scores.pieces[scores.top_tokens[number, 0]]),
         )
+        if by_word:
+            row += (int(scores.tokens[number]), int(scores.bytes[number]))
+        yield row
 
 
 def _fields(row: Row) -> Iterator[str]:

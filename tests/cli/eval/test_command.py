@@ -7,7 +7,10 @@ def test_models_of_one_name_are_labelled_by_their_paths(charlm, unigram_checkpoi
         unigram_checkpoint({"a": 0.5, "\n": 0.5}).save(tmp_path / folder / "m.safetensors")
     models = ("-m", "one/m.safetensors", "-m", "two/m.safetensors")
 
-    assert b"\tone/m.safetensors\ta\n" in charlm("eval", *models, "--per-line", stdin=b"a").stdout
+    assert (
+        b"\tone/m.safetensors\t0.0000\ta\n"
+        in charlm("eval", *models, "--per-line", stdin=b"a").stdout
+    )
     twice = charlm("eval", "-m", "one/m.safetensors", *models[:2], stdin=b"a")
     assert (twice.returncode, twice.stderr) == (
         2,

@@ -78,14 +78,14 @@ def test_the_scores_of_several_texts_are_added(score, text):
 def test_nothing_to_score_is_an_error(score):
     result = score(stdin=b"")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"there is no text to score" in result.stderr
 
 
 def test_a_text_that_is_not_utf8_is_an_error(score):
     result = score(stdin=b"abc\xff")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"error: stdin is not UTF-8: byte 0xff at offset 3" in result.stderr
 
 
@@ -154,7 +154,7 @@ def test_a_missing_device_is_an_error_with_a_hint(score, text, more):
     result = score(text, "--device", "cuda", *more)
     error, hint = filter(None, result.stderr.decode().splitlines())
 
-    assert (result.returncode, result.stdout) == (1, b"")
+    assert (result.returncode, result.stdout) == (2, b"")
     assert error.startswith("error: device 'cuda' is not available to this PyTorch (")
     assert hint == "hint: use --device auto"
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from charlm.inference.model import load
+
 # a: 1 bit, b: 2 bits, c and the line end: 3 bits.
 PROBABILITIES = {"a": 0.5, "b": 0.25, "c": 0.125, "\n": 0.125}
 
@@ -143,6 +145,32 @@ def test_a_line_that_is_not_utf8_prints_one_note(score):
     assert result.stderr.count(b"\n") == 1
 
 
+def test_a_context_is_read_before_each_line_and_not_scored(charlm, verse_model_path):
+    """Its score is what the line adds to the score of the context, without a line end."""
+    model = load(verse_model_path)
+    context, line = "the cat sat ", "on the mat"
+    expected = model.score(context + line).nats - model.score(context).nats
+    arguments = ("eval", "-m", verse_model_path, "--per-line", "--score", "nats", "--json")
+    result = charlm(*arguments, "--context", context, stdin=f"{line}\n{line}\n".encode())
+
+    for row in map(json.loads, result.stdout.splitlines()):
+        assert row["nats"] == pytest.approx(expected, abs=1e-3)
+        assert row["characters"] == len(line)
+
+
+def test_choices_have_probabilities_among_each_other(score):
+    """−log2 p of the lines with their ends is 3, 4 and 7 bits."""
+    result = score("--choose", stdin=b"b\n\na\nabb\n")
+
+    assert [line.split("\t")[1] for line in result.stdout.decode().splitlines()] == [
+        "a",
+        "b",
+        "abb",
+    ]
+    shares = [float(line.split("\t")[0]) for line in result.stdout.decode().splitlines()]
+    assert shares == pytest.approx([16 / 25, 8 / 25, 1 / 25], abs=1e-6)
+
+
 def test_several_models_have_a_column_each_and_one_for_the_best(
     charlm, unigram_checkpoint, tmp_path
 ):
@@ -152,10 +180,12 @@ def test_several_models_have_a_column_each_and_one_for_the_best(
     result = charlm("eval", *models, "--per-line", "--score", "bits", stdin=b"aa\nbb\nab\n")
 
     assert result.stdout.decode().splitlines() == [
-        "4.0000\t6.0000\taaa\taa",
-        "6.0000\t4.0000\tbbb\tbb",
-        "5.0000\t5.0000\taaa\tab",
+        "4.0000\t6.0000\taaa\t0.6667\taa",  # three characters with the line end
+        "6.0000\t4.0000\tbbb\t0.6667\tbb",
+        "5.0000\t5.0000\taaa\t0.0000\tab",
     ]
+    empty = charlm("eval", *models, "--per-line", stdin=b"\n").stdout
+    assert empty == b"0.0000\t0.0000\t\t\t\n"
     told = json.loads(charlm("eval", *models, "--per-line", "--json", stdin=b"bb").stdout)
     assert (told["best"], told["scores"]["bbb"]) == ("bbb", pytest.approx(4 / 3))
     figures = json.loads(charlm("eval", *models, "--json", stdin=b"bb").stdout)
@@ -182,7 +212,7 @@ def test_lines_before_a_wrong_pair_are_written(charlm, unigram_checkpoint, tmp_p
     result = charlm("eval", "-m", "pairs", "--per-line", "text.tsv")
 
     assert result.stdout == b"1.0000\ta\ta\n0.0000\t\n1.0000\tb\ta\n"
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith(b"error: text.tsv, line 4, has no tab")
     result = charlm("eval", "-m", "pairs", "--per-line", stdin=b"bad")
     assert result.stderr.startswith(b"error: stdin, line 1, has no tab")

@@ -10,7 +10,6 @@ from charlm.errors import ConfigError
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--per-line", "--per-token"), "--per-token and --per-line exclude one another"),
         (("--per-word", "--top", 3), "--per-word and --top exclude one another"),
         (("--heatmap", "--per-word"), "--per-word and --heatmap exclude one another"),
         (("--per-line", "--dynamic"), "--per-line and --dynamic exclude one another"),
@@ -41,6 +40,13 @@ from charlm.errors import ConfigError
         (("--min-score", 3, "--max-score", 1), "no line scores at least 3 and at most 1"),
         (("--fail-above", -1), "fail-above must be at least 0"),
         (("--training-text", "x"), "--training-text needs --baselines"),
+        (("--words", "x"), "--words needs --per-word"),
+        (("--words", "(", "--per-word"), "words is not a valid regular expression"),
+        (("--text-column", "x"), "--text-column needs --per-token or --per-word"),
+        (("--per-word", "--id-column", "x"), "--id-column needs --text-column"),
+        (("--context", "x"), "--context needs"),
+        (("--context", "x", "--per-line", "--carry"), "--context and --carry exclude"),
+        (("--choose", "--top", 3), "--choose and --top exclude"),
         (("-m", "x", "--top", 1), "several models and --top exclude one another"),
         (("-m", "x", "--per-token"), "several models and --per-token exclude one another"),
         (("-m", "x", "--fail-above", 1), "several models and --fail-above exclude one another"),

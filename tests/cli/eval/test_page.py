@@ -89,6 +89,8 @@ def scores_of(*units, pieces=None, rank=3, top_tokens=("e", " "), shares=(0.5, 0
         rank=np.full(size, rank),
         top_tokens=np.tile([pieces.index(token) for token in top_tokens], (size, 1)),
         top_nats=np.tile(-np.log(np.array(shares, np.float32)), (size, 1)),
+        tokens=np.ones(size, int),
+        bytes=np.zeros(size, int),
     )
 
 
@@ -498,6 +500,8 @@ def test_a_million_characters_are_as_light_as_what_is_in_view(opened, end):
         rank=np.arange(1, 1_000_001),
         top_tokens=one.top_tokens[characters],
         top_nats=one.top_nats[characters],
+        tokens=one.tokens[characters],
+        bytes=one.bytes[characters],
     )
     page = opened(scores)
 

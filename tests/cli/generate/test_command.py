@@ -76,7 +76,7 @@ def test_the_model_is_found_by_flag_then_environment_then_here(
     verse_checkpoint.save(tmp_path / "model.safetensors")
     here = charlm("generate", "-n", 3)
 
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert b"there is no model at model.safetensors" in missing.stderr
     assert b"hint: train one with `charlm train CORPUS`" in missing.stderr
     assert by_environment.returncode == here.returncode == 0
@@ -132,7 +132,7 @@ def test_a_seed_that_is_no_text_is_an_error(generate):
     ):
         result = generate(*arguments, stdin=stdin)
 
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert b"is not UTF-8" in result.stderr
         assert result.stdout == b""
 
@@ -161,7 +161,7 @@ def test_a_full_disk_is_one_line(charlm_path, verse_model_path):
             check=False,
         )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr == b"error: standard output cannot be written: No space left on device\n"
 
 
@@ -172,7 +172,7 @@ def test_help_on_a_full_disk_is_one_line(charlm_path, wanted):
             [charlm_path, wanted], stdout=full, stderr=subprocess.PIPE, check=False
         )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"No space left on device" in result.stderr
     assert b"Traceback" not in result.stderr and result.stderr.count(b"\n") == 1
 
@@ -184,7 +184,7 @@ def test_a_closed_stdout_is_one_line(charlm_path, verse_model_path):
         check=False,
     )
 
-    assert (result.returncode, result.stderr) == (1, b"error: standard output is closed\n")
+    assert (result.returncode, result.stderr) == (2, b"error: standard output is closed\n")
 
 
 def lines_of(result):
@@ -264,7 +264,7 @@ def test_a_seed_line_that_is_no_text_ends_it_after_those_before(generate):
     result = generate("--seed-file", "-", "-n", 3, stdin=b"the\ncat\n\xff\ndog\n")
 
     assert [line[:3] for line in result.stdout.splitlines()] == [b"the", b"cat"]
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"line 3, is not UTF-8: byte 0xff at offset 0" in result.stderr
 
 
@@ -423,7 +423,7 @@ def test_input_that_is_closed_is_one_line(charlm_path, verse_model_path):
             capture_output=True, check=False,
         )  # fmt: skip
 
-        assert (result.returncode, result.stdout) == (1, b"")
+        assert (result.returncode, result.stdout) == (2, b"")
         assert result.stderr.endswith(b"reads stdin, which is closed\n")
 
 

@@ -75,15 +75,15 @@ def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("nowhere.txt",), 1, "error: nowhere.txt does not exist"),
-        (("empty.txt",), 1, "error: empty.txt has 0 characters, but training needs at least 20"),
-        (("short.txt",), 1, "error: short.txt has 5 characters, but training needs"),
-        (("latin1.txt",), 1, "error: latin1.txt is not UTF-8: byte 0xe9 at offset 3"),
-        (("text.gz",), 1, "error: text.gz is a gzip archive, not UTF-8 text"),
-        (("good.txt", "-o", "good.txt"), 1, "error: good.txt is the text to learn from"),
-        (("good.txt", "-o", "."), 1, "error: . is a directory"),
-        (("good.txt", "-o", "no/where"), 1, "no does not exist"),
-        (("good.txt", "--metrics", "no/where"), 1, "error: no/where cannot be written"),
+        (("nowhere.txt",), 2, "error: nowhere.txt does not exist"),
+        (("empty.txt",), 2, "error: empty.txt has 0 characters, but training needs at least 20"),
+        (("short.txt",), 2, "error: short.txt has 5 characters, but training needs"),
+        (("latin1.txt",), 2, "error: latin1.txt is not UTF-8: byte 0xe9 at offset 3"),
+        (("text.gz",), 2, "error: text.gz is a gzip archive, not UTF-8 text"),
+        (("good.txt", "-o", "good.txt"), 2, "error: good.txt is the text to learn from"),
+        (("good.txt", "-o", "."), 2, "error: . is a directory"),
+        (("good.txt", "-o", "no/where"), 2, "no does not exist"),
+        (("good.txt", "--metrics", "no/where"), 2, "error: no/where cannot be written"),
         (("good.txt", "-o", "m", "--threads", "4096"), 2, "error: threads must be at most"),
         (("good.txt", "--hidden-size", "0"), 2, "error: hidden-size must be a whole number"),
         (("good.txt", "--lines", "--pairs"), 2, "--lines and --pairs exclude one another"),
@@ -146,7 +146,7 @@ def test_lines_that_end_in_cr_alone_are_refused_with_the_cure(charlm, tmp_path):
     (tmp_path / "mac.txt").write_bytes(b"one line\r" * 200)
     result = charlm("train", "mac.txt", "--lines", "--max-steps", 1)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert (
         b"error: mac.txt ends its lines in CR alone\n\nhint: to make them LF: tr" in result.stderr
     )
@@ -175,7 +175,7 @@ def test_divergence_keeps_the_best_model_and_exits_1(charlm, verse_path):
         "--weight-decay", 400,
     )  # fmt: skip
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"training has diverged" in result.stderr
     assert b"hint: lower --learning-rate (0.01)" in result.stderr
     assert b"model.safetensors holds the best model so far" in result.stderr
@@ -229,7 +229,7 @@ def test_a_full_temporary_directory_is_one_line(charlm, verse_path, tmp_path):
         check=False,
     )
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"error: ids cannot be written to " in result.stderr
     assert b"$TMPDIR" in result.stderr
     assert b"Traceback" not in result.stderr

@@ -87,7 +87,7 @@ def test_overwrite_replaces_nothing_but_a_model_and_a_state(charlm, verse_path, 
     ]
 
     for result in results:
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert f"error: {name} is text, not a charlm " in result.stderr.decode()
         assert "so it is not replaced\n\nhint: remove it, or choose ano" in result.stderr.decode()
     assert (tmp_path / name).read_text() == "precious notes of some length\n"
@@ -110,7 +110,7 @@ def test_metrics_and_model_are_different_files_however_they_are_spelled(
     for metrics in (tmp_path / "model", "./model", "link"):
         result = charlm("train", verse_path, *SIZE, "-o", "model", "--metrics", metrics)
 
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert b"is the model\n\nhint: choose another --metrics file" in result.stderr
 
 
@@ -120,5 +120,5 @@ def test_a_model_is_not_replaced_by_the_state_of_another(
     shutil.copy(verse_model_path, tmp_path / "other.state.safetensors")
     result = charlm("train", verse_path, "-o", "other.safetensors", "--overwrite")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"other.state.safetensors is a safetensors file, but not a charlm state" in result.stderr

@@ -76,7 +76,7 @@ def test_a_model_of_words_keeps_its_vocabulary(charlm, other, tmp_path):
 def test_a_missing_model_is_an_error(charlm, other):
     result = charlm("train", other, "--from", "nothing.safetensors")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.decode() == (
         "error: there is no model at nothing.safetensors\n\n"
         "hint: name a model with --from, or leave it out to train a new one\n"

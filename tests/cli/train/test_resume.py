@@ -167,7 +167,7 @@ def test_another_text_is_refused(charlm, begun, verse_path, tmp_path):
     two = charlm("train", verse_path, "other.txt", "--resume")
     held_out = charlm("train", verse_path, "--validation", "held-out.txt", "--resume")
 
-    assert other.returncode == two.returncode == held_out.returncode == 1
+    assert other.returncode == two.returncode == held_out.returncode == 2
     assert re.search(
         r"error: other.txt is not the text that the run was trained on: its SHA-256 is "
         r"[0-9a-f]{12}…, not [0-9a-f]{12}…\n\nhint: name the unchanged text; or ",
@@ -243,7 +243,7 @@ def test_a_model_without_its_run_is_not_replaced_by_a_new_one(charlm, begun, ver
     (tmp_path / STATE).unlink()
     result = charlm("train", verse_path, "--resume")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert (
         b"error: there is a model at model.safetensors, but not the state of its run, "
         b"model.state.safetensors\n\nhint: go on from the model with --from model.safetensors"
@@ -257,7 +257,7 @@ def test_a_run_without_its_model_is_not_replaced_but_makes_it(
     anew = charlm("train", verse_path, *RUN)
     again = charlm("train", verse_path, *RUN, "--resume")
 
-    assert anew.returncode == 1
+    assert anew.returncode == 2
     assert (
         b"error: there is a run at model.state.safetensors already\n\n"
         b"hint: go on with it with --resume, replace it with --overwrite" in anew.stderr
@@ -273,7 +273,7 @@ def test_a_damaged_state_is_refused(charlm, begun, verse_path, tmp_path):
     path.write_bytes(data)
     result = charlm("train", verse_path, "--resume")
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert b"error: model.state.safetensors is damaged: " in result.stderr
     assert path.read_bytes() == data
 
@@ -283,7 +283,7 @@ def test_a_state_is_no_model_and_a_model_is_no_state(charlm, begun, verse_path, 
     (tmp_path / STATE).write_bytes((tmp_path / MODEL).read_bytes())
     resumed = charlm("train", verse_path, "--resume")
 
-    assert generated.returncode == resumed.returncode == 1
+    assert generated.returncode == resumed.returncode == 2
     assert b"is a safetensors file, but not a charlm model" in generated.stderr
     assert b"is a safetensors file, but not a charlm state" in resumed.stderr
 
@@ -308,7 +308,7 @@ def test_a_second_training_is_refused_with_the_first_ones_number(
         first.kill()
     third = charlm("train", verse_path, *SIZE, "--max-steps", 5, "--overwrite")
 
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert (
         f"error: another training, process {first.pid}, is writing model.safetensors\n"
         in second.stderr.decode()
