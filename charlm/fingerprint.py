@@ -100,6 +100,12 @@ class Fingerprint:
             return bool(self._are_entries([text])[0])
         return bool(self._are_entries(_all_shingles(text)).any())
 
+    def hold_any(self, lines: Sequence[str]) -> bool:
+        """Return whether one of `lines` is a line of the training text, or contains a shingle."""
+        if self.kind == "lines":
+            return bool(self._are_entries(lines).any())
+        return any(map(self.holds, lines))
+
     def share_in_training_text(self, text: str, most_probes: int = MOST_PROBES) -> float:
         """Estimate the share of `text` that occurs in the training text, in [0, 1].
 

@@ -4,12 +4,15 @@ import contextlib
 import math
 import os
 import sys
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO, TypeVar
 
 import typer
 
 from charlm.errors import CharlmError
 from charlm.formatting import to_json, without_surrogates
+
+Item = TypeVar("Item")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -57,6 +60,24 @@ def print_note(text: str) -> None:
 
     with contextlib.suppress(OSError):
         show_note(text)
+
+
+def counted_on_terminal(
+    items: Iterable[Item], name: str, size: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
+    """Yield items; count them on stderr if that is a terminal and stdout is none.
+
+    `size` is how many an item counts for, of what `name` says in the plural.
+    """
+    if is_terminal(sys.stdout) or not is_terminal(sys.stderr):
+        yield from items
+        return
+    from charlm.display.counter import Counter  # rich, which most commands do not need
+
+    with Counter(name) as counter:
+        for item in items:
+            counter.add(size(item))
+            yield item
 
 
 def discard_stdout() -> None:

@@ -12,6 +12,7 @@ DEFAULT_LENGTH = 500  # characters
 LENGTH_BESIDE_OTHERS = 100_000  # characters, if another criterion stops the text
 LONGEST_WORD = 1000  # characters; a model that never ends one must not write 100,000
 MOST_CANDIDATES = 10_000  # for one text
+LARGEST_DISTANCE = 2  # edits; the lines three edits away are millions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +105,20 @@ class CandidateFilter:
     match: str | None = None  # regular expression that must match somewhere in the text
     unique: bool = False  # no text twice
     novel: bool = False  # no text from the training text
+    min_distance: int = 0  # edits between a text and every line of the training text
+    unique_by: str | None = None  # regular expression of a field that no two texts share
+    novel_by: str | None = None  # regular expression of a field that is not among `known_fields`
+    known_fields: frozenset[str] = frozenset()
     attempts: int = 100  # for each text
 
     def __post_init__(self) -> None:
         require_whole("count", self.count, 1)
         require_whole("best-of", self.best_of, 1, MOST_CANDIDATES)
         require_whole("attempts", self.attempts, 1)
+        require_whole("min-distance", self.min_distance, 0, LARGEST_DISTANCE)
         require_pattern("match", self.match)
+        require_pattern("unique-by", self.unique_by)
+        require_pattern("novel-by", self.novel_by)
 
     @property
     def conditions(self) -> list[str]:
@@ -119,4 +127,7 @@ class CandidateFilter:
             *([] if self.match is None else [f"--match {self.match!r}"]),
             *(["--unique"] if self.unique else []),
             *(["--novel"] if self.novel else []),
+            *([f"--min-distance {self.min_distance}"] if self.min_distance else []),
+            *([] if self.unique_by is None else [f"--unique-by {self.unique_by!r}"]),
+            *([] if self.novel_by is None else [f"--novel-by {self.novel_by!r}"]),
         ]

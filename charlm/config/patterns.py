@@ -4,8 +4,12 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from charlm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import regex
 
 MOST_SECONDS = 1.0  # for one search; a thousand characters take a millisecond
 CHARACTERS_PER_SECOND = 50_000  # of replacements, at least; they take a millisecond, too
@@ -33,8 +37,23 @@ class UserPattern:
         Raises:
             ConfigError: If the search takes more than MOST_SECONDS.
         """
+        return self._search(text) is not None
+
+    def field(self, text: str) -> str | None:
+        """Return the first match in `text`, or its first group if there is one; else None.
+
+        Raises:
+            ConfigError: If the search takes more than MOST_SECONDS.
+        """
+        match = self._search(text)
+        if match is None:
+            return None
+        found: str | None = match.group(1 if self._pattern.groups else 0)
+        return found
+
+    def _search(self, text: str) -> "regex.Match[str] | None":
         try:
-            return self._pattern.search(text, timeout=MOST_SECONDS) is not None
+            return self._pattern.search(text, timeout=MOST_SECONDS)
         except TimeoutError:
             raise ConfigError(
                 f"a search for {self._option} takes more than {MOST_SECONDS:g} second",

@@ -2,6 +2,7 @@
 
 surprisal   the surprisal of each character, as colours or bars
 training    the progress of a training run
+counter     the progress of other commands
 """
 
 import errno

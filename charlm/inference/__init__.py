@@ -12,6 +12,7 @@ stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token
 candidates      several texts for each seed, and a filter that keeps some
+edits           texts that are a few edits away
 beam_search     the likeliest answers to a source
 infilling       text between a seed and an ending
 scoring         the score of a text

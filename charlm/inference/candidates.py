@@ -4,10 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from charlm.config import CandidateFilter, UserPattern
+from charlm.config import CandidateFilter, Task, UserPattern
 from charlm.corpus.masks import masked
 from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
+from charlm.inference.edits import is_near_training_text
 from charlm.inference.generation import generate
 from charlm.inference.sequences import Continuation, GeneratorSettings, RngSeed
 from charlm.inference.stopping import FinishReason
@@ -59,23 +60,29 @@ class TextGenerator:
         number of its text and its own number.
 
         Raises:
-            ConfigError: If novel texts are requested without a fingerprint.
+            ConfigError: If novel texts are requested without a fingerprint, or a distance from
+                lines of a model of another task.
         """
-        if candidate_filter.novel and not fingerprints:
-            raise ConfigError(
-                "the model has no fingerprint of its training text, so --novel cannot work",
-                hint="train the model again with this version of charlm",
-            )
+        _check_filter(candidate_filter, fingerprints, settings.network.config.task)
         self._settings, self._filter, self._rng_seed = settings, candidate_filter, rng_seed
         self._fingerprints, self._task = fingerprints, settings.network.config.task
-        match = candidate_filter.match
-        self._match = None if match is None else UserPattern("--match", match)
+        self._match, self._unique_by, self._novel_by = (
+            None if pattern is None else UserPattern(option, pattern)
+            for option, pattern in (
+                ("--match", candidate_filter.match),
+                ("--unique-by", candidate_filter.unique_by),
+                ("--novel-by", candidate_filter.novel_by),
+            )
+        )
+        pieces = filter(lambda piece: isinstance(piece, str), settings.tokenizer.pieces)
+        self._alphabet = sorted(set("".join(map(str, pieces))) - {"\n"})
         self._seed_batches = iter(seed_batches)
         self._seeds: Iterator[str] = iter(())  # of the current batch, one for each text
         self._requests = 0
         self._to_start: deque[_Request] = deque()  # once for each candidate
         self._in_progress: dict[Continuation, tuple[_Request, list[str]]] = {}
         self._shown: set[str] = set()  # if unique
+        self._shown_fields: set[str] = set()  # if unique by a field
 
     def __iter__(self) -> Iterator[GeneratedText]:
         finished: dict[int, GeneratedText] = {}
@@ -150,8 +157,11 @@ class TextGenerator:
                 character_nats=(),
             )
         best = min(kept, key=lambda text: text.nats / max(1, text.tokens))
+        text = self._filtered_text(best)
         if self._filter.unique:
-            self._shown.add(self._filtered_text(best))
+            self._shown.add(text)
+        if self._unique_by is not None and (field := self._unique_by.field(text)) is not None:
+            self._shown_fields.add(field)
         return best
 
     def _keeps(self, candidate: GeneratedText) -> bool:
@@ -160,14 +170,17 @@ class TextGenerator:
             return False
         if self._was_shown(candidate):
             return False
-        if not self._filter.novel:
+        if self._novel_by is not None and self._novel_by.field(text) in self._filter.known_fields:
+            return False
+        distance = max(self._filter.min_distance, int(self._filter.novel))
+        if not distance:
             return True
         example = candidate.text or ""
         if self._task == "lines":
             example = masked(candidate.seed + example, self._settings.network.config.mask)
         elif self._task == "pairs":
             example = f"{candidate.seed}\t{example}"
-        return not any(fingerprint.holds(example) for fingerprint in self._fingerprints)
+        return not is_near_training_text(example, self._fingerprints, self._alphabet, distance)
 
     def _filtered_text(self, candidate: GeneratedText) -> str:
         """Return a text with its seed text; of pairs, the target alone."""
@@ -175,4 +188,27 @@ class TextGenerator:
         return text if self._task == "pairs" else candidate.seed + text
 
     def _was_shown(self, candidate: GeneratedText) -> bool:
-        return self._filtered_text(candidate) in self._shown
+        text = self._filtered_text(candidate)
+        if self._unique_by is not None and self._unique_by.field(text) in self._shown_fields:
+            return True
+        return text in self._shown
+
+
+def _check_filter(
+    candidate_filter: CandidateFilter, fingerprints: Sequence[Fingerprint], task: Task
+) -> None:
+    """Raise ConfigError if a filter needs a fingerprint or lines, and the model has none."""
+    for option, is_used in (
+        ("--novel", candidate_filter.novel),
+        ("--min-distance", candidate_filter.min_distance > 0),
+    ):
+        if is_used and not fingerprints:
+            raise ConfigError(
+                f"the model has no fingerprint of its training text, so {option} cannot work",
+                hint="train the model again with this version of charlm",
+            )
+    if candidate_filter.min_distance and task != "lines":
+        raise ConfigError(
+            f"--min-distance needs a model of lines, and this one is of {task}",
+            hint="train with --lines, or use --novel",
+        )

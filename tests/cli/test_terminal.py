@@ -15,9 +15,9 @@ SMALL = ["--hidden-size", "16", "--batch-size", "8"]
 def terminal(charlm_path, tmp_path):
     pexpect = pytest.importorskip("pexpect")
 
-    def spawn(*arguments, **env):
+    def spawn(*arguments, program=charlm_path, **env):
         return pexpect.spawn(
-            charlm_path,
+            program,
             [str(argument) for argument in arguments],
             cwd=tmp_path,
             env={**os.environ, "TERM": "xterm", **env},
@@ -26,6 +26,7 @@ def terminal(charlm_path, tmp_path):
             timeout=60,
         )
 
+    spawn.shell = lambda command: spawn("-c", command, program="/bin/sh")
     return spawn
 
 
@@ -49,6 +50,25 @@ def test_training_is_animated_and_leaves_the_cursor_visible(terminal, verse_path
     assert status == 0
     assert "try: charlm generate" in rest
     assert rest.rindex("\x1b[?25h") > rest.find("\x1b[?25l")
+
+
+@pytest.mark.parametrize(
+    ("command", "counted"),
+    [
+        ("generate -m {} --count 2000 -n 5", "texts"),
+        ("eval -m {} --per-line lines.txt", "lines"),
+    ],
+)
+def test_many_texts_are_counted_while_they_go_to_a_file(
+    terminal, charlm_path, verse_model_path, tmp_path, command, counted
+):
+    (tmp_path / "lines.txt").write_text("the cat sat on the mat\n" * 3000)
+    child = terminal.shell(f"{charlm_path} {command.format(verse_model_path)} > out.txt")
+    child.expect(rf"\d+ {counted}")
+    _, status = ended(child)
+
+    assert status == 0
+    assert len((tmp_path / "out.txt").read_text().splitlines()) >= 2000
 
 
 def test_ctrl_c_keeps_the_best_model_and_the_cursor(terminal, verse_path, tmp_path):

@@ -140,6 +140,44 @@ def test_new_lines_do_not_stand_in_the_training_text(unigram_model):
     assert [text.text for text in texts(model, ["a"], count=50, novel=True)].count("b") == 0
 
 
+def test_lines_keep_a_distance_from_the_training_text(unigram_model):
+    """One edit away from "ab" are a, b, aab, bab, abb, aba, aa, bb; from "" only a and b."""
+    known = Fingerprint.of_lines([["ab", "bbbb"]], 2)
+    letters = {"a": 0.35, "b": 0.35, None: 0.3}
+    model = unigram_model(letters, task="lines", fingerprints=[known])
+    far = {text.text for text in texts(model, count=400, min_distance=2)}
+    new = {text.text for text in texts(model, count=400, min_distance=1)}
+
+    assert not far & {"ab", "a", "b", "aab", "bab", "abb", "aba", "aa", "bb", "bbb", "abbb"}
+    assert {"ba", "aaa", "bba"} <= far
+    assert "a" in new and not new & {"ab", "bbbb"}
+
+
+def test_a_distance_is_for_lines(unigram_model):
+    known = Fingerprint.of_lines([["ab"]], 1)
+    with pytest.raises(ConfigError, match="needs a model of lines"):
+        texts(unigram_model(LETTERS, fingerprints=[known]), min_distance=2)
+
+
+def test_no_field_comes_twice(unigram_model):
+    """The field is the letter after the first; texts without one are printed as often as drawn."""
+    model = unigram_model({"a": 0.3, "b": 0.3, "c": 0.1, None: 0.3}, task="lines")
+    found = [text.text for text in texts(model, count=8, unique_by="^.(.)", attempts=300)]
+    fields = [text[1] for text in found if len(text) > 1]
+
+    assert sorted(fields) == ["a", "b", "c"]
+    assert len(found) == 8
+
+
+def test_a_field_is_new(unigram_model):
+    model = unigram_model({"a": 0.3, "b": 0.3, None: 0.4}, task="lines")
+    known = frozenset({"aa", "b"})
+    found = {text.text for text in texts(model, count=200, novel_by="^(..?)$", known_fields=known)}
+
+    assert not found & known
+    assert {"a", "bb", "ab"} <= found
+
+
 def test_new_lines_of_a_model_without_a_fingerprint_are_refused(unigram_model):
     with pytest.raises(ConfigError, match="has no fingerprint"):
         texts(unigram_model(LETTERS), novel=True)

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import typer
 
-from charlm.cli.output import finite, is_terminal, print_note, write, write_json
+from charlm.cli.output import (
+    counted_on_terminal,
+    finite,
+    is_terminal,
+    print_note,
+    write,
+    write_json,
+)
 from charlm.config import ScoreUnit, SingleDirection
 from charlm.corpus.folders import STDIN
 from charlm.corpus.line_batches import LineBatch, read_line_batches
@@ -97,7 +104,9 @@ def show_lines(
     # A heap, by score; equal percentiles are ordered by bits, and equal lines by their order.
     highest: list[tuple[float, float, int, ScoredLine]] = []
     order = itertools.count(0, -1)
-    batches = _score_files(models, names, options, carry=carry, direction=direction)
+    batches = counted_on_terminal(
+        _score_files(models, names, options, carry=carry, direction=direction), "lines", len
+    )
     if options.is_choice:
         _write_choices([line for batch in batches for line in batch], is_json=options.is_json)
         return

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -21,11 +22,13 @@ from charlm.cli.generate.options import (
     LinesOption,
     MatchOption,
     MaxWidthOption,
+    MinDistanceOption,
     MinPOption,
     MixOption,
     ModelsOption,
     NoEchoOption,
     NoRepeatNgramOption,
+    NovelByOption,
     NovelOption,
     RepetitionPenaltyOption,
     RepetitionWindowOption,
@@ -35,12 +38,15 @@ from charlm.cli.generate.options import (
     SeedWeightOption,
     SentencesOption,
     ShowProbabilitiesOption,
+    SortOption,
     StopOption,
     TemperatureOption,
     TopKOption,
     TopPOption,
     TopTokensOption,
+    TrainingTextOption,
     TypicalPOption,
+    UniqueByOption,
     UniqueOption,
     UntilOption,
     WordsOption,
@@ -54,11 +60,15 @@ from charlm.cli.generate.seeds import (
 from charlm.cli.options import character_set, unescaped
 from charlm.cli.output import is_terminal
 from charlm.config import DEFAULT_LENGTH, CandidateFilter, GenerationConfig
+from charlm.config.patterns import user_pattern
 from charlm.errors import ConfigError
 
 # Options that print several texts, or one that is complete.
-SEVERAL = ("--seed-file", "--count", "--best-of", "--match", "--unique", "--novel", "--jsonl")
-FILTERS = ("--best-of", "--match", "--unique", "--novel")
+FILTERS = (
+    *("--best-of", "--match", "--unique", "--novel"),
+    *("--min-distance", "--unique-by", "--novel-by"),
+)
+SEVERAL = ("--seed-file", "--count", *FILTERS, "--sort", "--jsonl")
 # Each option, and those that exclude it. A backward model has an ending without --ending.
 EXCLUDED_BY = {
     "--seed": ("--seed-file",),
@@ -101,7 +111,12 @@ def generate_command(
     match: MatchOption = None,
     unique: UniqueOption = False,
     novel: NovelOption = False,
+    min_distance: MinDistanceOption = CandidateFilter.min_distance,
+    unique_by: UniqueByOption = None,
+    novel_by: NovelByOption = None,
+    training_text: TrainingTextOption = None,
     attempts: AttemptsOption = CandidateFilter.attempts,
+    sort: SortOption = None,
     jsonl: JsonlOption = False,
     no_echo: NoEchoOption = False,
     show_probabilities: ShowProbabilitiesOption = False,
@@ -125,7 +140,10 @@ def generate_command(
             del settings[name]
     _check_values(length, rng_seed, top_tokens, ending, allow_chars, forbid_chars)
     config = GenerationConfig.from_settings(settings)
-    candidate_filter = CandidateFilter(**_options_of(CandidateFilter, context))
+    candidate_filter = CandidateFilter(
+        **_options_of(CandidateFilter, context),
+        known_fields=_known_fields(novel_by, training_text or []),
+    )
     used = _used_options(context) | ({"-n -1"} if length == -1 else set())
     _check_combinations(used)
     if keep_stop and not stop:
@@ -170,12 +188,37 @@ def generate_command(
     elif used.isdisjoint(SEVERAL):
         printing.print_stream(loaded, printer, batches, settings)
     else:
-        printing.print_texts(loaded, printer, batches, candidate_filter, settings)
+        printing.print_texts(loaded, printer, batches, candidate_filter, settings, sort=sort)
 
 
 def _options_of(config: type[Any], context: typer.Context) -> dict[str, Any]:
     """Return the values of the options that are fields of a config, by name."""
-    return {field.name: context.params[field.name] for field in fields(config)}
+    names = {field.name for field in fields(config)} & context.params.keys()
+    return {name: context.params[name] for name in names}
+
+
+def _known_fields(pattern: str | None, training_texts: Sequence[str]) -> frozenset[str]:
+    """Return the fields of the lines of training texts.
+
+    Raises:
+        ConfigError: If there is a pattern without training texts, or the reverse, or no pattern.
+    """
+    if pattern is None:
+        if training_texts:
+            raise ConfigError("--training-text needs --novel-by")
+        return frozenset()
+    if not training_texts:
+        raise ConfigError("--novel-by needs --training-text, the file that it compares with")
+    from charlm.corpus.line_batches import read_line_batches  # NumPy, which --help does not need
+
+    fields_of = user_pattern("--novel-by", pattern).field
+    lines = (
+        line
+        for name in training_texts
+        for batch in read_line_batches(name, is_strict=False)
+        for line in batch.lines
+    )
+    return frozenset(field for line in lines if (field := fields_of(line)) is not None)
 
 
 def _used_options(context: typer.Context) -> set[str]:

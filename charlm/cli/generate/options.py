@@ -1,10 +1,12 @@
 """The options of `charlm generate`, in the panels of its help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from charlm.cli.options import DEFAULT_MODEL, ESCAPES_HELP, option_group
 from charlm.config import DEFAULT_LENGTH, LENGTH_BESIDE_OTHERS, GenerationConfig
+
+SortOrder = Literal["likely"]
 
 _general, _constraint, _output = map(option_group, (None, "Constraints", "Output"))
 _stopping = option_group("Stopping: at the first of these")
@@ -144,7 +146,8 @@ TemperatureOption = Annotated[
     float | None,
     _sampling(
         "Divide the logits by this number. Lower is more predictable, higher more varied; 0 always "
-        "takes the most probable token, 1 is off.",
+        "takes the most probable token. 1 draws as the training text is; 0.8 narrows what data "
+        "look like.",
         "--temperature",
         "--temp",
         show_default=f"{GenerationConfig.temperature:g}; for pairs 0",
@@ -201,11 +204,42 @@ NovelOption = Annotated[
         "--novel",
     ),
 ]
+MinDistanceOption = Annotated[
+    int,
+    _filter(
+        "Keep lines that are at least this number of edits away from every line of the training "
+        "text: 1 or 2. 0 is off.",
+        metavar="N",
+    ),
+]
+UniqueByOption = Annotated[
+    str | None,
+    _filter(
+        "Print no two texts with the same match of this regular expression, or of its first group.",
+        metavar="REGEX",
+    ),
+]
+NovelByOption = Annotated[
+    str | None,
+    _filter(
+        "Keep texts in which the match of this regular expression, or of its first group, is in no "
+        "line of --training-text.",
+        metavar="REGEX",
+    ),
+]
+TrainingTextOption = Annotated[
+    list[str] | None,
+    _filter("File whose lines --novel-by compares with. Repeat for several.", metavar="FILE"),
+]
 AttemptsOption = Annotated[
     int,
     _filter("Attempts for each text. If all fail, the text is left out and the exit status is 1."),
 ]
 
+SortOption = Annotated[
+    SortOrder | None,
+    _output("Generate all texts, then print the likeliest first.", metavar="likely"),
+]
 JsonlOption = Annotated[
     bool,
     _output(

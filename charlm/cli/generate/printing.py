@@ -15,7 +15,7 @@ import typer
 
 from charlm.cli.generate.seeds import note_out_of_vocabulary
 from charlm.cli.options import model_path
-from charlm.cli.output import is_terminal, print_note, write, write_json
+from charlm.cli.output import counted_on_terminal, is_terminal, print_note, write, write_json
 from charlm.config import CandidateFilter, Task
 from charlm.errors import CharlmError, ConfigError
 from charlm.formatting import count as counted
@@ -168,17 +168,26 @@ def print_texts(
     batches: SeedBatches,
     candidate_filter: CandidateFilter,
     settings: Settings,
+    *,
+    sort: str | None,
 ) -> None:
-    """Print complete texts in their order; exit with 1 if a text was rejected in all attempts."""
+    """Print complete texts in their order; exit with 1 if a text was rejected in all attempts.
+
+    With `sort` the likeliest come first, and nothing is printed before all are generated.
+    """
     rejected, printed, last = 0, 0, ""
     reason: FinishReason | None = None
-    for text in model.generate_from_batches(
+    texts: Iterable[GeneratedText] = model.generate_from_batches(
         batches,
         candidate_filter=candidate_filter,
         rng_seed=printer.rng_seed,
-        is_scored=printer.is_jsonl or printer.has_colours,
+        is_scored=printer.is_jsonl or printer.has_colours or sort is not None,
         **settings,
-    ):
+    )
+    texts = counted_on_terminal(texts, "texts")
+    if sort is not None:  # rejected ones last
+        texts = sorted(texts, key=lambda text: (text.text is None, text.nats))
+    for text in texts:
         rejected += text.text is None
         if printer.is_jsonl:
             write_json(_json(text, printer.rng_seed, is_answer=printer.task == "pairs"))

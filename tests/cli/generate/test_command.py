@@ -313,6 +313,43 @@ def test_rejected_texts_are_counted_in_a_note(generate):
     assert b"note: 2 texts could not be generated in 4 attempts: none" in lines.stderr
 
 
+def test_the_likeliest_texts_come_first(generate):
+    how = ("-n", 9, "--count", 12, "--rng-seed", 4, "--temperature", 1.5, "--jsonl")
+    as_drawn = [json.loads(line) for line in lines_of(generate(*how))]
+    likely = [json.loads(line) for line in lines_of(generate(*how, "--sort", "likely"))]
+
+    assert [text["nats"] for text in likely] == sorted(text["nats"] for text in as_drawn)
+    assert [text["nats"] for text in as_drawn] != [text["nats"] for text in likely]
+
+
+def test_fields_of_the_training_text_are_not_printed(generate, tmp_path):
+    """The field is the first letter; all texts begin with the letters that remain."""
+    (tmp_path / "known.txt").write_text("the\nwhere\n")
+    how = ("-n", 3, "--count", 20, "--temperature", 2, "--allow-chars", "twca")
+    how += ("--novel-by", "^.", "--training-text", "known.txt")
+    texts = lines_of(generate(*how, "--jsonl"))
+
+    assert {json.loads(text)["text"][0] for text in texts} == {"c", "a"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--novel-by", "x"), b"--novel-by needs --training-text"),
+        (("--training-text", "x"), b"--training-text needs --novel-by"),
+        (("--unique-by", "("), b"unique-by is not a valid regular expression"),
+        (("--min-distance", "3"), b"min-distance must be a whole number from 0 to 2"),
+        (("--min-distance", "2"), b"--min-distance needs a model of lines"),
+        (("--sort", "long"), b"--sort"),
+    ],
+)
+def test_filters_that_cannot_work_are_errors(generate, arguments, message):
+    result = generate(*arguments)
+
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
 def test_new_text_has_no_long_passage_of_the_training_text(generate, verse_path):
     how = ("-n", 120, "--rng-seed", 1, "--jsonl", "--count", 4, "--attempts", 300)
     known = verse_path.read_text(encoding="utf-8")
