@@ -26,7 +26,7 @@ def test_training_prints_its_plan_its_results_and_a_command_that_works(
     assert result.stdout == b""
     assert output.startswith(
         "note: 5,640 characters are little to learn from; from some 50,000 on a model gets "
-        "interesting\nread 5.64 k characters from verse.txt\n"
+        "interesting. --from starts from a model of a longer text of this kind\nread 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
     assert " parameters, " in output and " of memory, " in output
@@ -37,6 +37,13 @@ def test_training_prints_its_plan_its_results_and_a_command_that_works(
     assert charlm(*shlex.split(suggested)[1:]).returncode == 0
     assert [record["step"] for record in metrics if record["split"] == "train"] == [10, 20]
     assert (metrics[-1]["split"], metrics[-1]["step"]) == ("validation", 20)
+
+
+def test_few_held_out_characters_are_noted(charlm, tmp_path):
+    (tmp_path / "names.txt").write_text("Anna\nBert\nCleo\nDora\nEmil\nFritz\nGabi\nHans\n" * 3)
+    result = charlm("train", "names.txt", "--lines", *SMALL, "--max-steps", 5)
+
+    assert b" held-out characters are too few to judge a model by" in result.stderr
 
 
 def test_quiet_prints_nothing(charlm, verse_path):
