@@ -201,6 +201,17 @@ def test_the_public_names_exist():
         charlm.nothing  # noqa: B018
 
 
+def test_dir_shows_the_public_names_and_loads_nothing():
+    code = "import charlm; print(*dir(charlm)); charlm.load; print(*dir(charlm))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    before, after = map(str.split, result.stdout.splitlines())
+
+    assert before == after == sorted(charlm.__all__)
+    assert not modules_loaded_by("import charlm", "dir(charlm)") & {"numpy", "torch"}
+
+
 def test_help_loads_neither_torch_nor_numpy():
     loaded = modules_loaded_by_commands(
         ["--help"], ["--version"], ["train", "--help"], ["generate", "-h"], ["eval", "-h"]
