@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from charlm.config.checks import LARGEST_SIZE, require, require_whole
+from charlm.config.model import ModelConfig
 from charlm.config.patterns import require_pattern
 from charlm.errors import ConfigError
 
@@ -22,28 +23,52 @@ class GenerationConfig:
     Forbidden tokens are excluded first, and repeated tokens are penalised. Then the logits are
     divided by the temperature. Then top-k, top-p, min-p and typical-p each filter, in this order,
     the tokens that the filter before it kept.
+
+    Attributes:
+        temperature: Number that divides the logits, 0 or more; 0 takes the most probable token.
+            Of a model of pairs the default is 0.
+        top_k: Number of most probable tokens that are kept; 0 is off.
+        top_p: Probability that the fewest kept tokens reach together, above 0; 1 is off.
+        min_p: Smallest probability that is kept, as a share of the largest, from 0 to 1; 0 is off.
+        typical_p: Probability that the kept tokens reach together, those first whose surprisal is
+            nearest to the expected one, above 0; 1 is off.
+        repetition_penalty: Power to which the probabilities of recent tokens are raised; 1 is off.
+        repetition_window: Number of tokens that are recent.
+        no_repeat_ngram: Length in tokens of sequences that may not come twice; 0 is off.
+        allow_chars: The characters that may be generated; None allows all.
+        forbid_chars: Characters that may not be generated.
+        max_width: Most characters of a line; None is off.
+        seed_weight: Weight of the counts of a long seed text, from 0 to 1; 0 is off.
+        length: Number of characters after which a text stops; None never stops. If another setting
+            stops the text, or if it ends by itself as a document, the default is 100,000.
+        words: Number of words after which a text stops; None is off.
+        lines: Number of lines after which a text stops; None is off.
+        sentences: Number of sentences after which a text stops; None is off.
+        stop: Texts before which a text stops.
+        keep_stop: Whether the text ends with the one that stopped it.
+        until: Regular expression; a text stops after its first match. None is off.
     """
 
-    temperature: float = 0.8  # 0 takes the most probable token
-    top_k: int = 0  # tokens; 0 is off
-    top_p: float = 1.0  # 1 is off
-    min_p: float = 0.0  # 0 is off
-    typical_p: float = 1.0  # 1 is off
-    repetition_penalty: float = 1.0  # 1 is off
-    repetition_window: int = 64  # tokens
-    no_repeat_ngram: int = 0  # tokens; 0 is off
-    allow_chars: str | None = None  # None allows all
+    temperature: float = 0.8
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    repetition_window: int = 64
+    no_repeat_ngram: int = 0
+    allow_chars: str | None = None
     forbid_chars: str = ""
-    max_width: int | None = None  # characters of a line; None is off
-    seed_weight: float = 0.1  # of the counts of a long seed text; 0 is off
+    max_width: int | None = None
+    seed_weight: float = 0.1
 
-    length: int | None = DEFAULT_LENGTH  # characters; None never stops
+    length: int | None = DEFAULT_LENGTH
     words: int | None = None
     lines: int | None = None
     sentences: int | None = None
-    stop: tuple[str, ...] = ()  # texts, not shown
-    keep_stop: bool = False  # shows the stop text
-    until: str | None = None  # regular expression; its match is shown
+    stop: tuple[str, ...] = ()
+    keep_stop: bool = False
+    until: str | None = None
 
     def __post_init__(self) -> None:
         require("temperature", self.temperature, at_least=0)
@@ -83,6 +108,15 @@ class GenerationConfig:
         if config.words is not None:
             longest = min(longest, LONGEST_WORD * config.words)
         return replace(config, length=longest)
+
+    @classmethod
+    def for_model(cls, settings: Mapping[str, Any], model: ModelConfig) -> "GenerationConfig":
+        """Return the config with these settings, as `from_settings`, and a model's own defaults."""
+        if model.is_of_documents:
+            settings = {"length": LENGTH_BESIDE_OTHERS, **settings}
+        if model.task == "pairs":
+            settings = {"temperature": 0.0, **settings}
+        return cls.from_settings(settings)
 
     @property
     def has_constraints(self) -> bool:

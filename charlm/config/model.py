@@ -106,6 +106,17 @@ class ModelConfig:
         """The direction of each network, forward first."""
         return ("forward", "backward") if self.direction == "both" else (self.direction,)
 
+    def require_direction(self, direction: Direction, purpose: str) -> None:
+        """Raise ConfigError if the model lacks a direction, or one of both."""
+        if self.direction in (direction, "both"):
+            return
+        other = "" if direction == "both" else f"--direction {direction} or "
+        raise ConfigError(
+            f"{purpose} needs a model of direction {direction} or both; this one is "
+            f"{self.direction}",
+            hint=None if self.task == "pairs" else f"train one with {other}--direction both",
+        )
+
     @property
     def predicts_boundary(self) -> bool:
         """Whether the network predicts the end of an example, as one more token."""

@@ -1,6 +1,8 @@
 """Generation and scoring of text in NumPy, without PyTorch.
 
 model           a trained model: what commands and other programs use
+generation_methods  its methods that generate text
+signatures      the settings of generation in the signatures of these
 runtime         one step of the network, for one stream or many
 combination     a network and n-gram counts that predict as one
 combination_weights  their weights, fitted on held-out text

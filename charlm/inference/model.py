@@ -9,26 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import (
-    LENGTH_BESIDE_OTHERS,
-    CandidateFilter,
-    Direction,
-    GenerationConfig,
-    ModelConfig,
-    ScoreUnit,
-    SingleDirection,
-)
+from charlm.config import ModelConfig, ScoreUnit, SingleDirection
 from charlm.config.checks import require, require_whole
 from charlm.corpus.masks import masked
-from charlm.errors import ConfigError
 from charlm.fingerprint import share_in_training_texts, union
-from charlm.inference.beam_search import generate_answers
-from charlm.inference.candidates import GeneratedText, TextGenerator
 from charlm.inference.combination import network_of
-from charlm.inference.generation import Piece, generate_pieces, top_tokens
+from charlm.inference.generation_methods import GenerationMethods
 from charlm.inference.mixture import Mixture, check_mixable
 from charlm.inference.runtime import Network
-from charlm.inference.sequences import Continuation, GeneratorSettings, RandomSeed, rng_seed_of
 from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -36,10 +24,8 @@ if TYPE_CHECKING:
     from charlm.inference.scoring import Score
     from charlm.inference.token_scores import TokenScores
 
-EVERY_TEXT = CandidateFilter()
 
-
-class Model:
+class Model(GenerationMethods):
     """A trained model.
 
     >>> model = charlm.load("model.safetensors")                         # doctest: +SKIP
@@ -68,7 +54,7 @@ class Model:
     def runtime(self, direction: SingleDirection | None = None) -> Network:
         """Return the network that reads in `direction`."""
         direction = direction or self.config.directions[0]
-        self._require(direction, f"reading {direction}")
+        self.config.require_direction(direction, f"reading {direction}")
         return self._runtimes[direction]
 
     def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
@@ -80,135 +66,8 @@ class Model:
         if self.checkpoint is None:
             raise ValueError("a mixture of models has no checkpoint")
         direction = direction or self.config.directions[0]
-        self._require(direction, f"reading {direction}")
+        self.config.require_direction(direction, f"reading {direction}")
         return self.checkpoint.for_direction(direction)
-
-    def _require(self, direction: Direction, purpose: str) -> None:
-        """Raise ConfigError if the model lacks a direction, or one of both."""
-        if self.config.direction in (direction, "both"):
-            return
-        other = "" if direction == "both" else f"--direction {direction} or "
-        raise ConfigError(
-            f"{purpose} needs a model of direction {direction} or both; "
-            f"this one is {self.config.direction}",
-            hint=None if self.config.task == "pairs" else f"train one with {other}--direction both",
-        )
-
-    def generate(self, seed: str = "", **options: Any) -> str:
-        """Return text that continues `seed`, or an example; the options are those of `stream`."""
-        return "".join(self.stream(seed, **options))
-
-    def stream(
-        self,
-        seed: str = "",
-        *,
-        ending: str | None = None,
-        rng_seed: RandomSeed = None,
-        **settings: Any,
-    ) -> Iterator[str]:
-        """Return an iterator over text that continues `seed`, piece by piece.
-
-        Args:
-            seed: The text to continue; not repeated. In a model of pairs, the source.
-            ending: The text to generate before; not repeated. It needs a model that reads
-                backward, and with a seed text one that reads both ways. The text is one piece.
-            rng_seed: One or several numbers; the same ones give the same text. None takes new ones.
-            **settings: Fields of `GenerationConfig`. The default of `temperature` is 0.8, of pairs
-                0. That of `length` is 500; 100,000 if another setting stops the text, or its end.
-
-        Raises:
-            ConfigError: If a setting is out of its range, or the seed text or the ending contains
-                a terminator.
-            TypeError: If a setting does not exist.
-        """
-        if ending is None and not seed and self.config.direction == "backward":
-            ending = ""
-        if ending is None:
-            return (piece.text for piece in self.pieces(seed, rng_seed=rng_seed, **settings))
-        from charlm.inference.infilling import check_ending_config, fill, generate_before
-
-        config = GenerationConfig.from_settings(settings)
-        check_ending_config(config)
-        numbers = rng_seed_of(rng_seed)
-        if not seed:
-            backward = self._generator(config, direction="backward")
-            return iter([generate_before(backward, ending, numbers)])
-        self._require("both", "a seed text with an ending")
-        forward = self._generator(config)
-        return iter([fill(forward, self.runtime("backward"), seed, ending, numbers)])
-
-    def pieces(
-        self,
-        seed: str = "",
-        *,
-        rng_seed: RandomSeed = None,
-        is_scored: bool = False,
-        **settings: Any,
-    ) -> Iterator[Piece]:
-        """Return an iterator over the pieces of `stream` with their finish reason.
-
-        With `is_scored`, a piece has −ln p of each of its characters.
-        """
-        config = self._generation_config(settings)
-        forward = self._generator(config, is_scored=is_scored)
-        return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
-
-    def generate_many(
-        self, seeds: Iterable[str] = ("",), **options: Any
-    ) -> Iterator[GeneratedText]:
-        """Return an iterator over texts after each of `seeds`; see `generate_from_batches`."""
-        return self.generate_from_batches([seeds], **options)
-
-    def generate_from_batches(
-        self,
-        seed_batches: Iterable[Iterable[str]],
-        *,
-        candidate_filter: CandidateFilter = EVERY_TEXT,
-        rng_seed: RandomSeed = None,
-        is_scored: bool = False,
-        **settings: Any,
-    ) -> Iterator[GeneratedText]:
-        """Return an iterator over texts that are generated side by side, in their order.
-
-        A batch of seed texts is requested when no text is in progress, so it may wait for its
-        source. Each text has its own random numbers. With `is_scored` −ln p of the texts is
-        computed. Other settings are those of `stream`.
-
-        Raises:
-            ConfigError: As for `stream`, or if novel texts need a fingerprint that the model lacks.
-        """
-        config = self._generation_config(settings)
-        if self.config.task == "pairs" and config.temperature == 0 and candidate_filter.count > 1:
-            return generate_answers(self._generator(config), seed_batches, candidate_filter)
-        forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
-        numbers = rng_seed_of(rng_seed)
-        texts = TextGenerator(forward, seed_batches, candidate_filter, numbers, self.fingerprints)
-        return iter(texts)
-
-    def top_tokens(self, seed: str = "") -> list[tuple[str | int | None, float]]:
-        """Return all next tokens and their probabilities, the most probable first.
-
-        A token is a text, a byte, or None for the end of an example.
-        """
-        return top_tokens(self._generator(GenerationConfig(temperature=1.0, seed_weight=0.0)), seed)
-
-    def _generation_config(self, settings: Mapping[str, Any]) -> GenerationConfig:
-        """Return the config of these settings, with defaults for the model's task."""
-        if self.config.is_of_documents:
-            settings = {"length": LENGTH_BESIDE_OTHERS, **settings}
-        if self.config.task == "pairs":
-            settings = {"temperature": 0.0, **settings}
-        return GenerationConfig.from_settings(settings)
-
-    def _generator(
-        self,
-        config: GenerationConfig,
-        *,
-        direction: SingleDirection = "forward",
-        is_scored: bool = False,
-    ) -> GeneratorSettings:
-        self._require(direction, "a seed text" if direction == "forward" else "an ending")
-        return GeneratorSettings(self.runtime(direction), self.tokenizer, config, is_scored)
 
     def score(
         self, text: str, *, direction: SingleDirection | None = None, name: str = "the text"
@@ -319,7 +178,7 @@ class Model:
         """Return the pseudo-likelihood of `text`: each token is predicted from both sides."""
         from charlm.inference.bidirectional import pseudo_score
 
-        self._require("both", "a pseudo-likelihood")
+        self.config.require_direction("both", "a pseudo-likelihood")
         networks = self.runtime("forward"), self.runtime("backward")
         return pseudo_score(*networks, self.tokenizer, text)
 
