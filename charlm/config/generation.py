@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from charlm.config.checks import LARGEST_SIZE, require, require_whole
+from charlm.config.checks import LARGEST_SIZE, require, require_field_types, require_whole
 from charlm.config.model import ModelConfig
 from charlm.config.patterns import require_pattern
 from charlm.errors import ConfigError
@@ -71,6 +71,7 @@ class GenerationConfig:
     until: str | None = None
 
     def __post_init__(self) -> None:
+        require_field_types(self)
         require("temperature", self.temperature, at_least=0)
         require_whole("top-k", self.top_k, 0)
         require("top-p", self.top_p, above=0, at_most=1)
@@ -99,7 +100,7 @@ class GenerationConfig:
 
         Raises:
             ConfigError: If a setting is out of its range.
-            TypeError: If a setting does not exist.
+            TypeError: If a setting does not exist, or has another type.
         """
         config = cls(**settings)
         if "length" in settings or config.has_only_length:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from charlm.config import CandidateFilter, GenerationConfig, ModelConfig, SingleDirection
+from charlm.config.checks import require_texts, require_type
 from charlm.fingerprint import Fingerprint
 from charlm.inference.beam_search import generate_answers
 from charlm.inference.candidates import GeneratedText, TextGenerator
@@ -49,7 +50,7 @@ class GenerationMethods(ABC):
         Raises:
             ConfigError: If a setting is out of its range, or the seed text or the ending contains
                 a terminator.
-            TypeError: If a setting does not exist.
+            TypeError: If an argument does not exist, or has another type.
         """
         return "".join(self.stream(seed, ending=ending, rng_seed=rng_seed, **settings))
 
@@ -70,6 +71,8 @@ class GenerationMethods(ABC):
             rng_seed: One or several numbers, as for `generate`.
             **settings: Fields of `GenerationConfig`.
         """
+        require_type("seed", seed, str)
+        require_type("ending", ending, str | None)
         if ending is None and not seed and self.config.direction == "backward":
             ending = ""
         if ending is None:
@@ -104,6 +107,7 @@ class GenerationMethods(ABC):
             is_scored: Whether a piece has −ln p of each of its characters.
             **settings: Fields of `GenerationConfig`.
         """
+        require_type("seed", seed, str)
         config = GenerationConfig.for_model(settings, self.config)
         forward = self._generator(config, is_scored=is_scored)
         return generate_pieces(forward, Continuation(forward, seed, rng_seed_of(rng_seed)))
@@ -133,7 +137,7 @@ class GenerationMethods(ABC):
                 lacks.
         """
         return self.generate_from_batches(
-            [seeds],
+            [require_texts("seeds", seeds)],
             candidate_filter=candidate_filter,
             rng_seed=rng_seed,
             is_scored=is_scored,
@@ -160,6 +164,8 @@ class GenerationMethods(ABC):
             is_scored: As for `generate_many`.
             **settings: Fields of `GenerationConfig`.
         """
+        require_type("seed_batches", seed_batches, Iterable)
+        require_type("candidate_filter", candidate_filter, CandidateFilter)
         config = GenerationConfig.for_model(settings, self.config)
         if self.config.task == "pairs" and config.temperature == 0 and candidate_filter.count > 1:
             return generate_answers(self._generator(config), seed_batches, candidate_filter)
@@ -173,6 +179,7 @@ class GenerationMethods(ABC):
 
         A token is a text, a byte, or None for the end of an example.
         """
+        require_type("seed", seed, str)
         return top_tokens(self._generator(GenerationConfig(temperature=1.0, seed_weight=0.0)), seed)
 
     def _generator(

@@ -10,7 +10,7 @@ import numpy as np
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, ScoreUnit, SingleDirection
-from charlm.config.checks import require, require_whole
+from charlm.config.checks import require, require_texts, require_type, require_whole
 from charlm.corpus.masks import masked
 from charlm.fingerprint import share_in_training_texts, union
 from charlm.inference.combination import network_of
@@ -81,6 +81,7 @@ class Model(GenerationMethods):
         """
         from charlm.inference.scoring import score_text
 
+        require_type("text", text, str)
         return score_text(self.runtime(direction), self.tokenizer, text, name=name)
 
     def score_lines(
@@ -97,13 +98,11 @@ class Model(GenerationMethods):
             ConfigError: If the state of the model cannot be carried.
             CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If a line holds a line end before its own.
-            TypeError: If `lines` is one text.
+            TypeError: If `lines` is one text, or holds something else than texts.
         """
         from charlm.inference.line_scores import batches_of
 
-        if isinstance(lines, str):
-            raise TypeError("lines are several texts, not one")
-        batches = batches_of(lines)
+        batches = batches_of(require_texts("lines", lines))
         scores = self.score_batches(batches, carry=carry, direction=direction)
         return (score for batch in scores for score in batch)
 
@@ -143,6 +142,8 @@ class Model(GenerationMethods):
         """
         from charlm.inference.token_scores import score_tokens
 
+        require_type("text", text, str)
+        require_type("top_tokens", top_tokens, int)
         require_whole("top_tokens", top_tokens, 1)
         network = self.runtime(direction)
         return score_tokens(
@@ -159,6 +160,7 @@ class Model(GenerationMethods):
         """
         from charlm.inference.line_scores import percentile
 
+        require_type("bits_per_character", bits_per_character, float)
         return percentile(self.line_scores, bits_per_character)
 
     def in_unit(self, score: "Score", unit: ScoreUnit) -> float:
@@ -172,12 +174,14 @@ class Model(GenerationMethods):
 
         Held-out text counts as training text. A model without fingerprints returns 0.
         """
+        require_type("text", text, str)
         return share_in_training_texts(self.fingerprints, masked(text, self.config.mask))
 
     def pseudo_score(self, text: str) -> "PseudoScore":
         """Return the pseudo-likelihood of `text`: each token is predicted from both sides."""
         from charlm.inference.bidirectional import pseudo_score
 
+        require_type("text", text, str)
         self.config.require_direction("both", "a pseudo-likelihood")
         networks = self.runtime("forward"), self.runtime("backward")
         return pseudo_score(*networks, self.tokenizer, text)
@@ -188,6 +192,8 @@ class Model(GenerationMethods):
         Raises:
             ConfigError: If the tokenizers, the tasks or the masks differ.
         """
+        require_type("other", other, Model)
+        require_type("share", share, float)
         require("mix", share, at_least=0, at_most=1)
         check_mixable(self.tokenizer, self.config, other.tokenizer, other.config)
         mixed = copy.copy(self)
@@ -205,5 +211,7 @@ def load(path: str | PathLike[str]) -> Model:
 
     Raises:
         CheckpointError: If the file is missing, damaged, or no model of charlm.
+        TypeError: If `path` is no path.
     """
+    require_type("path", path, str | PathLike)
     return Model(Checkpoint.load(Path(path)))

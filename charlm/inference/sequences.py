@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 
 from charlm.config import TERMINATORS, GenerationConfig, ModelConfig, Task
+from charlm.config.checks import require_type
 from charlm.corpus.masks import masked
 from charlm.corpus.windows import prefix_of
 from charlm.errors import ConfigError
@@ -30,10 +32,17 @@ RngSeed = tuple[int, ...]
 
 
 def rng_seed_of(random_seed: RandomSeed) -> RngSeed:
-    """Return the numbers of a random seed, or a new one for None."""
+    """Return the numbers of a random seed, or a new one for None.
+
+    Raises:
+        TypeError: If it is something else than whole numbers.
+    """
     if random_seed is None:
         return (secrets.randbits(63),)
-    return random_seed if isinstance(random_seed, tuple) else (random_seed,)
+    numbers = random_seed if isinstance(random_seed, tuple) else (random_seed,)
+    for number in numbers:
+        require_type("rng_seed", number, Integral)  # NumPy's integers are welcome, too
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from charlm.config.checks import require, require_choice, require_whole
+from charlm.config.checks import (
+    require,
+    require_choice,
+    require_texts,
+    require_type,
+    require_whole,
+)
 from charlm.errors import ConfigError
 
 
@@ -59,3 +66,50 @@ def test_a_long_value_is_cut_in_the_message():
     assert message_of(require_choice, "cell", 99 * "x", ("lstm",)) == (
         f"cell must be one of lstm, got '{59 * 'x'}…"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, int),
+        (1, float),
+        (np.float32(0.5), float),
+        (None, int | None),
+        ("a", str | None),
+        (("a", "b"), tuple[str, ...]),
+        (["a"], tuple[str, ...]),
+        (True, bool),
+    ],
+)
+def test_a_value_of_the_type_passes(value, expected):
+    require_type("x", value, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "message"),
+    [
+        ("1", int, "x must be an int, got str"),
+        (True, int, "x must be an int, got bool"),
+        (True, float, "x must be a number, got bool"),
+        ("hot", float, "x must be a number, got str"),
+        (1, bool, "x must be a bool, got int"),
+        (b"a", str | None, "x must be a str or None, got bytes"),
+        ("ab", tuple[str, ...], "x must be a tuple of str, got str"),
+        ((1,), tuple[str, ...], "x must be a tuple of str, got tuple"),
+    ],
+)
+def test_a_value_of_another_type_is_a_type_error_that_names_both(value, expected, message):
+    with pytest.raises(TypeError) as caught:
+        require_type("x", value, expected)
+
+    assert str(caught.value) == message
+
+
+def test_several_texts_are_not_one_and_nothing_else():
+    assert list(require_texts("seeds", ("a", "b"))) == ["a", "b"]
+    with pytest.raises(TypeError, match=r"^seeds must be several texts, got one str$"):
+        require_texts("seeds", "ab")
+    with pytest.raises(TypeError, match=r"^seeds must be several texts, got int$"):
+        require_texts("seeds", 5)
+    with pytest.raises(TypeError, match=r"^an item of seeds must be a str, got bytes$"):
+        list(require_texts("seeds", ["a", b"b"]))

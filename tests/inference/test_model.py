@@ -108,3 +108,27 @@ def test_a_checkpoint_of_a_direction_that_is_missing_is_refused(verse):
         verse.single_direction("backward")
     with pytest.raises(ValueError, match="a mixture of models has no checkpoint"):
         verse.mixed(verse).single_direction()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: charlm.load(5), "path must be a str or a PathLike, got int"),
+        (lambda model: model.score(b"x"), "text must be a str, got bytes"),
+        (lambda model: model.score_tokens(5), "text must be a str, got int"),
+        (lambda model: model.score_tokens("x", top_tokens="1"), "top_tokens must be an int, got"),
+        (lambda model: model.score_lines("x"), "lines must be several texts, got one str"),
+        (lambda model: model.score_lines(5), "lines must be several texts, got int"),
+        (lambda model: list(model.score_lines([5])), "an item of lines must be a str, got int"),
+        (lambda model: model.pseudo_score(5), "text must be a str, got int"),
+        (lambda model: model.share_in_training_text(5), "text must be a str, got int"),
+        (lambda model: model.percentile("x"), "bits_per_character must be a number, got str"),
+        (lambda model: model.mixed("x"), "other must be a Model, got str"),
+        (lambda model: model.mixed(model, "x"), "share must be a number, got str"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(verse, call, message):
+    with pytest.raises(TypeError) as caught:
+        call(verse)
+
+    assert str(caught.value).startswith(message)
