@@ -79,7 +79,8 @@ def info_command(
     if json:
         write_json(info)
     else:
-        lines = _model_lines(info) if memory is None else _memory_lines(info)
+        network = checkpoint.config.network
+        lines = _model_lines(info, network) if memory is None else _memory_lines(info)
         write("".join(f"{line}\n" for line in lines))
 
 
@@ -149,12 +150,11 @@ def _line_scores(checkpoint: "Checkpoint") -> dict[str, float] | None:
     return {"least": scores[0], "median": scores[len(scores) // 2], "most": scores[-1]}
 
 
-def _model_lines(info: dict[str, Any]) -> Iterator[str]:
+def _model_lines(info: dict[str, Any], network: str) -> Iterator[str]:
     """Yield the lines that describe a model, and the table of its parameters."""
     yield f"model       {visible(info['model'])}, {info['bytes']:,} bytes"
     yield (
-        f"network     {_cell_name(info)}, {count(info['num_layers'], 'layer')} "
-        f"of {count(info['hidden_size'], 'unit')}, embedding of {info['embedding_size']:,}"
+        f"network     {network}, embedding of {info['embedding_size']:,}"
         f"{', which is also the output matrix' if info['tie_weights'] else ''}"
     )
     if info["task"] != "text":
@@ -208,17 +208,6 @@ def _fingerprint_line(info: dict[str, Any]) -> str:
     return (
         f"fingerprint {entries}; false positives {info['false_positives']:.1g}; "
         f"{info['bytes']:,} bytes"
-    )
-
-
-def _cell_name(info: dict[str, Any]) -> str:
-    """Return the name of the network in textbooks."""
-    name = "simple RNN" if info["cell"] == "rnn" else info["cell"].upper()
-    nonlinearity = f" with {info['nonlinearity']}" if info["cell"] == "rnn" else ""
-    directions = {"forward": "", "backward": " that reads backward", "both": " for each direction"}
-    return (
-        f"{'residual ' if info['residual'] else ''}{name}{nonlinearity}"
-        f"{directions[info['direction']]}"
     )
 
 

@@ -8,6 +8,7 @@ from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
 from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
 from charlm.config.patterns import require_bounded_pattern
 from charlm.errors import ConfigError
+from charlm.formatting import count
 
 Nonlinearity = Literal["tanh", "relu"]
 SingleDirection = Literal["forward", "backward"]
@@ -100,6 +101,18 @@ class ModelConfig:
         if tie_weights is None:
             tie_weights = is_large
         return cls(embedding_size=embedding_size, tie_weights=tie_weights, **settings)
+
+    @property
+    def network(self) -> str:
+        """The network as textbooks name it: "LSTM, 1 layer of 512 units"."""
+        name = "simple RNN" if self.cell == "rnn" else self.cell.upper()
+        nonlinearity = f" with {self.nonlinearity}" if self.cell == "rnn" else ""
+        directions = {"backward": " that reads backward", "both": " for each direction"}
+        return (
+            f"{'residual ' if self.residual else ''}{name}{nonlinearity}"
+            f"{directions.get(self.direction, '')}, "
+            f"{count(self.num_layers, 'layer')} of {count(self.hidden_size, 'unit')}"
+        )
 
     @property
     def directions(self) -> tuple[SingleDirection, ...]:

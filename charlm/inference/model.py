@@ -13,10 +13,12 @@ from charlm.config import ModelConfig, ScoreUnit, SingleDirection
 from charlm.config.checks import require, require_texts, require_type, require_whole
 from charlm.corpus.masks import masked
 from charlm.fingerprint import share_in_training_texts, union
+from charlm.formatting import count, quantity, visible
 from charlm.inference.combination import network_of
 from charlm.inference.generation_methods import GenerationMethods
 from charlm.inference.mixture import Mixture, check_mixable
 from charlm.inference.runtime import Network
+from charlm.parameters import parameter_count
 from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -24,11 +26,16 @@ if TYPE_CHECKING:
     from charlm.inference.scoring import Score
     from charlm.inference.token_scores import TokenScores
 
+LONGEST_NAME = 60  # characters of a text's name in the representation of a model
+
 
 class Model(GenerationMethods):
     """A trained model.
 
     >>> model = charlm.load("model.safetensors")                         # doctest: +SKIP
+    >>> model                                                            # doctest: +SKIP
+    <charlm.Model of running text: LSTM, 1 layer of 512 units, 1.36 M parameters, 60 characters and
+    256 bytes, trained on ferry-house.txt>
     >>> model.generate("This is", length=40, temperature=0)              # doctest: +SKIP
     ' the tale of the second stone, and the to'
     >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
@@ -50,6 +57,16 @@ class Model(GenerationMethods):
         self._runtimes: dict[SingleDirection, Network] = {}
         for direction in checkpoint.config.directions:
             self._runtimes[direction] = network_of(checkpoint.for_direction(direction))
+
+    def __repr__(self) -> str:
+        task = "running text" if self.config.task == "text" else self.config.task
+        if self.checkpoint is None:
+            network = "a mixture of models"
+        else:
+            size = parameter_count(self.config, self.tokenizer.vocab_size)
+            network = f"{self.config.network}, {quantity(size)} parameters"
+        origin = _training_texts(self.provenance)
+        return f"<charlm.Model of {task}: {network}, {self.tokenizer.vocabulary}{origin}>"
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
         """Return the network that reads in `direction`."""
@@ -204,6 +221,15 @@ class Model(GenerationMethods):
         mixed.fingerprints = union(self.fingerprints, other.fingerprints)
         mixed.line_scores = np.empty(0, np.float32)
         return mixed
+
+
+def _training_texts(provenance: Mapping[str, Any]) -> str:
+    """Return the names of the training texts for a line; "" if a file does not tell them."""
+    corpus = provenance.get("corpus")
+    if not isinstance(corpus, list) or not corpus or not isinstance(corpus[0], dict):
+        return ""
+    others = f" and {count(len(corpus) - 1, 'other text')}" if len(corpus) > 1 else ""
+    return f", trained on {visible(str(corpus[0].get('name')))[:LONGEST_NAME]}{others}"
 
 
 def load(path: str | PathLike[str]) -> Model:

@@ -1,5 +1,7 @@
 """A model generates and scores text that is known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,35 @@ def test_an_argument_of_another_type_is_named(verse, call, message):
         call(verse)
 
     assert str(caught.value).startswith(message)
+
+
+def test_a_model_describes_itself_in_one_line(verse, random_checkpoint):
+    assert repr(verse) == (
+        "<charlm.Model of running text: LSTM, 1 layer of 48 units, 30.6 k parameters, "
+        "22 characters and 256 bytes, trained on verse.txt>"
+    )
+    assert repr(verse.mixed(verse)) == (
+        "<charlm.Model of running text: a mixture of models, 22 characters and 256 bytes, "
+        "trained on verse.txt>"
+    )
+    lines = random_checkpoint(cell="rnn", num_layers=2, task="lines", direction="both")
+    assert repr(Model(lines)) == (
+        "<charlm.Model of lines: simple RNN with tanh for each direction, 2 layers of 7 units, "
+        "5.96 k parameters, 8 characters and 256 bytes>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("corpus", "shown"),
+    [
+        ([{"name": "a\nb"}, {}, {}], ", trained on a↵b and 2 other texts>"),
+        ([{"name": "a" * 99}], f", trained on {'a' * 60}>"),
+        ([5], "bytes>"),
+        ("x", "bytes>"),
+        (None, "bytes>"),
+    ],
+)
+def test_a_strange_origin_keeps_the_description_on_one_line(random_checkpoint, corpus, shown):
+    checkpoint = replace(random_checkpoint(), provenance={"corpus": corpus})
+
+    assert repr(Model(checkpoint)).endswith(shown)
