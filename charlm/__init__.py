@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charlm.errors import CharlmError as CharlmError
+    from charlm.inference.inspection import NetworkState as NetworkState
     from charlm.inference.model import Model as Model
     from charlm.inference.model import load as load
     from charlm.inference.scoring import Score as Score
@@ -54,12 +55,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "CharlmError": "charlm.errors",
     "Model": "charlm.inference.model",
+    "NetworkState": "charlm.inference.inspection",
     "Score": "charlm.inference.scoring",
     "TokenScores": "charlm.inference.token_scores",
     "load": "charlm.inference.model",
 }
 
-__all__ = ["CharlmError", "Model", "Score", "TokenScores", "load"]
+__all__ = ["CharlmError", "Model", "NetworkState", "Score", "TokenScores", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,7 +54,7 @@ def test_every_command_of_the_readme_is_accepted(words, tmp_path, monkeypatch):
 
 
 def test_the_python_of_the_readme_runs(verse_checkpoint, tmp_path, monkeypatch, capsys):
-    [code] = [block for language, block in BLOCKS if language == "python"]
+    code = "".join(block for language, block in BLOCKS if language == "python")
     verse_checkpoint.save(tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})

@@ -22,5 +22,6 @@ adaptive        the score of a text by counts that learn it
 line_scores     the scores of lines
 token_scores    the scores of tokens
 bidirectional   the pseudo-likelihood of a text
+inspection      states, gates and logits at each token
 context_length  the score by the length of the context
 """

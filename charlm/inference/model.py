@@ -23,6 +23,7 @@ from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from charlm.inference.bidirectional import PseudoScore
+    from charlm.inference.inspection import NetworkState
     from charlm.inference.scoring import Score
     from charlm.inference.token_scores import TokenScores
 
@@ -166,6 +167,28 @@ class Model(GenerationMethods):
         return score_tokens(
             network, self.tokenizer, text, top_tokens=top_tokens, context=context, name=name
         )
+
+    def states(
+        self, text: str, *, direction: SingleDirection | None = None
+    ) -> "Iterator[NetworkState]":
+        """Return an iterator over what the network computes at each token of `text`, for study.
+
+        The first state is the one before the text, and one follows for each token. A state's
+        `log_probabilities` predict the token of the next state, so the score of the text is minus
+        their sum. Lines, pairs and documents are read one by one, each with a first state of its
+        own; a backward network reads from the end.
+
+        The weights are in `model.checkpoint.arrays`, by the names and with the shapes that
+        `charlm info` lists.
+
+        Raises:
+            CorpusError: If the model is of pairs and a line is not a pair.
+            ValueError: If the model is a mixture.
+        """
+        from charlm.inference.inspection import network_states
+
+        require_type("text", text, str)
+        return network_states(self.single_direction(direction), text)
 
     def percentile(self, bits_per_character: float) -> float:
         """Return the percentage of held-out lines with a lower score, in [0, 100].

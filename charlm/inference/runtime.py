@@ -137,8 +137,25 @@ class Runtime:
         last = (*new_state[-1], product[:, :gates])
         return product[:, gates:] + self._output_bias, [*new_state[:-1], last]
 
-    def _read(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
-        """Return features and the new state, in which the last layer still lacks its product."""
+    def gates(self, ids: NDArray[np.integer[Any]], state: State) -> list[dict[str, Floats]]:
+        """Return the activations of each layer's gates in `step`, by their names in `cells.py`.
+
+        Each is of shape (B, H).
+        """
+        activations: list[Floats] = []
+        self._read(ids, state, activations)
+        return [_by_gate(layer, self.config.cell) for layer in activations]
+
+    def _read(
+        self,
+        ids: NDArray[np.integer[Any]],
+        state: State,
+        activations: list[Floats] | None = None,
+    ) -> tuple[Floats, State]:
+        """Return features and the new state, in which the last layer still lacks its product.
+
+        What each layer's update leaves of its input's product is appended to `activations`.
+        """
         features = np.empty(0, np.float32)
         new_state: State = []
         for layer, (*vectors, from_state) in enumerate(state):
@@ -149,6 +166,8 @@ class Runtime:
                 from_input = inputs @ self._inputs[layer]
                 from_input += self._biases[layer]
             updated = self._update(from_input, from_state, vectors)
+            if activations is not None:
+                activations.append(from_input)
             is_residual = self.config.residual and layer > 0
             features = updated[0] + features if is_residual else updated[0]
             if layer + 1 < len(state):
@@ -166,7 +185,7 @@ class Runtime:
 
 
 def _lstm(from_input: Floats, from_state: Floats, vectors: Sequence[Floats]) -> tuple[Floats, ...]:
-    """Return (hidden, cell). The products hold the gates i, f, o, g and are overwritten."""
+    """Return (hidden, cell). The input's product ends as 2 i, 2 f, 2 o and g."""
     cell_before = vectors[1]
     size = cell_before.shape[-1]
     gates = from_input
@@ -183,7 +202,7 @@ def _lstm(from_input: Floats, from_state: Floats, vectors: Sequence[Floats]) -> 
 
 
 def _gru(from_input: Floats, from_state: Floats, vectors: Sequence[Floats]) -> tuple[Floats, ...]:
-    """Return (hidden,). The products hold the gates r, z, n and are overwritten."""
+    """Return (hidden,). The input's product ends as r, z and n."""
     hidden = vectors[0]
     size = hidden.shape[-1]
     sigmoids = from_input[..., : 2 * size]
@@ -210,7 +229,8 @@ def _relu_rnn(from_input: Floats, from_state: Floats, _: Sequence[Floats]) -> tu
     return (np.minimum(from_input, LARGEST_ACTIVATION, out=from_input),)
 
 
-# Takes W x + b, U h and the state vectors; returns the new state vectors.
+# Takes W x + b, U h and the state vectors; returns the new state vectors. W x + b is overwritten by
+# the activations of the gates.
 Update = Callable[[Floats, Floats, Sequence[Floats]], tuple[Floats, ...]]
 
 _UPDATES: dict[tuple[Cell, Nonlinearity], Update] = {
@@ -230,8 +250,27 @@ def log_softmax(logits: Floats) -> Floats:
 
 def _gates(matrix: Floats, cell: Cell) -> Floats:
     """Return the rows with the sigmoid gates first and halved: i, f, o, g or r, z, n."""
-    activations = CELLS[cell].gates.values()
-    blocks = list(zip(np.split(matrix, len(activations)), activations, strict=True))
-    sigmoids = [block / 2 for block, activation in blocks if activation == "sigmoid"]
-    others = [block for block, activation in blocks if activation != "sigmoid"]
-    return np.concatenate([*sigmoids, *others])
+    gates = CELLS[cell].gates
+    blocks = dict(zip(gates, np.split(matrix, len(gates)), strict=True))
+    return np.concatenate(
+        [
+            blocks[name] / 2 if gates[name] == "sigmoid" else blocks[name]
+            for name in _names_in_order(cell)
+        ]
+    )
+
+
+def _names_in_order(cell: Cell) -> list[str]:
+    """Return the names of the gates in the order of `_gates`."""
+    gates = CELLS[cell].gates
+    return sorted(gates, key=lambda name: gates[name] != "sigmoid")
+
+
+def _by_gate(activations: Floats, cell: Cell) -> dict[str, Floats]:
+    """Return by name what a cell's update leaves of its input's product, shape (B, gates · H)."""
+    names = _names_in_order(cell)
+    blocks = dict(zip(names, np.split(activations, len(names), axis=-1), strict=True))
+    if cell == "lstm":
+        for name in names[:3]:  # the sigmoids
+            blocks[name] = blocks[name] * np.float32(0.5)
+    return {name: blocks[name] for name in CELLS[cell].gates}
