@@ -39,7 +39,7 @@ COMMANDS = ("train", "generate", "eval", "info")
 STATUS = "Exit status: 0 done, {}2 an error, 130 Ctrl-C, 143 SIGTERM."
 NO_TEXT = "1 some texts could not be generated, "
 NO_PASS = "1 no line passes or the score is above --fail-above, "
-app.command("train", cls=Command, no_args_is_help=True, epilog=STATUS.format(""))(train_command)
+app.command("train", cls=Command, epilog=STATUS.format(""))(train_command)
 app.command("generate", cls=Command, epilog=STATUS.format(NO_TEXT))(generate_command)
 app.command("eval", cls=Command, epilog=STATUS.format(NO_PASS))(eval_command)
 app.command("info", cls=Command, epilog=STATUS.format(""))(info_command)
@@ -121,7 +121,7 @@ def _usage_error(error: Any) -> ConfigError:
     )
     message = message.replace("Input should be a valid", "the value must be a")
     message = message.replace("a integer", "a whole number")
-    if not message:  # no arguments: typer has printed the help
+    if not message:  # no command: typer has printed the help
         raise SystemExit(error.exit_code)
     command = error.ctx.command_path if error.ctx else "charlm"
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:  # some errors have no context
@@ -129,6 +129,8 @@ def _usage_error(error: Any) -> ConfigError:
     hint = f"{command} -h shows all options"
     if "unexpected extra argument" in message and command == "charlm generate":
         hint = "name the model with -m FILE, and the text to continue with --seed TEXT"
+    elif "missing argument" in message.lower() and command == "charlm train":
+        hint = f"name a text, as in charlm train book.txt; {hint}"
     elif command == "charlm":
         hint = f"the commands are {', '.join(COMMANDS)}; charlm -h describes them"
     return ConfigError(message[:1].lower() + message[1:].removesuffix("."), hint=hint)

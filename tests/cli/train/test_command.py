@@ -96,7 +96,7 @@ def test_overwrite_overwrites(charlm, verse_path, verse_model_path, tmp_path):
         (("good.txt", "--lines", "--pairs"), 2, "--lines and --pairs exclude one another"),
         (("good.txt", "--max-time", "soon"), 2, "'soon' is no duration"),
         (("good.txt", "--optimizer", "magic"), 2, "'magic' is not one of"),
-        ((), 2, "Usage"),
+        ((), 2, "missing argument 'CORPUS'"),
     ],
 )
 def test_bad_input_is_one_clear_line(charlm, tmp_path, arguments, status, message):
@@ -274,3 +274,15 @@ def test_stdin_can_be_read_until_training_ends(verse_path, tmp_path):
 
     assert (result.returncode, result.stderr) == (0, b"")
     assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--resume",), ("--max-time", "60s")])
+def test_without_a_corpus_one_line_says_that_it_is_missing(charlm, arguments):
+    result = charlm("train", *arguments)
+
+    assert result.returncode == 2
+    assert result.stdout == b""
+    assert result.stderr.decode() == (
+        "error: missing argument 'CORPUS'\n\n"
+        "hint: name a text, as in charlm train book.txt; charlm train -h shows all options\n"
+    )
