@@ -33,8 +33,10 @@ def test_one_process_under_torchrun_is_the_plain_run(charlm, torchrun, directory
     status, output = torchrun(1, *arguments, "-o", "model")
     first, second = (TrainingState.load(directory / f"{name}.state") for name in ("plain", "model"))
     records = [json.loads(line) for line in (directory / "metrics").read_text().splitlines()]
+    runs = [record.pop("run") for record in records]
     metrics = [{k: v for k, v in record.items() if "second" not in k} for record in records]
 
+    assert set(runs) == {"plain", "model"}
     assert (plain.returncode, status) == (0, 0)
     assert weights(directory / "model") == weights(directory / "plain")
     assert first.last.weights_sha256 == second.last.weights_sha256

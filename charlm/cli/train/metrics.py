@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """A JSON Lines file with one line for each event, flushed at once; None writes nothing."""
+    """A JSON Lines file with one line for each event, flushed at once; None writes nothing.
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    Each line names its run, so that the lines of several runs in one file can be told apart.
+    """
+
+    def __init__(self, path: Path | None, *, run: str) -> None:
+        self._path, self._run = path, run
         self._file: BinaryIO | None = None
         self._size, self._hash = 0, hashlib.sha256()  # of the whole file
 
@@ -109,7 +112,7 @@ class Metrics:
         if self._file is None or record is None:
             return
         try:
-            line = (json.dumps(record, allow_nan=False) + "\n").encode()
+            line = (json.dumps({"run": self._run, **record}, allow_nan=False) + "\n").encode()
             self._file.write(line)
             self._file.flush()
         except OSError as error:

@@ -265,6 +265,10 @@ ThreadsOption = Annotated[
 RngSeedOption = Annotated[int, _machine("Seed of all random numbers: 0 or a larger whole number.")]
 MetricsOption = Annotated[
     Path | None,
-    _machine("Append progress and scores to this file, one JSON object per line.", metavar="FILE"),
+    _machine(
+        "Append progress and scores to this file, one JSON object per line, with the name of the "
+        "model as `run`.",
+        metavar="FILE",
+    ),
 ]
 QuietOption = Annotated[bool, _machine("Print nothing but errors.", "--quiet", "-q")]

@@ -73,7 +73,7 @@ def run(
             corpus = encode_corpus(
                 documents, settings.corpus, validation, tokenizer=settings.tokenizer, group=group
             )
-            with Metrics(destination.metrics) as metrics:
+            with Metrics(destination.metrics, run=str(destination.output)) as metrics:
                 _print_left_out(corpus_names, display)
                 _print_corpus(corpus, settings.corpus, display)
                 start = _prepare(settings, corpus, display, group)

@@ -35,6 +35,7 @@ def test_training_prints_its_plan_its_results_and_a_command_that_works(
     assert sorted(os.listdir(tmp_path)) == ["m.jsonl", "my model", "my model.state"]
     assert suggested == "charlm generate --length 300 --model 'my model'"
     assert charlm(*shlex.split(suggested)[1:]).returncode == 0
+    assert {record["run"] for record in metrics} == {"my model"}
     assert [record["step"] for record in metrics if record["split"] == "train"] == [10, 20]
     assert (metrics[-1]["split"], metrics[-1]["step"]) == ("validation", 20)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def path(tmp_path):
 
 
 def append(path, *events):
-    with Metrics(path) as metrics:
+    with Metrics(path, run="model") as metrics:
         for event in events:
             metrics.append(event)
         return metrics.position()
@@ -39,13 +40,14 @@ def test_progress_and_validations_are_one_line_each(path):
     append(path, PROGRESS, VALIDATION, FINISHED)
     train, validation = map(json.loads, path.read_text().splitlines())
 
+    assert (train["run"], validation["run"]) == ("model", "model")
     assert (train["split"], train["nats_per_token"]) == ("train", 2.0)
     assert (validation["split"], validation["best"]) == ("validation", False)
     assert "sample" not in validation
 
 
 def test_without_a_file_nothing_is_written():
-    with Metrics(None) as metrics:
+    with Metrics(None, run="model") as metrics:
         metrics.append(PROGRESS)
 
         assert not metrics.is_open
@@ -60,11 +62,11 @@ def test_a_position_is_found_again_in_its_file_alone(path, tmp_path):
     append(path, PROGRESS, VALIDATION)
     whole = path.read_text()
     for wrong in ({"bytes": None}, {"bytes": 10**9}, {"bytes": 5}, {"file": [0, 0]}):
-        with Metrics(path) as metrics:
+        with Metrics(path, run="model") as metrics:
             assert not metrics.rewind({**position, **wrong}, 10), wrong
     assert path.read_text() == whole
 
-    with Metrics(path) as metrics:
+    with Metrics(path, run="model") as metrics:
         assert metrics.rewind(position, 10)
         metrics.append(PROGRESS)
         assert metrics.position()["bytes"] == path.stat().st_size
@@ -77,7 +79,7 @@ def test_lines_of_another_run_are_never_dropped(path):
     position = append(path, later)
     append(path, PROGRESS, VALIDATION)
     whole = path.read_bytes()
-    with Metrics(path) as metrics:
+    with Metrics(path, run="model") as metrics:
         assert not metrics.rewind(position, 400)
 
     assert path.read_bytes() == whole
@@ -87,7 +89,7 @@ def test_the_cut_line_of_a_killed_run_is_dropped(path):
     position = append(path, PROGRESS)
     before = path.read_bytes()
     path.write_bytes(before + b'{"split": "tr')
-    with Metrics(path) as metrics:
+    with Metrics(path, run="model") as metrics:
         assert metrics.rewind(position, 10)
 
     assert path.read_bytes() == before
@@ -100,7 +102,7 @@ def test_a_device_has_no_position():
 def test_a_full_disk_is_an_error():
     with (
         pytest.raises(CharlmError, match="/dev/full cannot be written: No space left on device"),
-        Metrics(Path("/dev/full")) as metrics,
+        Metrics(Path("/dev/full"), run="model") as metrics,
     ):
         metrics.append(PROGRESS)
 
@@ -108,12 +110,31 @@ def test_a_full_disk_is_an_error():
 def test_metrics_are_not_appended_to_a_model_or_a_text(verse_model_path, verse_path):
     for path, kind in ((verse_model_path, "a safetensors file"), (verse_path, "not a file of")):
         before = path.read_bytes()
-        with pytest.raises(CharlmError, match=f"is {kind}.* none are appended"), Metrics(path):
+        with (
+            pytest.raises(CharlmError, match=f"is {kind}.* none are appended"),
+            Metrics(path, run="model"),
+        ):
             pass
 
         assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path):
-    with pytest.raises(CharlmError, match="cannot be written: No such"), Metrics(tmp_path / "a/b"):
+    with (
+        pytest.raises(CharlmError, match="cannot be written: No such"),
+        Metrics(tmp_path / "a/b", run="model"),
+    ):
         pass
+
+
+def test_the_readme_documents_every_field(path):
+    append(path, PROGRESS, VALIDATION)
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    rows = readme.partition("| field of a line of `--metrics` |")[2].partition("\n\n")[0]
+    documented = set(
+        re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in rows.splitlines()[2:]))
+    )
+
+    assert documented == {
+        name for line in path.read_text().splitlines() for name in json.loads(line)
+    }

@@ -77,8 +77,9 @@ def weights(path):
 
 
 def metrics_of(path):
+    """Return the lines of metrics without times, and without the run: the name of its model."""
     return [
-        {name: value for name, value in json.loads(line).items() if "second" not in name}
+        {k: v for k, v in json.loads(line).items() if "second" not in k and k != "run"}
         for line in path.read_text().splitlines()
     ]
 

@@ -24,7 +24,7 @@ def results(tmp_path, monkeypatch):
     destination = Destination(
         output=Path("m"), overwrite=False, resume=False, save_every=60.0, metrics=None, quiet=False
     )
-    return _Results(destination, SimpleNamespace(state=None, options={}), Metrics(None))
+    return _Results(destination, SimpleNamespace(state=None, options={}), Metrics(None, run="m"))
 
 
 def validation_of(checkpoint, nats=9.0):
