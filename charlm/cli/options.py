@@ -23,7 +23,7 @@ DEFAULT_MODEL = f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}"  # as help shows
 def option_group(name: str | None) -> Callable[..., Any]:
     """Return a function that declares an option of a panel, given its help and its flags."""
     return lambda help, *flags, **settings: typer.Option(
-        *flags, help=help, rich_help_panel=name, **settings
+        *flags, help=help, rich_help_panel=name, case_sensitive=False, **settings
     )
 
 

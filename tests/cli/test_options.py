@@ -1,12 +1,19 @@
 """What commands share: values of options, and how help shows flags."""
 
+import functools
+import inspect
 import os
 import sys
+import typing
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from charlm.cli.eval.command import eval_command
+from charlm.cli.generate.command import generate_command
 from charlm.cli.options import character_set, parse_duration, unescaped
+from charlm.cli.train.command import train_command
 from charlm.errors import ConfigError
 
 
@@ -88,3 +95,41 @@ def test_one_rule_for_backslashes_in_every_option(typed, taken):
 )
 def test_a_set_of_characters_has_the_same_escapes(typed, characters):
     assert sorted(character_set(typed)) == sorted(characters)
+
+
+COMMANDS = {"train": train_command, "generate": generate_command, "eval": eval_command}
+
+
+def choice_options():
+    """Yield the command, the name and a choice of each option that has choices."""
+    for command, function in COMMANDS.items():
+        for name, parameter in inspect.signature(function).parameters.items():
+            for annotation in typing.get_args(parameter.annotation)[:1]:
+                kinds = [annotation, *typing.get_args(annotation)]
+                for kind in kinds:
+                    if typing.get_origin(kind) is typing.Literal:
+                        yield command, name, typing.get_args(kind)[-1]
+
+
+@pytest.mark.parametrize(("command", "name", "choice"), list(choice_options()))
+def test_a_choice_may_be_in_capitals(command, name, choice):
+    app = typer.Typer()
+    taken = {}
+
+    @functools.wraps(COMMANDS[command])
+    def command_alone(**options):
+        taken.update(options)
+
+    app.command()(command_alone)
+    flag = f"--{name.replace('_', '-')}"
+    corpus = ["corpus"] if command == "train" else []
+    CliRunner().invoke(app, [flag, choice.upper(), *corpus], catch_exceptions=False)
+
+    assert taken[name] == choice
+
+
+def test_all_options_with_choices_are_tried():
+    assert {name for _, name, _ in choice_options()} >= {
+        "cell", "tokenizer", "nonlinearity", "direction", "initialisation", "optimizer",
+        "validation_from", "precision", "device", "score",
+    }  # fmt: skip
