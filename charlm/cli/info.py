@@ -12,7 +12,7 @@ from charlm.cli.output import write, write_json
 from charlm.config import Direction
 from charlm.config.checks import require_whole
 from charlm.errors import CheckpointError, ConfigError
-from charlm.formatting import count, sparkline, token_name, visible
+from charlm.formatting import count, in_field, sparkline, token_name, visible
 from charlm.parameters import parameters
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ HELD_OUT = {
     "spread": ", spread over the text",
     "another text": " of another text",
 }
+
+VOCABULARIES = ("characters", "words")  # keys of a tokenizer's JSON
 
 ModelArgument = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
@@ -39,8 +41,6 @@ MemoryOption = Annotated[
         "uses: its score for each length of context, and its gradient by distance. Needs PyTorch.",
     ),
 ]
-
-
 NgramsOption = Annotated[
     int | None,
     typer.Option(
@@ -51,6 +51,13 @@ NgramsOption = Annotated[
         "longest, how many different tokens stand before it.",
     ),
 ]
+VocabularyOption = Annotated[
+    bool,
+    typer.Option(
+        "--vocabulary",
+        help="List the tokens with their numbers, one a line. With --json add them to the object.",
+    ),
+]
 
 
 def info_command(
@@ -58,6 +65,7 @@ def info_command(
     model: ModelOption = None,
     memory: MemoryOption = None,
     ngrams: NgramsOption = None,
+    vocabulary: VocabularyOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the size, tokenizer, origin and score of a model.
@@ -70,14 +78,20 @@ def info_command(
 
     path = model_path(path or model)
     checkpoint = Checkpoint.load(path)
+    if vocabulary:
+        refuse("--vocabulary", {"--memory": memory is not None, "--ngrams": ngrams is not None})
     if ngrams is not None:
         require_whole("ngrams", ngrams, 1)
         refuse("--ngrams", {"--memory": memory is not None})
         _write_ngrams(checkpoint, ngrams, is_json=json)
         return
+    tokens = list(map(token_name, checkpoint.tokenizer.pieces)) if vocabulary else []
+    if vocabulary and not json:
+        write("".join(f"{number}\t{in_field(token)}\n" for number, token in enumerate(tokens)))
+        return
     info = _model_info(checkpoint, path) if memory is None else _memory_info(checkpoint, memory)
     if json:
-        write_json(info)
+        write_json(info | ({"tokens": tokens} if vocabulary else {}))
     else:
         network = checkpoint.config.network
         lines = _model_lines(info, network) if memory is None else _memory_lines(info)
@@ -110,7 +124,7 @@ def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
         "model": str(path),
         "bytes": path.stat().st_size,
         **checkpoint.config.to_json(),
-        "tokenizer": {"vocab_size": tokenizer.vocab_size, **tokenizer.to_json()},
+        "tokenizer": {"vocab_size": tokenizer.vocab_size, **_without_tokens(tokenizer.to_json())},
         "vocabulary": tokenizer.vocabulary,
         "parameters": [
             {"name": p.name, "shape": list(p.shape), "formula": p.formula, "size": p.size}
@@ -140,6 +154,11 @@ def _model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
         },
         "provenance": dict(checkpoint.provenance),
     }
+
+
+def _without_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a tokenizer without its vocabulary, which may be long."""
+    return {name: value for name, value in tokenizer.items() if name not in VOCABULARIES}
 
 
 def _line_scores(checkpoint: "Checkpoint") -> dict[str, float] | None:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from charlm.checkpoint import Checkpoint
+from charlm.formatting import token_name
 
 
 def test_info_shows_every_matrix_and_the_sum(charlm, verse_model_path, verse_checkpoint):
@@ -32,6 +33,28 @@ def test_info_in_json_has_all_fields(charlm, verse_model_path, verse_checkpoint)
     assert info["provenance"] == verse_checkpoint.provenance
     assert info["task"] == "text"
     assert "form" not in info
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "byte"])
+def test_info_leaves_out_the_vocabulary_unless_asked(charlm, random_model, tmp_path, kind):
+    model = random_model(kind, "the cat sat on the mat.\n" * 40)
+    model.checkpoint.save(tmp_path / "model")
+    plain = json.loads(charlm("info", "model", "--json").stdout)
+    with_tokens = json.loads(charlm("info", "model", "--json", "--vocabulary").stdout)
+    lines = charlm("info", "model", "--vocabulary").stdout.decode().splitlines()
+
+    assert set(plain["tokenizer"]) <= {"vocab_size", "kind", "white_space", "model_sha256"}
+    assert with_tokens.pop("tokens")[0] == token_name(model.tokenizer.pieces[0])
+    assert with_tokens == plain
+    assert len(lines) == model.tokenizer.vocab_size
+    assert [line.partition("\t")[0] for line in lines] == list(map(str, range(len(lines))))
+
+
+def test_the_vocabulary_excludes_other_figures(charlm, verse_model_path):
+    result = charlm("info", verse_model_path, "--vocabulary", "--ngrams", 2)
+
+    assert result.returncode == 2
+    assert b"--vocabulary and --ngrams exclude one another" in result.stderr
 
 
 @pytest.mark.parametrize(
