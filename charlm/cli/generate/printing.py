@@ -218,8 +218,9 @@ def _json(text: GeneratedText, rng_seed: int, *, is_answer: bool) -> dict[str, A
         "seed": text.seed,
         "text": text.text,
         "tokens": text.tokens,
-        "nats": text.nats,
-        **({"probability": math.exp(-text.nats)} if is_answer else {}),
+        # Further digits depend on the number of texts that are computed side by side.
+        "nats": round(text.nats, 3),
+        **({"probability": float(f"{math.exp(-text.nats):.4g}")} if is_answer else {}),
         "finish_reason": text.finish_reason,
         "number": text.number,
         "rng_seed": rng_seed,

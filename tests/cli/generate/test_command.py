@@ -487,3 +487,17 @@ def test_seed_lines_of_several_lines_are_told_as_json(generate):
     assert [each["text"].count("\n") for each in one] == [1, 1]
     assert [each["text"].count("\n") for each in two] == [2, 2]
     assert [each["finish_reason"] for each in one + two] == ["lines"] * 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_of_several_texts_has_the_figures_of_a_single_one(generate, seed):
+    """But for the last digit, where a difference in the eighth one may round it up or down."""
+    how = ("-n", 200, "--rng-seed", seed, "--jsonl", "--temperature", 1.2)
+    alone, of_two, of_seven = (
+        json.loads(lines_of(generate(*how, "--count", count))[0]) for count in (1, 2, 7)
+    )
+
+    for text in (of_two, of_seven):
+        assert text["nats"] == pytest.approx(alone["nats"], abs=1.001e-3)
+        assert text["nats"] == round(text["nats"], 3)
+        assert text | {"nats": alone["nats"]} == alone
