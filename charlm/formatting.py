@@ -6,7 +6,7 @@ import re
 BARS = "▁▂▃▄▅▆▇█"
 # What a terminal acts on: control characters except line feed and tab, and direction overrides.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
+_HASH = re.compile("[0-9a-f]{64}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -70,6 +70,32 @@ def _escape(character: str) -> str:
     if character.isprintable() and character != "\\":
         return character
     return character.encode("unicode_escape").decode()
+
+
+def folded(line: str, width: int, *, indent: int, gap: str = " ") -> str:
+    """Return `line` with line ends between words, for a terminal of `width` columns.
+
+    Later lines begin with `indent` spaces. A hash that is longer than a line is cut off with an
+    ellipsis. Another word that is longer stays whole, for the terminal to break.
+
+    Args:
+        line: The line. Its first `indent` characters belong to its first word.
+        width: Most characters of a line.
+        indent: Spaces before all lines but the first.
+        gap: What separates words; of the columns of a table, two spaces.
+    """
+    room = width - indent
+    lines: list[str] = []
+    for word in filter(None, map(str.strip, line[indent:].split(gap))) if room > 0 else ():
+        if len(word) > room and _HASH.fullmatch(word):
+            word = f"{word[: room - 1]}…"
+        if lines and len(lines[-1]) + len(gap) + len(word) <= room:
+            lines[-1] += gap + word
+        else:
+            lines.append(word)
+    if len(line) <= width or not lines:
+        return line
+    return line[:indent] + f"\n{' ' * indent}".join(lines)
 
 
 def sparkline(values: list[float]) -> str:

@@ -10,6 +10,7 @@ from charlm.formatting import (
     count,
     duration,
     escaped,
+    folded,
     harmless,
     in_field,
     quantity,
@@ -113,3 +114,28 @@ def test_a_text_is_escaped_as_json():
 
 def test_tokens_have_names():
     assert [token_name(token) for token in ("cat", 0x41, None)] == ["cat", "<0x41>", "<end>"]
+
+
+HASH = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "expected"),
+    [
+        ("name one two", 12, "name one two"),
+        ("name one two", 11, "name one\n     two"),
+        ("name one twoandmore", 12, "name one\n     twoandmore"),
+        (f"name one {HASH}", 69, f"name one\n     {HASH}"),
+        (f"name {HASH} one", 20, "name 0123456789abcd…\n     one"),
+        ("name one", 5, "name one"),
+    ],
+)
+def test_a_line_is_folded_between_words(line, width, expected):
+    assert folded(line, width, indent=5) == expected
+
+
+def test_a_row_is_folded_between_columns():
+    row = "weight_ih  192 × 48    9,216  4H × H"
+
+    assert folded(row, 24, indent=2, gap="  ") == "weight_ih  192 × 48\n  9,216  4H × H"
+    assert folded(row, len(row), indent=2, gap="  ") == row

@@ -1,6 +1,8 @@
 """`charlm info`: the size, tokenizer, origin and score of a model, and its use of context."""
 
 import math
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charlm.cli.options import DEFAULT_MODEL, model_path, refuse
-from charlm.cli.output import write, write_json
+from charlm.cli.output import is_terminal, write, write_json
 from charlm.config import Direction
 from charlm.config.checks import require_whole
 from charlm.errors import CheckpointError, ConfigError
-from charlm.formatting import count, in_field, sparkline, token_name, visible
+from charlm.formatting import count, folded, in_field, sparkline, token_name, visible
 from charlm.parameters import parameters
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ def info_command(
     else:
         network = checkpoint.config.network
         lines = _model_lines(info, network) if memory is None else _memory_lines(info)
+        if memory is None and is_terminal(sys.stdout):
+            lines = _folded(lines, shutil.get_terminal_size().columns)
         write("".join(f"{line}\n" for line in lines))
 
 
@@ -167,6 +171,16 @@ def _line_scores(checkpoint: "Checkpoint") -> dict[str, float] | None:
     if not scores:
         return None
     return {"least": scores[0], "median": scores[len(scores) // 2], "most": scores[-1]}
+
+
+def _folded(lines: Iterator[str], width: int) -> Iterator[str]:
+    """Yield the lines of `_model_lines`, folded between words for a terminal."""
+    is_table = False
+    for line in lines:
+        is_table = is_table or not line
+        yield (
+            folded(line, width, indent=2, gap="  ") if is_table else folded(line, width, indent=12)
+        )
 
 
 def _model_lines(info: dict[str, Any], network: str) -> Iterator[str]:

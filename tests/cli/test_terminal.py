@@ -222,3 +222,16 @@ def test_scoring_lets_no_escape_reach_a_terminal(terminal, verse_checkpoint, tmp
     rest = re.sub(r"\x1b\[[0-9;]*m", "", shown)  # colours
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", rest), ascii(rest)
     assert len(rest) > 20
+
+
+def test_info_breaks_no_word_in_a_narrow_window(terminal, charlm, verse_model_path):
+    wide = charlm("info", "-m", verse_model_path.name, cwd=verse_model_path.parent)
+    shown, status = ended(terminal("info", "-m", verse_model_path, COLUMNS="40"))
+    # The first line has the path, a word that is too long.
+    lines = shown.replace("\r\n", "\n").splitlines()
+    words = set(wide.stdout.decode().split())
+
+    assert status == 0
+    assert max(map(len, lines[1:])) <= 40
+    assert {word for line in lines[1:] for word in line.split() if "…" not in word} <= words
+    assert "sha256\n" + 12 * " " in "\n".join(lines)
