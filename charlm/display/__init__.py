@@ -1,5 +1,6 @@
 """How errors, notes and progress look: on stderr, drawn by rich, readable without colour.
 
+live_block  lines that are drawn again and again
 surprisal   the surprisal of each character, as colours or bars
 training    the progress of a training run
 counter     the progress of other commands

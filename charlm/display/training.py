@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from charlm.display import note_line, print_line, stderr_console
+from charlm.display.live_block import LiveBlock
 from charlm.formatting import count, duration, quantity, sparkline, visible
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from charlm.training.plan import Plan
 
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where nothing is animated
-FRAMES_PER_SECOND = 4
 CLIPPED_SHARE_SHOWN = 0.005
 
 ENDINGS = {
@@ -39,7 +38,7 @@ class TrainingDisplay:
     def __init__(self, *, quiet: bool) -> None:
         self._console = stderr_console()
         self._quiet = quiet
-        self._live: Live | None = None
+        self._block: LiveBlock | None = None
         self._plan: Plan | None = None
         self._progress: Progress | None = None
         self._validations: list[Validation] = []
@@ -54,7 +53,7 @@ class TrainingDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop_live()
+        self._stop_block()
 
     def line(self, text: str) -> None:
         """Print a line."""
@@ -74,21 +73,15 @@ class TrainingDisplay:
         # A variable such as FORCE_COLOR may force colours, but not an animation.
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         if not self._quiet and is_terminal and not self._console.is_dumb_terminal:
-            # Without the last two, rich would send what a program writes to stdout to stderr.
-            self._live = Live(
-                self._picture(),
-                console=self._console,
-                refresh_per_second=FRAMES_PER_SECOND,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
+            with self._quiet_when_closed():
+                self._block = LiveBlock(self._console)
+            self._draw()
 
     def progressed(self, progress: "Progress") -> None:
         """Show the training loss and the speed; off a terminal every PLAIN_INTERVAL seconds."""
         self._progress = progress
-        if self._live is not None:
-            self._live.update(self._picture())
+        if self._block is not None:
+            self._draw()
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + PLAIN_INTERVAL
             self.line(
@@ -101,8 +94,8 @@ class TrainingDisplay:
     def validated(self, validation: "Validation") -> None:
         """Show the score of the held-out text and, on a terminal, the sample text."""
         self._validations.append(validation)
-        if self._live is not None:
-            self._live.update(self._picture())
+        if self._block is not None:
+            self._draw(at_once=True)
             return
         best = "" if validation.best is not None else " (not the best)"
         self.line(
@@ -114,9 +107,8 @@ class TrainingDisplay:
         self, finished: "Finished", model_path: Path, state_path: Path, command: str
     ) -> None:
         """Print how the run ended, its best score, the saved files and the next command."""
-        if self._live is not None:
-            self._live.update(self._picture())
-        self._stop_live()
+        self._draw(at_once=True)
+        self._stop_block()
         self.line(
             f"{ENDINGS[finished.ending]} after {count(finished.step, 'step')} "
             f"in {duration(finished.seconds)}; {self._best(finished.best)}"
@@ -156,13 +148,20 @@ class TrainingDisplay:
     def _print(self, text: Text) -> None:
         if not self._quiet:
             with self._quiet_when_closed():
+                if self._block is not None:
+                    self._block.erase_wrapped_rows()
                 print_line(self._console, text)
 
-    def _stop_live(self) -> None:
-        if self._live is not None:
+    def _draw(self, *, at_once: bool = False) -> None:
+        if self._block is not None:
             with self._quiet_when_closed():
-                self._live.stop()
-            self._live = None
+                self._block.draw(self._picture(), at_once=at_once)
+
+    def _stop_block(self) -> None:
+        if self._block is not None:
+            with self._quiet_when_closed():
+                self._block.stop()
+            self._block = None
 
     @contextlib.contextmanager
     def _quiet_when_closed(self) -> Iterator[None]:
@@ -181,23 +180,23 @@ class TrainingDisplay:
             Text(f"{100 * done / steps:3.0f} %"),
             Text(f"{duration(_seconds_left(progress))} left" if progress else ""),
         )
-        rows = Table.grid(padding=(0, 2))
-        rows.add_column(no_wrap=True, min_width=len("validation"))
-        rows.add_column(no_wrap=True, overflow="ellipsis")
+        # Not a table: it would fill its lines with spaces, which a narrower window wraps, too.
+        rows = []
         if progress is not None:
-            rows.add_row(
-                "training",
-                f"{progress.bits_per_character:.3f} bits per character   "
+            rows.append(
+                f"training    {progress.bits_per_character:.3f} bits per character   "
                 f"{quantity(progress.characters_per_second)} characters/s   "
-                f"epoch {progress.epoch:.2f}",
+                f"epoch {progress.epoch:.2f}"
             )
         if self._validations:
             scores = [validation.bits_per_character for validation in self._validations]
-            rows.add_row("validation", f"{scores[-1]:.3f} bits per character   {sparkline(scores)}")
-            samples = [validation.sample for validation in self._validations if validation.best]
-            if samples:  # of the model that is kept
-                rows.add_row("it writes", Text(visible(samples[-1]), "italic"))
-        return Group(bar, rows)
+            rows.append(f"validation  {scores[-1]:.3f} bits per character   {sparkline(scores)}")
+        lines = [Text(row, no_wrap=True, overflow="ellipsis") for row in rows]
+        samples = [validation.sample for validation in self._validations if validation.best]
+        if samples:  # of the model that is kept
+            sample = "it writes   ", (visible(samples[-1]), "italic")
+            lines.append(Text.assemble(*sample, no_wrap=True, overflow="ellipsis"))
+        return Group(bar, *lines)
 
 
 def _seconds_left(progress: "Progress") -> float:

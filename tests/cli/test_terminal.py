@@ -71,6 +71,21 @@ def test_many_texts_are_counted_while_they_go_to_a_file(
     assert len((tmp_path / "out.txt").read_text().splitlines()) >= 2000
 
 
+def test_a_narrower_window_leaves_no_block_of_training_behind(terminal, verse_path, monkeypatch):
+    """The terminal wraps the block again, so that more rows are erased than were drawn."""
+    monkeypatch.delenv("XTERM_VERSION", raising=False)
+    monkeypatch.delenv("STY", raising=False)
+    child = terminal("train", verse_path, *SMALL, "--max-time", "1h")
+    child.expect("it writes.*it writes")
+    child.setwinsize(24, 40)
+    child.expect(r"((?:\x1b\[2K\x1b\[1A)+)\r")  # beyond the rows that were drawn, before these
+    wrapped = child.match[1].count("\x1b[1A")
+    child.sendintr()
+    ended(child)
+
+    assert wrapped >= 2  # the bar and the line of training take two rows each, the sample more
+
+
 def test_ctrl_c_keeps_the_best_model_and_the_cursor(terminal, verse_path, tmp_path):
     child = terminal("train", verse_path, *SMALL, "--max-time", "1h")
     child.expect("characters/s")
