@@ -26,7 +26,8 @@ def test_training_prints_its_plan_its_results_and_a_command_that_works(
     assert result.stdout == b""
     assert output.startswith(
         "note: 5,640 characters are little to learn from; from some 50,000 on a model gets "
-        "interesting. --from starts from a model of a longer text of this kind\nread 5.64 k characters from verse.txt\n"
+        "interesting. --from starts from a model of a longer text of this kind\n"
+        "read 5.64 k characters from verse.txt\n"
         "learning from 5.08 k characters: vocabulary of 22 characters and 256 bytes, "
     )
     assert " parameters, " in output and " of memory, " in output
