@@ -101,6 +101,7 @@ def eval_command(
             top=top,
             shows_scores=per_line,
             is_choice=choose,
+            is_heatmap=heatmap,
             context=context_text,
             is_json=json,
         )

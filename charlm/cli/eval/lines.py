@@ -5,7 +5,7 @@ import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -26,6 +26,9 @@ from charlm.formatting import harmless
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score, index_of_best
 
+if TYPE_CHECKING:
+    from charlm.cli.eval.heatmap import Heatmap
+
 
 @dataclass(frozen=True, kw_only=True)
 class LineOptions:
@@ -38,6 +41,7 @@ class LineOptions:
         top: Number of lines to show, those with the highest scores; None shows all.
         shows_scores: Whether scores are written before the lines.
         is_choice: Whether all lines are ranked by their probabilities among each other.
+        is_heatmap: Whether lines are shown with the surprisal of each character.
         context: What is read before each line and not scored.
         is_json: Whether lines are written as JSON.
     """
@@ -48,6 +52,7 @@ class LineOptions:
     top: int | None
     shows_scores: bool
     is_choice: bool
+    is_heatmap: bool
     context: str
     is_json: bool
 
@@ -101,6 +106,7 @@ def show_lines(
     if options.unit == "percentile":
         _check_percentiles(models, direction)
     any_passed = False
+    heatmap = _heatmap(models, options, direction) if options.is_heatmap else None
     # A heap, by score; equal percentiles are ordered by bits, and equal lines by their order.
     highest: list[tuple[float, float, int, ScoredLine]] = []
     order = itertools.count(0, -1)
@@ -114,7 +120,7 @@ def show_lines(
         passed = [line for line in batch if options.passes(line.values[0])]
         any_passed = any_passed or bool(passed)
         if options.top is None:
-            _write_lines(passed, list(models), options)
+            _write_lines(passed, list(models), options, heatmap)
             continue
         for line in passed:
             entry = (line.values[0], line.scores[0].bits_per_character, next(order), line)
@@ -123,9 +129,22 @@ def show_lines(
             else:
                 heapq.heappushpop(highest, entry)
     if options.top is not None:
-        _write_lines([line for *_, line in sorted(highest, reverse=True)], list(models), options)
+        passed = [line for *_, line in sorted(highest, reverse=True)]
+        _write_lines(passed, list(models), options, heatmap)
+    if heatmap is not None and any_passed:
+        heatmap.explain()
     if options.is_filter and not any_passed:
         raise typer.Exit(1)
+
+
+def _heatmap(
+    models: dict[str, Model], options: LineOptions, direction: SingleDirection | None
+) -> "Heatmap":
+    """Return the heat map that shows the lines of one model."""
+    from charlm.cli.eval.heatmap import Heatmap  # rich, which other lines do not need
+
+    [model] = models.values()
+    return Heatmap(model, direction=direction, context=options.context)
 
 
 def _check_percentiles(models: dict[str, Model], direction: SingleDirection | None) -> None:
@@ -193,8 +212,17 @@ def _scored_lines(
     ]
 
 
-def _write_lines(lines: Sequence[ScoredLine], labels: Sequence[str], options: LineOptions) -> None:
-    """Write lines as JSON, or with their scores and the best model in columns before them."""
+def _write_lines(
+    lines: Sequence[ScoredLine],
+    labels: Sequence[str],
+    options: LineOptions,
+    heatmap: "Heatmap | None",
+) -> None:
+    """Write lines as JSON, as a heat map, or with their scores and the best model before them."""
+    if heatmap is not None:
+        for line in lines:
+            heatmap.show(line.text, line.name)
+        return
     if options.is_json:
         for line in lines:
             write_json(_line_to_json(line, labels, options.unit))

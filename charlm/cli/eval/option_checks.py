@@ -36,7 +36,7 @@ EXCLUSIONS = (
         (table, (*FILTERS, *(other for other in SINGLE_VIEWS if other != table)))
         for table in TABLES
     ),
-    ("--heatmap", ("--per-line", *FILTERS)),
+    ("--heatmap", ("--per-line", "--choose", "--carry")),
     ("--choose", ("--min-score", "--max-score", "--top", "--carry", "--score")),
     ("--context", ("--carry",)),
     *((view, WHOLE) for view in VIEWS),

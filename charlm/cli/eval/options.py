@@ -181,7 +181,7 @@ HeatmapOption = Annotated[
     bool,
     _pictures(
         "Write the text with each character coloured by its surprisal; without colours, with a row "
-        "of bars below each line.",
+        "of bars below each line. With --min-score, --max-score or --top, write these lines alone.",
         "--heatmap",
     ),
 ]

@@ -29,6 +29,8 @@ from charlm.errors import ConfigError
             ("--score", "percentile", "--fail-above", 1),
             "a percentile is for lines that are read alone",
         ),
+        (("--heatmap", "--per-line"), "--heatmap and --per-line exclude one another"),
+        (("--heatmap", "--top", 1, "--carry"), "--heatmap and --carry exclude one another"),
         (("--heatmap", "--json"), "--heatmap and --json exclude one another"),
         (("-m", "x", "--baselines"), "several models and --baselines exclude one another"),
         (
