@@ -161,6 +161,7 @@ class Model(GenerationMethods):
         from charlm.inference.token_scores import score_tokens
 
         require_type("text", text, str)
+        require_type("context", context, str)
         require_type("top_tokens", top_tokens, int)
         require_whole("top_tokens", top_tokens, 1)
         network = self.runtime(direction)

@@ -119,6 +119,7 @@ def test_a_checkpoint_of_a_direction_that_is_missing_is_refused(verse):
         (lambda model: model.score(b"x"), "text must be a str, got bytes"),
         (lambda model: model.score_tokens(5), "text must be a str, got int"),
         (lambda model: model.score_tokens("x", top_tokens="1"), "top_tokens must be an int, got"),
+        (lambda model: model.score_tokens("x", context=5), "context must be a str, got int"),
         (lambda model: model.score_lines("x"), "lines must be several texts, got one str"),
         (lambda model: model.score_lines(5), "lines must be several texts, got int"),
         (lambda model: list(model.score_lines([5])), "an item of lines must be a str, got int"),
