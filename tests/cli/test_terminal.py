@@ -75,7 +75,7 @@ def test_a_narrower_window_leaves_no_block_of_training_behind(terminal, verse_pa
     """The terminal wraps the block again, so that more rows are erased than were drawn."""
     monkeypatch.delenv("XTERM_VERSION", raising=False)
     monkeypatch.delenv("STY", raising=False)
-    child = terminal("train", verse_path, *SMALL, "--max-time", "1h")
+    child = terminal("train", verse_path, *SMALL, "--max-steps", 1_000_000)
     child.expect("it writes.*it writes")
     child.setwinsize(24, 40)
     child.expect(r"((?:\x1b\[2K\x1b\[1A)+)\r")  # beyond the rows that were drawn, before these
@@ -87,7 +87,7 @@ def test_a_narrower_window_leaves_no_block_of_training_behind(terminal, verse_pa
 
 
 def test_ctrl_c_keeps_the_best_model_and_the_cursor(terminal, verse_path, tmp_path):
-    child = terminal("train", verse_path, *SMALL, "--max-time", "1h")
+    child = terminal("train", verse_path, *SMALL, "--max-steps", 1_000_000)
     child.expect("characters/s")
     child.sendintr()
     rest, status = ended(child)

@@ -189,7 +189,7 @@ def test_the_hint_for_another_text_names_commands_that_work(charlm, begun, verse
     (tmp_path / MODEL).rename(tmp_path / "away")
     refused = charlm("train", "other.txt", "--resume").stderr.decode()
     (tmp_path / "away").rename(tmp_path / MODEL)
-    assert "--from" not in refused  # there is no model yet
+    assert "--from model" not in refused  # there is no model yet
     other = ("train", "other.txt", "--max-steps", 1)
     assert charlm(*other, "--from", MODEL, "-o", "new").returncode == 0
     assert charlm(*other, "--overwrite").returncode == 0
