@@ -134,6 +134,14 @@ def make_plan(
         reasons.append(f"{count(most_streams, 'stream')} side by side for a short text")
     _require_streams(config, group)
     estimator = Estimator(config, group)
+    most_tokens = estimator.most_tokens(tokens)
+    if may_resize and most_tokens is not None and most_tokens <= FEWEST_TOKENS_OF_SHORT_TEXTS:
+        # To measure larger networks would take a tenth of the time or more.
+        model, may_resize = replace(model, hidden_size=min(SIZES.values())), False
+        reasons.append(f"hidden size {model.hidden_size} for {duration(config.max_time or 0)}")
+        if config.bptt_length is None:
+            config = replace(config, bptt_length=SHORT_BPTT_LENGTH)
+            reasons.append(_short_window_reason(config, model))
     estimate = estimator.estimate(corpus, model, config)
     if may_resize:
         size = _fitting_size(model, tokens, estimate.tokens)

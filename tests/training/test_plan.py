@@ -199,6 +199,30 @@ def test_the_longer_a_run_the_larger_its_network(corpus_of, steps, size):
     assert make_plan(corpus, SMALL, config).model.hidden_size == 24
 
 
+@pytest.mark.parametrize(
+    ("seconds", "size", "measured"), [(5, 256, [256]), (6, 256, [512, 256, 256])]
+)
+def test_in_the_shortest_runs_larger_networks_are_not_measured(
+    corpus_of, monkeypatch, seconds, size, measured
+):
+    """Two threads read at most 200,000 tokens a second; from a million on, sizes differ."""
+    sizes = []
+
+    def measure(trainer, *_):
+        sizes.append(trainer.networks[0].config.hidden_size)
+        return Throughput(step_seconds=0.1, validation_seconds=0.0)
+
+    monkeypatch.setattr(estimate, "_measure", measure)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    config = TrainingConfig(max_time=seconds)
+    plan = make_plan(corpus_of("x" * 100_000), ModelConfig(), config, may_resize=True)
+
+    assert sizes == measured
+    assert (plan.model.hidden_size, plan.config.bptt_length) == (size, 32)
+    assert make_plan(corpus_of("x" * 500), ModelConfig(), config, may_resize=True)
+    assert sizes[len(measured)] == 512  # 40 epochs end it, whatever the time
+
+
 @pytest.mark.parametrize(("steps", "size"), [(488, 256), (489, 512)])
 def test_a_short_text_takes_a_large_network_unless_there_is_little_time(corpus_of, steps, size):
     """A million tokens are 488.3 steps, 11 epochs; 1.18 million weights then want dropout 0.3."""
