@@ -1,8 +1,9 @@
 """A network and counts whose counts and weights learn a text while they score it.
 
 The counts of what was read stand on those of the training text. The weights of the product of
-experts (`combination.py`) are chosen by how much of a context either knows, and take a Newton step
-after each block. Each block is scored before anything learns it.
+experts (`combination.py`) are sums of two: one is chosen by how much of a context either knows, one
+by the last token. All take a Newton step after each block. Each block is scored before anything
+learns it.
 """
 
 import math
@@ -41,10 +42,12 @@ class AdaptiveCombination:
         self._boundaries = np.flatnonzero(ids == table.boundary_id)
         self._counts = AdaptiveCounts(ids)
         # Of each order that the text knows, 0 included, and each that the table knows.
-        known_orders, orders = LONGEST + 1, table.order + 1
-        self._weights = np.tile(np.array(START), (known_orders, orders, 1))
-        self._weights[0] = table.weights
-        self._curvature = np.tile(5 * PRIOR * np.eye(2), (known_orders, orders, 1, 1))
+        start = np.tile(np.array(START), (LONGEST + 1, table.order + 1, 1))
+        start[0] = table.weights
+        self._by_order = _Weights(start.reshape(-1, 2))
+        self._by_token = _Weights(
+            np.zeros((table.boundary_id + 1, 2))
+        )  # the last one that was read
 
     def score(self, logits: Floats, start: int, stop: int) -> Nats:
         """Return −ln p of ids [start, stop), given the network's logits, and learn them.
@@ -63,37 +66,56 @@ class AdaptiveCombination:
         np.add.at(shares, (increments.owners, increments.tokens), increments.shares)
         both = np.stack([logits, np.log(shares)], axis=-1, dtype=np.float64)
         targets = self._ids[start:stop].astype(np.int64)
-        known = increments.orders
-        combined = np.einsum("nvd,nd->nv", both, self._weights[known, matched])
+        orders = increments.orders * (order + 1) + matched
+        last_tokens = self._ids[start - 1 : stop - 1].astype(np.int64)
+        weights = self._by_order.values[orders] + self._by_token.values[last_tokens]
+        combined = np.einsum("nvd,nd->nv", both, weights)
         combined -= combined.max(axis=-1, keepdims=True)
         probabilities = np.exp(combined)
         probabilities /= probabilities.sum(axis=-1, keepdims=True)
         rows = np.arange(len(targets))
         nats: Nats = -np.log(probabilities[rows, targets])
-        self._learn(
-            both, probabilities, both[rows, targets], known * len(self._weights[0]) + matched
-        )
-        return nats
-
-    def _learn(
-        self,
-        both: NDArray[np.float64],
-        probabilities: NDArray[np.float64],
-        of_targets: NDArray[np.float64],
-        chosen: NDArray[np.int64],
-    ) -> None:
-        """Take a Newton step with each pair of weights that was used."""
-        weights, curvature = self._weights.reshape(-1, 2), self._curvature.reshape(-1, 2, 2)
         weighted = probabilities[..., None] * both
         means = weighted.sum(axis=1)
+        gradients = means - both[rows, targets]
+        curvatures = np.einsum("nvd,nve->nde", weighted, both) - means[:, :, None] * means[:, None]
+        self._by_order.learn(orders, gradients, curvatures)
+        self._by_token.learn(last_tokens, gradients, curvatures)
+        return nats
+
+
+class _Weights:
+    """Pairs of weights of network and counts, which learn by Newton steps.
+
+    Attributes:
+        values: Shape (N, 2).
+    """
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self.values = values
+        self._curvatures = np.tile(5 * PRIOR * np.eye(2), (len(values), 1, 1))
+
+    def learn(
+        self,
+        chosen: NDArray[np.int64],
+        gradients: NDArray[np.float64],
+        curvatures: NDArray[np.float64],
+    ) -> None:
+        """Take a step with each pair that was used.
+
+        Args:
+            chosen: The pair that was used at each position, shape (P,).
+            gradients: Of −ln p with respect to it, shape (P, 2).
+            curvatures: The second derivatives, shape (P, 2, 2).
+        """
         for pair in np.unique(chosen):
             used = chosen == pair
-            gradient = (means[used] - of_targets[used]).sum(axis=0)
-            squares = np.tensordot(weighted[used], both[used], axes=((0, 1), (0, 1)))
-            curvature[pair] *= FADING ** int(used.sum())
-            curvature[pair] += squares - means[used].T @ means[used]
-            step = np.linalg.solve(curvature[pair] + PRIOR * np.eye(2), gradient)
-            weights[pair] = np.clip(weights[pair] - step, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+            self._curvatures[pair] *= FADING ** int(used.sum())
+            self._curvatures[pair] += curvatures[used].sum(axis=0)
+            damped = self._curvatures[pair] + PRIOR * np.eye(2)
+            step = np.linalg.solve(damped, gradients[used].sum(axis=0))
+            values = self.values[pair] - step
+            self.values[pair] = np.clip(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
 
 
 def adaptive_score(checkpoint: Checkpoint, text: str, *, name: str) -> Score:

@@ -170,8 +170,12 @@ class TextGenerator:
             return False
         if self._was_shown(candidate):
             return False
-        if self._novel_by is not None and self._novel_by.field(text) in self._filter.known_fields:
+        if self._unique_by is not None and self._unique_by.field(text) is None:
             return False
+        if self._novel_by is not None:
+            field = self._novel_by.field(text)
+            if field is None or field in self._filter.known_fields:
+                return False
         distance = max(self._filter.min_distance, int(self._filter.novel))
         if not distance:
             return True

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
-from charlm.config.patterns import UserPattern
+from charlm.config.patterns import UserPattern, user_pattern
 from charlm.corpus.masks import masked_lines, offsets_of_masked
 from charlm.errors import CorpusError
 from charlm.inference.runtime import Floats, Network
@@ -96,13 +96,16 @@ class TokenScores:
         continues = is_byte[1:] & is_byte[:-1] & (self.start[1:] == self.start[:-1])
         return self._grouped(~continues)
 
-    def by_word(self, pattern: UserPattern | None = None) -> "TokenScores":
+    def by_word(self, pattern: UserPattern | str | None = None) -> "TokenScores":
         """Return the scores with the tokens of each word joined into one entry.
 
-        A word is the text between white space, or a match of the pattern, which leaves other words
-        between its matches. It includes the white space before it. Line ends, the end of an example
-        and the white space after the last word are entries of their own.
+        A word is the text between white space, or a match of the regular expression `pattern`,
+        which leaves other words between its matches. It includes the white space before it. Line
+        ends, the end of an example and the white space after the last word are entries of their
+        own.
         """
+        if isinstance(pattern, str):
+            pattern = user_pattern("words", pattern)
         words = np.array(_word_starts(self.text, pattern), np.int64)
         of_word = np.searchsorted(words, self.start, side="right")
         is_end = np.array([piece is None for piece in self.pieces])[self.ids]

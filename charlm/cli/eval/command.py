@@ -119,7 +119,7 @@ def eval_command(
                 words=word_pattern,
                 by_line=per_line or text_column is not None,
                 text_column=text_column,
-                id_column=id_column,
+                id_columns=tuple(id_column or ()),
                 context=context_text,
                 with_names=len(documents) > 1,
                 is_json=json,

@@ -240,7 +240,7 @@ def _write_lines(
 
 
 def _write_choices(lines: Sequence[ScoredLine], *, is_json: bool) -> None:
-    """Write lines with their probabilities among each other, the likeliest first."""
+    """Write lines with their probabilities among each other and bits, the likeliest first."""
     nats = np.array([line.scores[0].nats for line in lines if line.text])
     shares = np.exp(nats.min(initial=np.inf) - nats)
     shares /= shares.sum()
@@ -249,7 +249,7 @@ def _write_choices(lines: Sequence[ScoredLine], *, is_json: bool) -> None:
         if is_json:
             write_json({**_line_to_json(line, ["model"], "bits"), "probability": share})
         else:
-            text = f"{share:.6f}\t{line.text}\n"
+            text = f"{share:.6f}\t{line.scores[0].bits:.4f}\t{line.text}\n"
             write(harmless(text) if is_terminal(sys.stdout) else text)
 
 

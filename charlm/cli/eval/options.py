@@ -66,7 +66,7 @@ ContextOption = Annotated[
     str | None,
     _lines(
         "Text that is read before each line, or before the text of --per-word and --per-token, and "
-        f"not scored. {ESCAPES_HELP}",
+        f"not scored, as are the line ends then. {ESCAPES_HELP}",
         "--context",
         metavar="TEXT",
     ),
@@ -74,8 +74,8 @@ ContextOption = Annotated[
 ChooseOption = Annotated[
     bool,
     _lines(
-        "Read all lines, then write them with their probabilities among each other, the likeliest "
-        "first.",
+        "Read all lines, then write each with its probability among them and its bits, the "
+        "likeliest first.",
         "--choose",
     ),
 ]
@@ -130,9 +130,10 @@ TextColumnOption = Annotated[
     ),
 ]
 IdColumnOption = Annotated[
-    str | None,
+    list[str] | None,
     _tokens(
-        "With --text-column: begin each row with the value of the column of this name.",
+        "With --text-column: begin each row with the value of the column of this name. Repeat the "
+        "option for several.",
         metavar="NAME",
     ),
 ]

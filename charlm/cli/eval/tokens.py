@@ -35,7 +35,7 @@ class TableOptions:
         words: What a word is; None is the text between white space.
         by_line: Whether each line is read alone.
         text_column: Name of the column that holds the texts, one in each line; None is the line.
-        id_column: Name of the column that names the texts; None without one.
+        id_columns: Names of the columns that begin each row.
         context: What is read before each text and not scored.
         with_names: Whether each row of the table begins with the name of its file.
         is_json: Whether rows are written as JSON.
@@ -45,7 +45,7 @@ class TableOptions:
     words: UserPattern | None
     by_line: bool
     text_column: str | None
-    id_column: str | None
+    id_columns: tuple[str, ...]
     context: str
     with_names: bool
     is_json: bool
@@ -54,14 +54,14 @@ class TableOptions:
     def columns(self) -> tuple[str, ...]:
         """The names of the columns of a row."""
         names = WORD_COLUMNS if self.by_word else COLUMNS
-        return names if self.id_column is None else (self.id_column, *names)
+        return (*self.id_columns, *names)
 
 
 class _Part(NamedTuple):
-    """A text that is scored alone: its line in the file, from 1, its id if any, and the text."""
+    """A text that is scored alone: its line in the file, from 1, its ids, and the text."""
 
     line: int
-    id: str | None
+    ids: tuple[str, ...]
     text: str
 
 
@@ -80,8 +80,7 @@ def show_tokens(
         options: What the table shows.
         direction: In which texts are read.
     """
-    if not options.is_json:
-        write("\t".join(["file"] * options.with_names + list(options.columns)) + "\n")
+    header = "\t".join(["file"] * options.with_names + list(options.columns)) + "\n"
     for text, name in texts:
         if not options.by_line and model.config.task == "text":
             _note_lines(text, name)
@@ -92,7 +91,10 @@ def show_tokens(
             continue
         prefix = [in_field(name)] if options.with_names else []
         while batch := list(islice(rows, ROWS_AT_ONCE)):
-            write("".join("\t".join([*prefix, *_fields(row)]) + "\n" for row in batch))
+            header, above = "", header  # so that an error before has no header
+            write(above + "".join("\t".join([*prefix, *_fields(row)]) + "\n" for row in batch))
+    if header and not options.is_json:
+        write(header)
 
 
 def _note_lines(text: str, name: str) -> None:
@@ -119,28 +121,28 @@ def _rows_of_text(
         )
         if options.by_word:
             scores = scores.by_word(options.words)
-        prefix = () if options.id_column is None else (part.id,)
         for row in _rows(scores, first_line=part.line, by_word=options.by_word):
-            yield (*prefix, *row)
+            yield (*part.ids, *row)
 
 
 def _parts(text: str, name: str, options: TableOptions) -> Iterator[_Part]:
     """Yield what is scored alone: the text, its lines, or a column of its lines."""
     if not options.by_line:
-        yield _Part(1, None, text)
+        yield _Part(1, (), text)
         return
     lines = text.split("\n")
-    ends = ["\n"] * (len(lines) - 1) + [""]
+    line_end = "" if options.context else "\n"  # as for --per-line
+    ends = [line_end] * (len(lines) - 1) + [""]
     if options.text_column is None:
         yield from (
-            _Part(number, None, line + end)
+            _Part(number, (), line + end)
             for number, (line, end) in enumerate(zip(lines, ends, strict=True), start=1)
             if line.strip()
         )
         return
     header = lines[0].rstrip("\r").split("\t")
     text_index = _index(options.text_column, header, name)
-    id_index = None if options.id_column is None else _index(options.id_column, header, name)
+    id_indices = [_index(column, header, name) for column in options.id_columns]
     for number, line in enumerate(lines[1:], start=2):
         fields = line.rstrip("\r").split("\t")
         if not line.strip():
@@ -150,7 +152,10 @@ def _parts(text: str, name: str, options: TableOptions) -> Iterator[_Part]:
                 f"{name}, line {number:,}, has {count(len(fields), 'column')}, "
                 f"and the header has {len(header)}"
             )
-        yield _Part(number, None if id_index is None else fields[id_index], fields[text_index])
+        if not fields[text_index].strip():
+            print_note(f"{name}, line {number:,}, has an empty text, which is left out")
+            continue
+        yield _Part(number, tuple(fields[index] for index in id_indices), fields[text_index])
 
 
 def _index(column: str, header: list[str], name: str) -> int:

@@ -215,15 +215,16 @@ MinDistanceOption = Annotated[
 UniqueByOption = Annotated[
     str | None,
     _filter(
-        "Print no two texts with the same match of this regular expression, or of its first group.",
+        "Print no two texts with the same match of this regular expression, or of its first group, "
+        "and none without a match.",
         metavar="REGEX",
     ),
 ]
 NovelByOption = Annotated[
     str | None,
     _filter(
-        "Keep texts in which the match of this regular expression, or of its first group, is in no "
-        "line of --training-text.",
+        "Keep texts with a match of this regular expression, or of its first group, that no line "
+        "of --training-text has.",
         metavar="REGEX",
     ),
 ]
@@ -233,12 +234,19 @@ TrainingTextOption = Annotated[
 ]
 AttemptsOption = Annotated[
     int,
-    _filter("Attempts for each text. If all fail, the text is left out and the exit status is 1."),
+    _filter(
+        "Attempts for each text. If all fail, the text is left out (with --jsonl it is null), and "
+        "the exit status is 1."
+    ),
 ]
 
 SortOption = Annotated[
     SortOrder | None,
-    _output("Generate all texts, then print the likeliest first.", metavar="likely"),
+    _output(
+        "Generate all texts, then print them by their probability, the likeliest first; short ones "
+        "are likelier.",
+        metavar="likely",
+    ),
 ]
 JsonlOption = Annotated[
     bool,

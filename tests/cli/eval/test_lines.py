@@ -159,16 +159,12 @@ def test_a_context_is_read_before_each_line_and_not_scored(charlm, verse_model_p
 
 
 def test_choices_have_probabilities_among_each_other(score):
-    """−log2 p of the lines with their ends is 3, 4 and 7 bits."""
+    """The bits hold 3 for the line end."""
     result = score("--choose", stdin=b"b\n\na\nabb\n")
+    rows = [line.split("\t") for line in result.stdout.decode().splitlines()]
 
-    assert [line.split("\t")[1] for line in result.stdout.decode().splitlines()] == [
-        "a",
-        "b",
-        "abb",
-    ]
-    shares = [float(line.split("\t")[0]) for line in result.stdout.decode().splitlines()]
-    assert shares == pytest.approx([16 / 25, 8 / 25, 1 / 25], abs=1e-6)
+    assert [row[1:] for row in rows] == [["4.0000", "a"], ["5.0000", "b"], ["8.0000", "abb"]]
+    assert [float(row[0]) for row in rows] == pytest.approx([16 / 25, 8 / 25, 1 / 25], abs=1e-6)
 
 
 def test_several_models_have_a_column_each_and_one_for_the_best(
