@@ -7,6 +7,7 @@ learns it.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,36 +24,43 @@ from charlm.tokenizers.base import utf8
 BLOCK = 256  # tokens between two steps of the weights
 MOST_NUMBERS = 1 << 21  # of the logits of a block
 WINDOWS_AT_ONCE = 16  # whose features are held
-START = (0.7, 0.3)  # weights of network and counts where the text itself is known
+START = (0.7, 0.3)  # weights of the first network and counts where the text itself is known
 PRIOR = 20.0  # tokens that the start is worth, at a variance of 1 nat
 LARGEST_WEIGHT = 3.0
-FADING = 0.998  # of what the weights have learnt, with each token
+FADING = 0.9995  # of what the weights have learnt, with each token
 
 
 class AdaptiveCombination:
     """Scores the tokens of a text in their order, and learns from them."""
 
-    def __init__(self, table: NGramTable, ids: Integers, prefix: Integers | None = None) -> None:
+    def __init__(
+        self,
+        table: NGramTable,
+        ids: Integers,
+        prefix: Integers | None = None,
+        *,
+        networks: int = 1,
+    ) -> None:
         """Begin a text: `ids` in reading order, with a boundary before each example.
 
-        The network reads the `prefix` between a boundary and a text.
+        The networks read the `prefix` between a boundary and a text.
         """
         self._table, self._ids = table, ids
         self._head = [table.boundary_id, *([] if prefix is None else prefix.tolist())]
         self._boundaries = np.flatnonzero(ids == table.boundary_id)
         self._counts = AdaptiveCounts(ids)
         # Of each order that the text knows, 0 included, and each that the table knows.
-        start = np.tile(np.array(START), (LONGEST + 1, table.order + 1, 1))
-        start[0] = table.weights
-        self._by_order = _Weights(start.reshape(-1, 2))
-        self._by_token = _Weights(
-            np.zeros((table.boundary_id + 1, 2))
-        )  # the last one that was read
+        start = np.zeros((LONGEST + 1, table.order + 1, networks + 1))
+        start[..., [0, -1]] = START
+        start[0][:, [0, -1]] = table.weights
+        self._by_order = _Weights(start.reshape(-1, networks + 1))
+        # By the last token that was read.
+        self._by_token = _Weights(np.zeros((table.boundary_id + 1, networks + 1)))
 
-    def score(self, logits: Floats, start: int, stop: int) -> Nats:
-        """Return −ln p of ids [start, stop), given the network's logits, and learn them.
+    def score(self, logits: Sequence[Floats], start: int, stop: int) -> Nats:
+        """Return −ln p of ids [start, stop), given the logits of each network, and learn them.
 
-        The ids are of one example; `logits` has one row for each, shape (N, outputs).
+        The ids are of one example; the logits have one row for each, shape (N, outputs).
         """
         before = int(np.searchsorted(self._boundaries, start)) - 1
         begin = int(self._boundaries[before])
@@ -64,7 +72,7 @@ class AdaptiveCombination:
         shares = np.exp(ratios, dtype=np.float64)
         shares /= shares.sum(axis=-1, keepdims=True)
         np.add.at(shares, (increments.owners, increments.tokens), increments.shares)
-        both = np.stack([logits, np.log(shares)], axis=-1, dtype=np.float64)
+        both = np.stack([*logits, np.log(shares)], axis=-1, dtype=np.float64)
         targets = self._ids[start:stop].astype(np.int64)
         orders = increments.orders * (order + 1) + matched
         last_tokens = self._ids[start - 1 : stop - 1].astype(np.int64)
@@ -78,22 +86,23 @@ class AdaptiveCombination:
         weighted = probabilities[..., None] * both
         means = weighted.sum(axis=1)
         gradients = means - both[rows, targets]
-        curvatures = np.einsum("nvd,nve->nde", weighted, both) - means[:, :, None] * means[:, None]
+        curvatures = weighted.transpose(0, 2, 1) @ both - means[:, :, None] * means[:, None]
         self._by_order.learn(orders, gradients, curvatures)
         self._by_token.learn(last_tokens, gradients, curvatures)
         return nats
 
 
 class _Weights:
-    """Pairs of weights of network and counts, which learn by Newton steps.
+    """Sets of weights of E experts, networks and counts, which learn by Newton steps.
 
     Attributes:
-        values: Shape (N, 2).
+        values: Shape (N, E).
     """
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         self.values = values
-        self._curvatures = np.tile(5 * PRIOR * np.eye(2), (len(values), 1, 1))
+        self._prior = PRIOR * np.eye(values.shape[1])
+        self._curvatures = np.tile(5 * self._prior, (len(values), 1, 1))
 
     def learn(
         self,
@@ -101,21 +110,21 @@ class _Weights:
         gradients: NDArray[np.float64],
         curvatures: NDArray[np.float64],
     ) -> None:
-        """Take a step with each pair that was used.
+        """Take a step with each set that was used.
 
         Args:
-            chosen: The pair that was used at each position, shape (P,).
-            gradients: Of −ln p with respect to it, shape (P, 2).
-            curvatures: The second derivatives, shape (P, 2, 2).
+            chosen: The set that was used at each position, shape (P,).
+            gradients: Of −ln p with respect to it, shape (P, E).
+            curvatures: The second derivatives, shape (P, E, E).
         """
-        for pair in np.unique(chosen):
-            used = chosen == pair
-            self._curvatures[pair] *= FADING ** int(used.sum())
-            self._curvatures[pair] += curvatures[used].sum(axis=0)
-            damped = self._curvatures[pair] + PRIOR * np.eye(2)
-            step = np.linalg.solve(damped, gradients[used].sum(axis=0))
-            values = self.values[pair] - step
-            self.values[pair] = np.clip(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+        sets, numbers, counts = np.unique(chosen, return_inverse=True, return_counts=True)
+        self._curvatures[sets] *= FADING ** counts[:, None, None]
+        np.add.at(self._curvatures, chosen, curvatures)
+        gradient = np.zeros((len(sets), gradients.shape[1]))
+        np.add.at(gradient, numbers, gradients)
+        damped = self._curvatures[sets] + self._prior
+        values = self.values[sets] - np.linalg.solve(damped, gradient[..., None])[..., 0]
+        self.values[sets] = np.clip(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
 
 
 def adaptive_score(checkpoint: Checkpoint, text: str, *, name: str) -> Score:
@@ -150,7 +159,7 @@ def adaptive_score(checkpoint: Checkpoint, text: str, *, name: str) -> Score:
             for start in range(begin, end, block):
                 stop = min(start + block, end)
                 logits = network.logits(features[start - low : stop - low])
-                nats.append(float(combination.score(logits, start, stop).sum()))
+                nats.append(float(combination.score([logits], start, stop).sum()))
     texts = [scored_text(example, config.task) for example in examples]
     return Score(
         nats=math.fsum(nats),

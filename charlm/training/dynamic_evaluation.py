@@ -86,7 +86,8 @@ def dynamic_nats(
     table = checkpoint.ngrams.get(config.directions[0])
     combination = None
     if table is not None:
-        combination = AdaptiveCombination(table, ids, prefix_of(tokenizer, config))
+        prefix = prefix_of(tokenizer, config)
+        combination = AdaptiveCombination(table, ids, prefix, networks=2)
     nats = adaptive.score(segments, combination)
     if not math.isfinite(nats):
         raise CheckpointError(
@@ -220,6 +221,7 @@ class _Adaptive:
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Load a trained model, with the learning rate of each row of each parameter."""
         self._network = load_network(checkpoint, device)
+        self._static = load_network(checkpoint, device)  # which never learns
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -241,19 +243,26 @@ class _Adaptive:
     ) -> float:
         """Return −ln p of all segments, in nats, with a training step after each.
 
-        With a combination it is that of network and counts; the network learns by itself.
+        With a combination it is that of the network, the one that was loaded, and counts; the
+        network learns by itself.
         """
         nats: list[float] = []
         state: RecurrentState | None = None
+        static_state: RecurrentState | None = None
         for segment, is_start, position in segments:
             logits, targets, state = _predict(self._network, segment, None if is_start else state)
+            if combination is not None:
+                with torch.no_grad():
+                    static_logits, _, static_state = _predict(
+                        self._static, segment, None if is_start else static_state
+                    )
             if not len(targets):
                 continue
             loss = cross_entropy(logits, targets, reduction="sum")
             if combination is None:
                 nats.append(float(loss.detach()))
             else:
-                numbers = logits.detach().cpu().numpy()
+                numbers = [each.detach().cpu().numpy() for each in (logits, static_logits)]
                 of_tokens = combination.score(numbers, position, position + len(targets))
                 nats.append(float(of_tokens.sum()))
             if float(loss.detach()) > LOST * len(targets) * math.log(logits.shape[-1]):

@@ -16,6 +16,7 @@ from charlm.inference.combination_weights import fit_weights, with_ngrams
 from charlm.inference.model import Model
 from charlm.inference.runtime import Runtime, log_softmax
 from charlm.inference.scoring import windows_of
+from charlm.ngram import NGramTable
 from charlm.parameters import parameters
 
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n\nwhere did the cat go?\n\n" * 40
@@ -228,11 +229,25 @@ def test_an_adaptive_prediction_never_looks_at_its_target(with_counts):
         changed = ids.copy()
         changed[101] = target
         combination = AdaptiveCombination(table, changed)
-        before.add(float(combination.score(logits, 1, 101).sum()))
-        total += math.exp(-float(combination.score(logits[:1], 101, 102)[0]))
+        before.add(float(combination.score([logits], 1, 101).sum()))
+        total += math.exp(-float(combination.score([logits[:1]], 101, 102)[0]))
 
     assert len(before) == 1
     assert total == pytest.approx(1, abs=1e-6)
+
+
+def test_the_better_of_two_networks_gets_the_weight():
+    """Of two tokens at random one network knows the next, and the other is as sure of the wrong."""
+    ids = np.append(2, np.random.default_rng(0).integers(0, 2, 4096))
+    right = np.where(ids[1:, None] == [0, 1], 1.0, -1.0).astype(np.float32)
+    combination = AdaptiveCombination(NGramTable.empty(2, 2), ids, networks=2)
+    nats = [
+        combination.score([-right[at : at + 256], right[at : at + 256]], at + 1, at + 257).mean()
+        for at in range(0, 4096, 256)
+    ]
+
+    assert nats[0] > 0.69  # ln 2
+    assert nats[-1] < 0.05
 
 
 def test_without_counts_a_network_predicts_alone(with_counts):
