@@ -16,6 +16,7 @@ generation      sequences → text, token by token
 candidates      several texts for each seed, and a filter that keeps some
 edits           texts that are a few edits away
 beam_search     the likeliest answers to a source
+answers         how well a model of pairs answers
 infilling       text between a seed and an ending
 scoring         the score of a text
 adaptive        the score of a text by counts that learn it

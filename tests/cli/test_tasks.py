@@ -281,6 +281,30 @@ def test_pairs_are_scored_by_their_targets(charlm, trained):
     assert right["bits_per_character"] < 0.5 < wrong["bits_per_character"]
 
 
+def test_answers_are_compared_with_all_targets_of_a_source(charlm, trained):
+    """The model answers "the cat" and "the dog"; of "hen" both targets are wrong."""
+    pairs = b"cat\ta cat\ncat\tthe cat\ndog\tthe dog\nhen\tthe hens\nhen\tno hens here\n"
+    how = ("eval", "-m", "pairs")
+    figures = json.loads(charlm(*how, "--json", stdin=pairs, cwd=trained).stdout)
+    by_words = json.loads(
+        charlm(*how, "--json", "--separator", " ", stdin=pairs, cwd=trained).stdout
+    )
+    errors = charlm(*how, "--errors", stdin=pairs, cwd=trained)
+
+    assert (figures["sources"], figures["exact_match"]) == (3, pytest.approx(2 / 3))
+    assert figures["symbol_error_rate"] == pytest.approx(1 / 22)
+    assert by_words["symbol_error_rate"] == pytest.approx(1 / 6)
+    assert errors.stdout == b"hen\tthe hens\tthe hen\n"
+
+
+def test_answers_are_of_models_of_pairs(charlm, trained):
+    for option in (("--errors",), ("--separator", " ")):
+        result = charlm("eval", "-m", "lines", *option, stdin=b"anna\n", cwd=trained)
+
+        assert result.returncode == 2
+        assert option[0].encode() + b" is for models of pairs" in result.stderr
+
+
 def test_a_text_without_pairs_is_named_with_its_line(charlm, trained):
     (trained / "text.txt").write_text("dog\tthe dog\nno pair\n")
     result = charlm("eval", "-m", "pairs", "text.txt", cwd=trained)

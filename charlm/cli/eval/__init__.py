@@ -6,6 +6,7 @@ option_checks  which values and combinations are accepted
 figures        the figures of whole texts
 compressors    the same from gzip, bzip2, xz and PPMd
 lines          lines with their scores
+answers        the answers of a model of pairs
 tokens         tables of tokens and words
 heatmap        the surprisal in the text, on a terminal
 page           the same as an HTML page

@@ -16,6 +16,7 @@ from charlm.cli.eval.options import (
     DirectionOption,
     DynamicCountsOption,
     DynamicOption,
+    ErrorsOption,
     FailAboveOption,
     HeatmapOption,
     HtmlOption,
@@ -28,6 +29,7 @@ from charlm.cli.eval.options import (
     PerTokenOption,
     PerWordOption,
     ScoreOption,
+    SeparatorOption,
     TextArgument,
     TextColumnOption,
     TopOption,
@@ -63,6 +65,8 @@ def eval_command(
     words: WordsOption = None,
     text_column: TextColumnOption = None,
     id_column: IdColumnOption = None,
+    errors: ErrorsOption = False,
+    separator: SeparatorOption = None,
     heatmap: HeatmapOption = False,
     html: HtmlOption = None,
     fail_above: FailAboveOption = None,
@@ -126,6 +130,12 @@ def eval_command(
             )
             show_tokens(first_model, named_texts, table_options, direction=single_direction)
             return
+        from charlm.cli.eval.answers import check_pairs_options, show_errors
+
+        check_pairs_options(first_model, errors=errors, separator=separator)
+        if errors:
+            show_errors(first_model, documents, separator, is_json=json)
+            return
         if heatmap:
             from charlm.cli.eval.heatmap import show_heatmap
 
@@ -147,6 +157,7 @@ def eval_command(
             fail_above=fail_above,
             unit=unit,
             is_json=json,
+            separator=separator,
         )
         show_figures(models, documents, figure_options, direction=single_direction)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from charlm.cli.eval.answers import answer_figures
 from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.output import finite, print_note, write, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
@@ -41,6 +42,8 @@ class FigureOptions:
         fail_above: The highest score that exits with 0, or None.
         unit: The unit of `fail_above`.
         is_json: Whether figures are written as JSON.
+        separator: What stands between the symbols of a target of pairs; None makes each character
+            one.
     """
 
     device: Device | None
@@ -53,6 +56,7 @@ class FigureOptions:
     fail_above: float | None
     unit: ScoreUnit
     is_json: bool
+    separator: str | None
 
 
 def show_figures(
@@ -102,6 +106,8 @@ def show_figures(
     if options.page is not None:
         _write_page(options.page, label, first_model, documents[0], total, direction)
     figures = _figures(total)
+    if first_model.config.task == "pairs":
+        figures |= answer_figures(first_model, documents, options.separator)
     if dynamic_nats_of is not None:
         figures |= _dynamic_figures(total, dynamic_total)
     if options.with_compressors:

@@ -10,7 +10,7 @@ from charlm.errors import ConfigError
 FILTERS = ("--min-score", "--max-score", "--top", "--choose")
 LINE_OPTIONS = {"--per-line", *FILTERS}
 TABLES = ("--per-token", "--per-word")
-SINGLE_VIEWS = (*TABLES, "--heatmap")
+SINGLE_VIEWS = (*TABLES, "--heatmap", "--errors")
 VIEWS = ("--per-line", *FILTERS, *SINGLE_VIEWS)  # show lines, tokens or the text itself
 BOTH = "--direction both"
 WHOLE = (
@@ -36,7 +36,9 @@ EXCLUSIONS = (
         (table, (*FILTERS, *(other for other in SINGLE_VIEWS if other != table)))
         for table in TABLES
     ),
-    ("--heatmap", ("--per-line", "--choose", "--carry")),
+    ("--heatmap", ("--per-line", "--choose", "--carry", "--errors")),
+    ("--errors", ("--per-line", *FILTERS)),
+    ("--separator", VIEWS[:-1]),
     ("--choose", ("--min-score", "--max-score", "--top", "--carry", "--score")),
     ("--context", ("--carry",)),
     *((view, WHOLE) for view in VIEWS),

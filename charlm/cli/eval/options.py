@@ -9,7 +9,9 @@ from charlm.cli.options import DEFAULT_MODEL, ESCAPES_HELP, option_group
 from charlm.config import DEFAULT_SCORE_UNIT, Device, Direction, ScoreUnit
 
 _general, _lines, _tokens = map(option_group, (None, "Line by line", "Token by token"))
-_whole, _pictures = map(option_group, ("Whole texts", "Pictures of the surprisal"))
+_whole, _pairs, _pictures = map(
+    option_group, ("Whole texts", "Answers of a model of pairs", "Pictures of the surprisal")
+)
 
 TextArgument = Annotated[
     list[str] | None,
@@ -135,6 +137,21 @@ IdColumnOption = Annotated[
         "With --text-column: begin each row with the value of the column of this name. Repeat the "
         "option for several.",
         metavar="NAME",
+    ),
+]
+
+ErrorsOption = Annotated[
+    bool,
+    _pairs(
+        "Write the wrong answers: source, expected and answered, with tabs between.", "--errors"
+    ),
+]
+SeparatorOption = Annotated[
+    str | None,
+    _pairs(
+        "What stands between the symbols of a target, such as ' ' between phones. Without it each "
+        "character is one.",
+        metavar="TEXT",
     ),
 ]
 
