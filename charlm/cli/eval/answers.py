@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from charlm.cli.output import is_terminal, write, write_json
 from charlm.corpus.reading import Document
-from charlm.errors import ConfigError
 from charlm.formatting import harmless
 from charlm.inference.answers import Answer, AnswerScore, answers_of
 from charlm.inference.model import Model
@@ -37,13 +36,6 @@ def show_errors(
         else:
             text = "\t".join(fields.values()) + "\n"
             write(harmless(text) if is_terminal(sys.stdout) else text)
-
-
-def check_pairs_options(model: Model, *, errors: bool, separator: str | None) -> None:
-    """Raise ConfigError if options for pairs are used with a model of another task."""
-    if model.config.task != "pairs" and (errors or separator is not None):
-        option = "--errors" if errors else "--separator"
-        raise ConfigError(f"{option} is for models of pairs; this one is of {model.config.task}")
 
 
 def _answers(

@@ -1,6 +1,6 @@
 """`charlm eval`: parse the options, load the models, and show one kind of result."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def eval_command(
     from charlm.corpus.reading import open_documents
 
     names = _files(texts or [STDIN])
-    models = _load_models(paths, is_compressed=baselines)
+    models = _load_models(paths, options)
     single_direction = None if direction == "both" else direction
     unit = score or DEFAULT_SCORE_UNIT
     context_text = unescaped(read_first or "")
@@ -130,10 +130,9 @@ def eval_command(
             )
             show_tokens(first_model, named_texts, table_options, direction=single_direction)
             return
-        from charlm.cli.eval.answers import check_pairs_options, show_errors
-
-        check_pairs_options(first_model, errors=errors, separator=separator)
         if errors:
+            from charlm.cli.eval.answers import show_errors
+
             show_errors(first_model, documents, separator, is_json=json)
             return
         if heatmap:
@@ -177,16 +176,17 @@ def _files(names: Sequence[str]) -> list[str]:
     return [STDIN if path is None else str(path) for path in paths_of(names)]
 
 
-def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Model]":
+def _load_models(paths: Sequence[Path], options: Set[str]) -> "dict[str, Model]":
     """Return the models by their labels: the names of their files, or their paths.
 
     Args:
         paths: The files.
-        is_compressed: Whether compressors are compared with the models.
+        options: The flags of the command line.
 
     Raises:
         ConfigError: If a model is given twice, only some of the models are of pairs, their
-            masks differ, or compressors are compared with models of pairs or with masks.
+            masks differ, compressors are compared with models of pairs or with masks, or options
+            for pairs are used with a model of another task.
     """
     from charlm.inference.model import load  # NumPy, which --help does not need
 
@@ -206,8 +206,12 @@ def _load_models(paths: Sequence[Path], *, is_compressed: bool) -> "dict[str, Mo
             "the models mask different parts of the lines, so their scores are of different texts",
             hint="`charlm info` shows the mask of a model",
         )
-    if is_compressed and next(iter(models.values())).config.task == "pairs":
+    config = next(iter(models.values())).config
+    for option in {"--errors", "--separator"} & options:
+        if config.task != "pairs":
+            raise ConfigError(f"{option} is for models of pairs; this one is of {config.task}")
+    if "--baselines" in options and config.task == "pairs":
         raise ConfigError("--baselines compress a whole text; a model of pairs scores targets only")
-    if is_compressed and next(iter(models.values())).config.mask is not None:
+    if "--baselines" in options and config.mask is not None:
         raise ConfigError("--baselines compress a whole text; the model masks parts of its lines")
     return models
