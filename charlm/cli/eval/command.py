@@ -58,7 +58,7 @@ def eval_command(
     max_score: MaxScoreOption = None,
     top: TopOption = None,
     carry: CarryOption = False,
-    read_first: ContextOption = None,
+    read_first: ContextOption = "",
     choose: ChooseOption = False,
     per_token: PerTokenOption = False,
     per_word: PerWordOption = False,
@@ -86,14 +86,12 @@ def eval_command(
     check_options(options, models=len(paths), unit=score, direction=direction)
     word_pattern = None if words is None else user_pattern("--words", words)
 
-    from charlm.corpus.folders import STDIN
     from charlm.corpus.reading import open_documents
 
-    names = _files(texts or [STDIN])
+    names = _files(texts or [])
     models = _load_models(paths, options)
     single_direction = None if direction == "both" else direction
     unit = score or DEFAULT_SCORE_UNIT
-    context_text = unescaped(read_first or "")
     has_table = per_token or per_word
     if options & LINE_OPTIONS and not has_table:
         from charlm.cli.eval.lines import LineOptions, show_lines
@@ -106,7 +104,7 @@ def eval_command(
             shows_scores=per_line,
             is_choice=choose,
             is_heatmap=heatmap,
-            context=context_text,
+            context=unescaped(read_first),
             is_json=json,
         )
         show_lines(models, names, line_options, carry=carry, direction=single_direction)
@@ -124,45 +122,44 @@ def eval_command(
                 by_line=per_line or text_column is not None,
                 text_column=text_column,
                 id_columns=tuple(id_column or ()),
-                context=context_text,
+                context=unescaped(read_first),
                 with_names=len(documents) > 1,
                 is_json=json,
             )
             show_tokens(first_model, named_texts, table_options, direction=single_direction)
-            return
-        if errors:
+        elif errors:
             from charlm.cli.eval.answers import show_errors
 
             show_errors(first_model, documents, separator, is_json=json)
-            return
-        if heatmap:
+        elif heatmap:
             from charlm.cli.eval.heatmap import show_heatmap
 
             show_heatmap(first_model, named_texts, direction=single_direction)
-            return
-        from charlm.cli.eval.figures import FigureOptions, show_figures, show_pseudo_figures
+        elif direction == "both":
+            from charlm.cli.eval.figures import show_pseudo_figures
 
-        if direction == "both":
             show_pseudo_figures(first_model, documents, is_json=json)
-            return
-        figure_options = FigureOptions(
-            device=device,
-            is_dynamic=dynamic,
-            has_dynamic_counts=dynamic_counts,
-            with_compressors=baselines,
-            training_documents=training,
-            page=html,
-            inputs=[*paths, *(document.path for document in [*documents, *training])],
-            fail_above=fail_above,
-            unit=unit,
-            is_json=json,
-            separator=separator,
-        )
-        show_figures(models, documents, figure_options, direction=single_direction)
+        else:
+            from charlm.cli.eval.figures import FigureOptions, show_figures
+
+            figure_options = FigureOptions(
+                device=device,
+                is_dynamic=dynamic,
+                has_dynamic_counts=dynamic_counts,
+                with_compressors=baselines,
+                training_documents=training,
+                page=html,
+                inputs=[*paths, *(document.path for document in [*documents, *training])],
+                fail_above=fail_above,
+                unit=unit,
+                is_json=json,
+                separator=separator,
+            )
+            show_figures(models, documents, figure_options, direction=single_direction)
 
 
 def _files(names: Sequence[str]) -> list[str]:
-    """Return the names of all files, those in directories included.
+    """Return the names of all files, those in directories included; without any, stdin's.
 
     Raises:
         ConfigError: If one of them is stdin, and that is closed or a terminal.
@@ -171,6 +168,7 @@ def _files(names: Sequence[str]) -> list[str]:
     from charlm.corpus.folders import STDIN, paths_of
     from charlm.corpus.reading import standard_input
 
+    names = names or [STDIN]
     if STDIN in names:
         standard_input()
     return [STDIN if path is None else str(path) for path in paths_of(names)]

@@ -65,7 +65,7 @@ CarryOption = Annotated[
     ),
 ]
 ContextOption = Annotated[
-    str | None,
+    str,
     _lines(
         "Text that is read before each line, or before the text of --per-word and --per-token, and "
         f"not scored, as are the line ends then. {ESCAPES_HELP}",
