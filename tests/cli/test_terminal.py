@@ -15,12 +15,15 @@ SMALL = ["--hidden-size", "16", "--batch-size", "8"]
 def terminal(charlm_path, tmp_path):
     pexpect = pytest.importorskip("pexpect")
 
+    # COLUMNS and LINES would be the size of the window, whatever it is.
+    inherited = {name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
+
     def spawn(*arguments, program=charlm_path, **env):
         return pexpect.spawn(
             program,
             [str(argument) for argument in arguments],
             cwd=tmp_path,
-            env={**os.environ, "TERM": "xterm", **env},
+            env={**inherited, "TERM": "xterm", **env},
             dimensions=(24, 90),
             encoding="utf-8",
             timeout=60,

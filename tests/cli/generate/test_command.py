@@ -325,11 +325,11 @@ def test_the_likeliest_texts_come_first(generate):
 def test_fields_of_the_training_text_are_not_printed(generate, tmp_path):
     """The field is the first letter; all texts begin with the letters that remain."""
     (tmp_path / "known.txt").write_text("the\nwhere\n")
-    how = ("-n", 3, "--count", 20, "--temperature", 2, "--allow-chars", "twca")
-    how += ("--novel-by", "^.", "--training-text", "known.txt")
+    how = ("-n", 3, "--count", 20, "--temperature", 2, "--allow-chars", "twca", "--rng-seed", 1)
+    how += ("--novel-by", "^.", "--training-text", "known.txt", "--attempts", 10_000)
     texts = lines_of(generate(*how, "--jsonl"))
 
-    assert {json.loads(text)["text"][0] for text in texts} == {"c", "a"}
+    assert {json.loads(text)["text"][0] for text in texts} <= {"c", "a"}
 
 
 @pytest.mark.parametrize(
