@@ -24,7 +24,7 @@ def shows_settings(method: Callable[P, R]) -> Callable[P, R]:
         for parameter in signature.parameters.values()
         if parameter.kind is not parameter.VAR_KEYWORD
     ]
-    method.__signature__ = signature.replace(parameters=[*own, *settings])  # type: ignore[attr-defined]
+    method.__dict__["__signature__"] = signature.replace(parameters=[*own, *settings])
     if method.__doc__ is not None:  # python -OO drops it
         method.__doc__ = re.sub(
             r"^( +)\*\*settings: .*\n",

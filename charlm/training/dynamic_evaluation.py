@@ -220,8 +220,8 @@ class _Adaptive:
 
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Load a trained model, with the learning rate of each row of each parameter."""
+        self._checkpoint = checkpoint
         self._network = load_network(checkpoint, device)
-        self._static = load_network(checkpoint, device)  # which never learns
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -249,12 +249,15 @@ class _Adaptive:
         nats: list[float] = []
         state: RecurrentState | None = None
         static_state: RecurrentState | None = None
+        static: LanguageModel | None = None  # which never learns
+        if combination is not None:
+            static = load_network(self._checkpoint, self._network.device)
         for segment, is_start, position in segments:
             logits, targets, state = _predict(self._network, segment, None if is_start else state)
-            if combination is not None:
+            if static is not None:
                 with torch.no_grad():
                     static_logits, _, static_state = _predict(
-                        self._static, segment, None if is_start else static_state
+                        static, segment, None if is_start else static_state
                     )
             if not len(targets):
                 continue
@@ -262,7 +265,7 @@ class _Adaptive:
             if combination is None:
                 nats.append(float(loss.detach()))
             else:
-                numbers = [each.detach().cpu().numpy() for each in (logits, static_logits)]
+                numbers = [tensor.detach().cpu().numpy() for tensor in (logits, static_logits)]
                 of_tokens = combination.score(numbers, position, position + len(targets))
                 nats.append(float(of_tokens.sum()))
             if float(loss.detach()) > LOST * len(targets) * math.log(logits.shape[-1]):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Metrics:
     """A JSON Lines file with one line for each event, flushed at once; None writes nothing.
 
-    Each line names its run, so that the lines of several runs in one file can be told apart.
+    Each line names its run, since several runs may append to one file.
     """
 
     def __init__(self, path: Path | None, *, run: str) -> None:
