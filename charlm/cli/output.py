@@ -67,7 +67,7 @@ def counted_on_terminal(
 ) -> Iterator[Item]:
     """Yield items; count them on stderr if that is a terminal and stdout is none.
 
-    `size` is how many an item counts for, of what `name` says in the plural.
+    `name` is what is counted, in the plural, and `size` how many of these an item holds.
     """
     if is_terminal(sys.stdout) or not is_terminal(sys.stderr):
         yield from items

@@ -9,7 +9,7 @@ combination_weights  their weights, fitted on held-out text
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next
-seed_counts     what a long seed text says comes again
+seed_counts     names and phrases of a long seed text come again
 stopping        where a text ends
 sequences       the texts that are being generated
 generation      sequences → text, token by token

@@ -1,8 +1,8 @@
 """A network and counts whose counts and weights learn a text while they score it.
 
 The counts of what was read stand on those of the training text. The weights of the product of
-experts (`combination.py`) are sums of two: one is chosen by how much of a context either knows, one
-by the last token. All take a Newton step after each block. Each block is scored before anything
+experts (`combination.py`) are sums of two: one depends on how long a context either holds, one on
+the last token. All take a Newton step after each block. Each block is scored before anything
 learns it.
 """
 

@@ -1,4 +1,4 @@
-"""What a long seed text says comes again: counts of its tokens raise their probabilities.
+"""Names and phrases of a long seed text come again: its counts raise their probabilities.
 
 A token w that followed the last tokens in the seed text becomes more probable:
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from charlm.inference.runtime import log_softmax
 from charlm.ngram.adaptive import LONGEST, AdaptiveCounts
 
-SHORTEST_SEED = 200  # tokens; a shorter one says hardly anything twice
+SHORTEST_SEED = 200  # tokens; a shorter one holds hardly any phrase twice
 LONGEST_SEED = 10_000  # tokens that are counted, the last ones
 
 
@@ -39,7 +39,7 @@ class SeedCounts:
         self._last.append(token)
 
     def apply(self, logits: NDArray[np.floating]) -> None:
-        """Raise the logits of what the seed text says next, in place; shape (outputs,)."""
+        """Raise the logits of what came next in the seed text, in place; shape (outputs,)."""
         listed = self._counts.after(self._last)
         if not listed:
             return
