@@ -103,6 +103,17 @@ def parse_duration(text: str) -> float:
     return duration
 
 
+def parse_columns(text: str) -> tuple[int, ...]:
+    """Return the numbers of columns, from 1, with commas between them: 2,4.
+
+    Raises:
+        typer.BadParameter: If `text` is something else.
+    """
+    if not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})+", text):
+        raise typer.BadParameter(f"{text!r} are no columns; write their numbers: 2,4")
+    return tuple(map(int, text.split(",")))
+
+
 def unescaped(text: str) -> str:
     r"""Return `text` with its escapes replaced: \n, \r, \t and \\; other backslashes stay."""
     return re.sub(r"\\([nrt\\])", lambda match: ESCAPES[match[1]], text)

@@ -12,9 +12,11 @@ Every default is in these classes alone; the commands' options and help read it 
 """
 
 from charlm.cells import Cell as Cell
+from charlm.config.corpus import CLASS_TASKS as CLASS_TASKS
 from charlm.config.corpus import DEFAULT_WORDS as DEFAULT_WORDS
 from charlm.config.corpus import LARGE_VOCABULARIES as LARGE_VOCABULARIES
 from charlm.config.corpus import TERMINATORS as TERMINATORS
+from charlm.config.corpus import Columns as Columns
 from charlm.config.corpus import CorpusConfig as CorpusConfig
 from charlm.config.corpus import HeldOut as HeldOut
 from charlm.config.corpus import Task as Task
@@ -23,9 +25,11 @@ from charlm.config.generation import DEFAULT_LENGTH as DEFAULT_LENGTH
 from charlm.config.generation import LENGTH_BESIDE_OTHERS as LENGTH_BESIDE_OTHERS
 from charlm.config.generation import CandidateFilter as CandidateFilter
 from charlm.config.generation import GenerationConfig as GenerationConfig
+from charlm.config.model import ENCODER_NUM_LAYERS as ENCODER_NUM_LAYERS
 from charlm.config.model import LARGE_EMBEDDING_SIZE as LARGE_EMBEDDING_SIZE
 from charlm.config.model import SMALLEST_FITTED_SIZE as SMALLEST_FITTED_SIZE
 from charlm.config.model import Direction as Direction
+from charlm.config.model import Encoder as Encoder
 from charlm.config.model import ModelConfig as ModelConfig
 from charlm.config.model import Nonlinearity as Nonlinearity
 from charlm.config.model import SingleDirection as SingleDirection

@@ -5,7 +5,14 @@ from typing import Any, Literal, get_args
 
 from charlm.cells import CELLS, Cell
 from charlm.config.checks import LARGEST_SIZE, require_choice, require_whole
-from charlm.config.corpus import LARGE_VOCABULARIES, Task, TokenizerKind
+from charlm.config.corpus import (
+    CLASS_TASKS,
+    LARGE_VOCABULARIES,
+    Columns,
+    Task,
+    TokenizerKind,
+    check_columns,
+)
 from charlm.config.patterns import require_bounded_pattern
 from charlm.errors import ConfigError
 from charlm.formatting import count
@@ -13,8 +20,11 @@ from charlm.formatting import count
 Nonlinearity = Literal["tanh", "relu"]
 SingleDirection = Literal["forward", "backward"]
 Direction = Literal["forward", "backward", "both"]
+Encoder = Literal["none", "context", "attention"]
 
 LARGE_EMBEDDING_SIZE = 256  # of words and subwords
+# Of a network with an encoder.
+ENCODER_EMBEDDING_SIZE, ENCODER_HIDDEN_SIZE, ENCODER_NUM_LAYERS = 128, 256, 2
 SMALLEST_FITTED_SIZE = 256  # units; the plan chooses no fewer for a short run
 LARGEST_NUM_LAYERS = 64
 LONGEST_BEGINNING = 8  # characters
@@ -39,6 +49,12 @@ class ModelConfig:
     direction: Direction = "forward"
     tie_weights: bool = False
     task: Task = "text"
+    # What reads the source of a pair. "none": the network that writes the target. "attention": a
+    # bidirectional encoder, to whose states the network attends at each step. "context": the same
+    # encoder, whose last states are the first of the network.
+    encoder: Encoder = "none"
+    num_classes: int = 0  # labels or tags
+    columns: Columns | None = None  # as in `CorpusConfig`; None stands for the first two
     document_separator: str | None = None
     # A running text begins after this, such as an empty line. "" stands for no such place: a text
     # begins where a document begins if ends are predicted, and else anywhere.
@@ -60,6 +76,21 @@ class ModelConfig:
         require_choice("direction", self.direction, get_args(Direction))
         require_choice("tie-weights", self.tie_weights, (False, True))
         require_choice("task", self.task, get_args(Task))
+        require_choice("encoder", self.encoder, get_args(Encoder))
+        if self.encoder != "none" and self.task != "pairs":
+            raise ConfigError(f"an encoder is for pairs, not for {self.task}")
+        parts = 4 if self.task == "tags" else 2
+        if self.has_encoder and self.hidden_size % parts:
+            raise ConfigError(
+                f"hidden-size must be a multiple of {parts}, got {self.hidden_size}: an encoder "
+                "reads both ways, with half of the units each"
+            )
+        require_whole("num-classes", self.num_classes, 0, LARGEST_SIZE)
+        check_columns(self.columns, self.task)
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(self.columns))  # JSON has lists
+        if self.is_of_classes and (self.direction != "forward" or self.tie_weights):
+            raise ConfigError(f"{self.task} are read both ways, and have an output of their own")
         if self.task == "pairs" and self.direction != "forward":
             raise ConfigError(
                 f"pairs are read forward, not {self.direction}",
@@ -88,19 +119,34 @@ class ModelConfig:
         kind: TokenizerKind,
         *,
         embedding_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
         tie_weights: bool | None = None,
+        encoder: Encoder = "none",
         **settings: Any,
     ) -> "ModelConfig":
-        """Return a config whose defaults suit a tokenizer.
+        """Return a config whose defaults suit a tokenizer, and an encoder if there is one.
 
         A large vocabulary needs a larger embedding, and a second matrix of that size costs more.
         """
-        is_large = kind in LARGE_VOCABULARIES
+        is_large, has_encoder = kind in LARGE_VOCABULARIES, encoder != "none"
         if embedding_size is None:
-            embedding_size = LARGE_EMBEDDING_SIZE if is_large else cls.embedding_size
+            smaller = ENCODER_EMBEDDING_SIZE if has_encoder else cls.embedding_size
+            embedding_size = LARGE_EMBEDDING_SIZE if is_large else smaller
+        if hidden_size is None:
+            hidden_size = ENCODER_HIDDEN_SIZE if has_encoder else cls.hidden_size
+        if num_layers is None:
+            num_layers = ENCODER_NUM_LAYERS if has_encoder else cls.num_layers
         if tie_weights is None:
-            tie_weights = is_large
-        return cls(embedding_size=embedding_size, tie_weights=tie_weights, **settings)
+            tie_weights = is_large or encoder == "attention"
+        return cls(
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            tie_weights=tie_weights,
+            encoder=encoder,
+            **settings,
+        )
 
     @property
     def network(self) -> str:
@@ -108,11 +154,39 @@ class ModelConfig:
         name = "simple RNN" if self.cell == "rnn" else self.cell.upper()
         nonlinearity = f" with {self.nonlinearity}" if self.cell == "rnn" else ""
         directions = {"backward": " that reads backward", "both": " for each direction"}
+        encoder = {"attention": " with attention", "context": " with a context vector"}
         return (
+            f"{'encoder and decoder of ' if self.has_encoder else ''}"
             f"{'residual ' if self.residual else ''}{name}{nonlinearity}"
             f"{directions.get(self.direction, '')}, "
             f"{count(self.num_layers, 'layer')} of {count(self.hidden_size, 'unit')}"
+            f"{encoder.get(self.encoder, '')}"
         )
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the model predicts labels or tags."""
+        return self.task in CLASS_TASKS
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether a bidirectional encoder reads sources, or texts with labels or tags."""
+        return self.encoder != "none" or self.is_of_classes
+
+    @property
+    def copies(self) -> bool:
+        """Whether attention also raises the logits of the tokens that it looks at."""
+        return self.encoder == "attention" and self.tie_weights
+
+    @property
+    def encoder_size(self) -> int:
+        """Units of each direction of the encoder: both side by side are as wide as a layer."""
+        return self.hidden_size // 2
+
+    @property
+    def character_size(self) -> int:
+        """Units of each direction of the network that reads the characters of a token."""
+        return self.hidden_size // 4
 
     @property
     def directions(self) -> tuple[SingleDirection, ...]:
@@ -146,7 +220,9 @@ class ModelConfig:
         return self.task == "text" and not self.begins_after and not self.predicts_end
 
     def outputs(self, vocab_size: int) -> int:
-        """Return the number of outputs: the vocabulary, and the boundary if it is predicted."""
+        """Return the number of outputs: the classes, or the vocabulary and a predicted boundary."""
+        if self.is_of_classes:
+            return self.num_classes
         return vocab_size + self.predicts_boundary
 
     @classmethod

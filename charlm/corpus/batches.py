@@ -154,7 +154,7 @@ class Streams:
 
 
 class ExampleBatches:
-    """Batches of lines or pairs: examples of similar length side by side, in random order.
+    """Batches of examples, such as lines: those of similar length side by side, in random order.
 
     An epoch reads every example once. Its order is a walk in strides over all examples, so no
     array as long as their number is held in memory. BATCHES_PER_BUCKET batches are drawn together
@@ -174,12 +174,13 @@ class ExampleBatches:
         rng_seed: int,
         rank: int = 0,
         world_size: int = 1,
+        first_class: int | None = None,
     ) -> None:
         """Plan batches of about `positions` positions; a longer example is cut there.
 
         Each process reads every `world_size`-th example of a batch.
         """
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size, self._first_class = rank, world_size, first_class
         self._examples, self._task, self._boundary_id = examples, task, boundary_id
         self._count = (len(examples.boundaries) - 1) // BOUNDARIES[task]
         self._positions = positions
@@ -214,6 +215,7 @@ class ExampleBatches:
             self._examples.boundaries,
             self._boundary_id,
             self._examples_of(bucket),
+            self._first_class,
         )
         lengths = np.minimum(windows.stop - windows.begin, self._positions)
         by_length = np.argsort(lengths, kind="stable")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.config import Task
+from charlm.config import CLASS_TASKS, Task
 from charlm.corpus.reading import open_temporary, write_temporary
 from charlm.tokenizers import Ids, Tokenizer
 
@@ -81,7 +81,7 @@ class IdFile:
     """Ids that grow in a temporary file, and their counts so far, as in `EncodedText`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._boundary_id = tokenizer.boundary_id
+        self._boundary_id, self._first_symbol = tokenizer.boundary_id, tokenizer.first_symbol
         self._ids = ArrayFile(tokenizer.id_dtype)
         self._boundaries = ArrayFile(np.dtype(np.int64))
         self.token_counts = np.zeros(tokenizer.boundary_id + 1, dtype=np.int64)
@@ -95,9 +95,16 @@ class IdFile:
         """All ids so far, shape (ids,)."""
         return self._ids.array
 
-    def append(self, ids: Ids, *, characters: int = 0) -> None:
-        """Write ids that stand for `characters` characters of raw text."""
-        self._boundaries.append(np.flatnonzero(ids == self._boundary_id) + len(self))
+    def append(
+        self, ids: Ids, *, characters: int = 0, boundaries: NDArray[np.int64] | None = None
+    ) -> None:
+        """Write ids that stand for `characters` characters of raw text.
+
+        All their boundaries are listed, unless `boundaries` says which.
+        """
+        if boundaries is None:
+            boundaries = np.flatnonzero(ids == self._boundary_id)
+        self._boundaries.append(boundaries + len(self))
         self._ids.append(ids)
         self.token_counts += np.bincount(ids, minlength=len(self.token_counts))
         self.characters += characters
@@ -125,7 +132,9 @@ class IdFile:
             ids=self.ids,
             boundaries=boundaries,
             characters=self.characters,
-            predictions=count_predictions(task, len(self), boundaries, predicts_end=predicts_end),
+            predictions=int(self.token_counts[self._first_symbol : -1].sum())
+            if task in CLASS_TASKS
+            else count_predictions(task, len(self), boundaries, predicts_end=predicts_end),
             token_counts=self.token_counts,
         )
 
@@ -143,5 +152,5 @@ def count_predictions(
             return ids - len(boundaries)
         case "text" | "lines":
             return ids - 1
-        case "pairs":
+        case _:
             return int(boundaries[2::2].sum() - boundaries[1::2].sum())

@@ -7,24 +7,30 @@ corpus is held in memory.
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 from charlm import tokenizers
 from charlm.config import TERMINATORS, CorpusConfig, HeldOut
+from charlm.corpus.columns import with_columns
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import (
     BOUNDARIES,
     encode_examples,
-    read_lines,
-    separator_pattern,
+    first_line,
+    read_examples,
     survey_lines,
+)
+from charlm.corpus.held_out import (
+    SMALLEST_CORPUS,
+    held_out_fraction,
+    hold_out_end,
+    text_range,
 )
 from charlm.corpus.reading import Document, DocumentInfo, examine
 from charlm.corpus.shards import (
-    ByteRange,
     RunningText,
     Shard,
     cut_into_shards,
@@ -32,20 +38,20 @@ from charlm.corpus.shards import (
     is_blank,
     split_documents,
 )
+from charlm.corpus.symbols import SymbolCounts
 from charlm.corpus.text_kinds import CR_TO_LF
 from charlm.errors import CorpusError
 from charlm.fingerprint import Fingerprint
 from charlm.formatting import count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.tokenizers import Tokenizer
+from charlm.tokenizers.symbols import FEATURE_MARK
 
-SMALLEST_CORPUS = 20  # characters; fewer cannot be split into a training and a validation part
 HASHED_AT_ONCE = 1 << 20  # ids
 LINE_ENDS = ("\r\n", "\n", "\r")  # of several that a text has as often, the first
 FEWEST_DOCUMENTS = 10  # that show how documents begin
 FEWEST_BEGINNINGS = 10  # line ends, or empty lines, that show how lines or paragraphs begin
 MOST_LINES_OF_PARAGRAPHS = 100  # in the mean; with fewer empty lines, they are no paragraphs' ends
-LONGEST_SHIFT = 1 << 14  # bytes; held-out text begins at the end of a document that is so near
 SAMPLE_BYTES = 32 << 20  # of a running text, for the vocabulary and for estimates
 
 
@@ -127,12 +133,17 @@ def encode_corpus(
 
 def _fingerprint(documents: Sequence[Document], corpus: Corpus) -> Fingerprint:
     if corpus.config.task != "text":
-        is_pairs = corpus.config.task == "pairs"
-        all_lines = read_lines(documents, 0.0, is_pairs=is_pairs, mask=corpus.config.mask)
-        batches = (lines for lines, _ in all_lines)
+        batches = (examples for examples, _ in read_examples(documents, 0.0, corpus.config))
+        if corpus.config.task == "tags":  # whose tokens are looked up, one by one
+            tokens = corpus.train.predictions + corpus.validation.predictions
+            return Fingerprint.of_lines(map(_tokens_of, batches), tokens)
         return Fingerprint.of_lines(batches, corpus.examples)
     texts = (document.read_text() for document in documents)
     return Fingerprint.of_texts(texts, sum(info.characters for info in corpus.documents))
+
+
+def _tokens_of(sentences: Sequence[str]) -> list[str]:
+    return [line.partition("\t")[0] for part in sentences for line in part.split("\n")]
 
 
 def _encode_running_text(
@@ -144,12 +155,12 @@ def _encode_running_text(
     group: ProcessGroup,
 ) -> Corpus:
     separator = config.document_separator
-    whole = [_text_range(document, info) for document, info in zip(documents, infos, strict=True)]
+    whole = [text_range(document, info) for document, info in zip(documents, infos, strict=True)]
     if validation:
         train = whole
-        held_out = [_text_range(document, examine(document)) for document in validation]
+        held_out = [text_range(document, examine(document)) for document in validation]
     else:
-        train, held_out = _hold_out_end(whole, infos, config)
+        train, held_out = hold_out_end(whole, infos, config)
     shards = cut_into_shards(train, separator)
     if not shards:
         raise CorpusError("the training text has nothing but document separators")
@@ -208,37 +219,37 @@ def _encode_examples(
     for info in infos:
         if info.kind.has_cr_alone:
             raise CorpusError(f"{info.name} ends its lines in CR alone", hint=CR_TO_LF)
-    fraction = _held_out_fraction(config, sum(info.characters for info in infos))
-    is_pairs = config.task == "pairs"
-
+    fraction = held_out_fraction(config, sum(info.characters for info in infos))
+    config = replace(config, columns=with_columns(config, first_line(documents)))
     held_out_from = None
     if config.held_out == "end" and not validation:
-        batches = read_lines(documents, 0.0, is_pairs=is_pairs)
-        held_out_from = math.ceil(sum(len(lines) for lines, _ in batches) * (1 - fraction))
+        batches = read_examples(documents, 0.0, config)
+        held_out_from = math.ceil(sum(len(parts) for parts, _ in batches) * (1 - fraction))
 
     def both_parts() -> Iterator[tuple[list[str], list[str]]]:
-        return read_lines(
-            documents, fraction, is_pairs=is_pairs, held_out_from=held_out_from, mask=config.mask
-        )
+        return read_examples(documents, fraction, config, held_out_from=held_out_from)
 
-    def training_lines() -> Iterator[list[str]]:
-        for lines, held_out in both_parts():
-            yield lines + held_out if validation else lines
+    def training_examples() -> Iterator[list[str]]:
+        for examples, held_out in both_parts():
+            yield examples + held_out if validation else examples
 
-    def validation_lines() -> Iterator[list[str]]:
+    def validation_examples() -> Iterator[list[str]]:
         if validation:
-            parts = read_lines(validation, 0.0, is_pairs=is_pairs, mask=config.mask)
-            return (lines for lines, _ in parts)
+            return (examples for examples, _ in read_examples(validation, 0.0, config))
         return (held_out for _, held_out in both_parts())
 
-    texts = ("\n".join(lines) + "\n" for lines in training_lines())
-    tokenizer = tokenizer or _train_tokenizer(
-        config, texts, group, reserved=TERMINATORS[config.task]
-    )
-    train = encode_examples(training_lines(), tokenizer, config.task)
+    if tokenizer is None:
+        symbols = None
+        if config.task not in ("text", "lines"):
+            symbols = SymbolCounts.of(training_examples(), config)
+        texts = _tokenizer_texts(training_examples(), symbols)
+        reserved = TERMINATORS[config.task] + (FEATURE_MARK if symbols else "")
+        base = _train_tokenizer(config, texts, group, reserved=reserved)
+        tokenizer = base if symbols is None else symbols.tokenizer(base)
+    train = encode_examples(training_examples(), tokenizer, config.task)
     if not train.tokens:
         raise CorpusError(f"{_name(infos)} has no lines to learn from")
-    held_out = encode_examples(validation_lines(), tokenizer, config.task)
+    held_out = encode_examples(validation_examples(), tokenizer, config.task)
     blank_lines, source_characters = survey_lines(documents)
     examples = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.task]
     if not validation and not held_out.tokens:
@@ -255,9 +266,19 @@ def _encode_examples(
         validation=held_out,
         documents=infos,
         examples=examples,
-        blank_lines=blank_lines,
-        source_characters=source_characters if is_pairs else "",
+        blank_lines=0 if config.task == "tags" else blank_lines,
+        source_characters=source_characters if config.task in ("pairs", "labels") else "",
     )
+
+
+def _tokenizer_texts(
+    batches: Iterable[Sequence[str]], symbols: SymbolCounts | None
+) -> Iterator[str]:
+    """Yield the texts that a tokenizer is trained on: without columns of symbols."""
+    for examples in batches:
+        lines = chain.from_iterable(example.split("\n") for example in examples)
+        parts = lines if symbols is None else map(symbols.without_symbols, lines)
+        yield "".join(f"{part}\n" for part in parts)
 
 
 def _train_tokenizer(
@@ -276,65 +297,3 @@ def _train_tokenizer(
 
 def _name(infos: Sequence[DocumentInfo]) -> str:
     return infos[0].name if len(infos) == 1 else f"the corpus of {len(infos)} documents"
-
-
-def _held_out_fraction(config: CorpusConfig, characters: int) -> float:
-    if config.max_validation_characters is None:
-        return config.validation_fraction
-    return min(config.validation_fraction, config.max_validation_characters / characters)
-
-
-def _text_range(document: Document, info: DocumentInfo) -> ByteRange:
-    """Return all of a document but its byte order mark."""
-    start = 3 * info.has_byte_order_mark
-    return ByteRange(document, start, start + info.bytes)
-
-
-def _hold_out_end(
-    whole: Sequence[ByteRange], infos: Sequence[DocumentInfo], config: CorpusConfig
-) -> tuple[list[ByteRange], list[ByteRange]]:
-    """Return the training part of the documents and the rest, which is held out."""
-    characters = sum(info.characters for info in infos)
-    kept = characters - max(1, round(characters * _held_out_fraction(config, characters)))
-    if kept < SMALLEST_CORPUS // 2:
-        raise CorpusError(
-            f"a validation fraction of {config.validation_fraction:g} leaves "
-            f"{kept} of {characters} characters to learn from",
-            hint="lower --validation-fraction",
-        )
-    train: list[ByteRange] = []
-    held_out: list[ByteRange] = []
-    for text, info in zip(whole, infos, strict=True):
-        inside = min(kept, info.characters)
-        kept -= inside
-        cut = _byte_of_character(text, inside) if inside < info.characters else text.stop
-        if text.start < cut < text.stop:
-            cut = _end_of_document(text, cut, config.document_separator, is_last=info is infos[-1])
-        train.append(ByteRange(text.file, text.start, cut))
-        held_out.append(ByteRange(text.file, cut, text.stop))
-    return [text for text in train if text.bytes], [text for text in held_out if text.bytes]
-
-
-def _end_of_document(text: ByteRange, cut: int, separator: str | None, *, is_last: bool) -> int:
-    """Return the end of the document that would be cut, if it is near, else the cut."""
-    before = b"".join(text.file.read_bytes(max(0, cut - LONGEST_SHIFT), cut))
-    if separator and re.search(f"({separator_pattern(separator)})$".encode(), before):
-        return cut
-    stop = min(text.stop, cut + LONGEST_SHIFT)
-    if separator is None:
-        return stop if stop == text.stop and not is_last else cut
-    stop = min(stop, (cut + text.stop) // 2)  # something must be held out
-    [document, *others] = split_documents(ByteRange(text.file, cut, stop), separator)
-    return document.stop if others else cut
-
-
-def _byte_of_character(text: ByteRange, number: int) -> int:
-    """Return the position in the file of the text's character `number`."""
-    position = text.start
-    for chunk in text.file.read_text(text.start, text.stop):
-        before = chunk[:number]
-        position += len(before.encode())
-        number -= len(before)
-        if number == 0:
-            break
-    return position

@@ -1,9 +1,11 @@
-"""Lines and pairs as examples: each is read and scored by itself.
+"""Lines, pairs and sentences as examples: each is read and scored by itself.
 
     Anna                  A n n a ■                 ■ is the boundary (BOS/EOS). It is read before
     cat⇥animal            c a t ■ a n i m a l ■     an example, and predicted after its last token.
+    The⇥DET↵cat⇥NOUN      T h e ■ DET ■ c a t ■ NOUN ■
 
-Only the target of a pair is scored, so the model is trained to answer.
+Only the target of a pair is scored, so the model is trained to answer. Labels and tags are scored
+without the boundary after them.
 """
 
 import re
@@ -12,7 +14,8 @@ from itertools import chain
 
 import numpy as np
 
-from charlm.config import TERMINATORS, Task
+from charlm.config import TERMINATORS, CorpusConfig, Task
+from charlm.corpus.columns import TRAINING_HINTS, LineLayout
 from charlm.corpus.encoded_text import EncodedText, IdFile
 from charlm.corpus.masks import masked_lines
 from charlm.corpus.reading import Document
@@ -21,50 +24,61 @@ from charlm.tokenizers import Ids, Tokenizer
 
 # Characters. An example is encoded at once, which takes some twenty bytes for each of them.
 LONGEST_LINE = 1 << 24
-TRAINING_HINT = (
-    "put a third column, such as features, into the source: "
-    "awk -F'\\t' '{print $1 \" \" $3 \"\\t\" $2}' FILE > NEW; or drop it: cut -f1,2"
-)
-
-BOUNDARIES: dict[Task, int] = {"lines": 1, "pairs": 2}  # boundaries (BOS/EOS) in one example
+# Boundaries (BOS/EOS) in one example that `EncodedText` lists; of tags, the last.
+BOUNDARIES: dict[Task, int] = {"lines": 1, "pairs": 2, "labels": 2, "tags": 1}
 
 
-def read_lines(
+def read_examples(
     documents: Sequence[Document],
     held_out_fraction: float,
+    config: CorpusConfig,
     *,
-    is_pairs: bool,
     held_out_from: int | None = None,
-    mask: str | None = None,
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield training and held-out lines with masks, thousands at a time, without the blank ones.
+    """Yield training and held-out examples with masks, thousands at a time.
 
-    Held-out lines are spread evenly, or are those from number `held_out_from` on, from 0. A
+    Held-out examples are spread evenly, or are those from number `held_out_from` on, from 0. A
     carriage return before a line end belongs to the end.
 
     Raises:
         ConfigError: If the mask takes too long.
-        CorpusError: If a line has more than LONGEST_LINE characters, or is not a pair though
-            `is_pairs`; the message has its number.
+        CorpusError: If a line has more than LONGEST_LINE characters, or not the columns of the
+            task; the message has its number.
     """
-    line_count = 0  # lines so far that are not blank, of all documents
+    layout = LineLayout.of(config)
+    example_count = 0  # examples so far, of all documents
     for document in documents:
-        first = 1  # number of the next line in its file
-        for lines in split_lines(_with_bounded_lines(document)):
-            if is_pairs:
-                check_pairs(lines, document.name, first=first, hint=TRAINING_HINT)
-            first += len(lines)
-            examples = masked_lines([line for line in lines if line.strip()], mask)
-            numbers = np.arange(line_count, line_count + len(examples) + 1)
+        for parts in layout.examples(_checked_lines(document, layout)):
+            examples = masked_lines(parts, config.mask)
+            numbers = np.arange(example_count, example_count + len(examples) + 1)
             if held_out_from is None:
                 is_held_out = np.diff(np.floor(numbers * held_out_fraction)) > 0
             else:
                 is_held_out = numbers[:-1] >= held_out_from
-            line_count += len(examples)
+            example_count += len(examples)
             yield (
-                [line for line, held in zip(examples, is_held_out, strict=True) if not held],
-                [line for line, held in zip(examples, is_held_out, strict=True) if held],
+                [text for text, held in zip(examples, is_held_out, strict=True) if not held],
+                [text for text, held in zip(examples, is_held_out, strict=True) if held],
             )
+
+
+def _checked_lines(document: Document, layout: LineLayout) -> Iterator[list[str]]:
+    """Yield the lines of a document, or raise CorpusError at one without the right columns."""
+    first = 1  # number of the next line in its file
+    for lines in split_lines(_with_bounded_lines(document)):
+        if layout.has_columns:
+            layout.check(lines, document.name, first=first, hint=TRAINING_HINTS[layout.task])
+        first += len(lines)
+        yield lines
+
+
+def first_line(documents: Sequence[Document]) -> str:
+    """Return the first line that is not blank; "" if there is none."""
+    for document in documents:
+        for lines in split_lines(_with_bounded_lines(document)):
+            for line in filter(str.strip, lines):
+                return line
+    return ""
 
 
 def _with_bounded_lines(document: Document) -> Iterator[str]:
@@ -112,25 +126,6 @@ def separator_pattern(separator: str) -> str:
     return re.escape(separator).replace("\\\n", "\r?\n")
 
 
-def is_pair(line: str) -> bool:
-    """Return whether a line is blank, or a source, one tab and a target."""
-    return not line.strip() or line.count("\t") == 1
-
-
-def check_pairs(lines: Sequence[str], name: str, *, first: int, hint: str) -> None:
-    """Raise CorpusError if a line is not empty and not a pair; `first` is the first's number."""
-    for number, line in enumerate(lines, start=first):
-        if not is_pair(line):
-            tabs = line.count("\t")
-            if not tabs and hint == TRAINING_HINT:
-                hint = "put a tab between source and target, or train with --lines"
-            raise CorpusError(
-                f"{name}, line {number:,}, has {tabs or 'no'} tab{'s' * (tabs > 1)}, "
-                "but a pair is a source, one tab and a target",
-                hint=hint,
-            )
-
-
 def ids_of_lines(lines: Sequence[str], tokenizer: Tokenizer, task: Task) -> Ids:
     """Return the ids of whole lines, with a boundary for each terminator, shape (ids,)."""
     ids = tokenizer.encode("".join(chain.from_iterable((line, "\n") for line in lines)))
@@ -139,7 +134,12 @@ def ids_of_lines(lines: Sequence[str], tokenizer: Tokenizer, task: Task) -> Ids:
 
 
 def scored_text(example: str, task: Task) -> str:
-    """Return the text whose score counts: a document, or a line or target with its end."""
+    """Return the text whose score counts: a document, or a line or target with its end.
+
+    A label or tag counts as one character.
+    """
+    if task in ("labels", "tags"):
+        return "\n" * (example.count("\n") + 1)  # one character for each label or tag
     if task == "text":
         return example
     return (example if task == "lines" else example.partition("\t")[2]) + "\n"
@@ -148,10 +148,16 @@ def scored_text(example: str, task: Task) -> str:
 def encode_examples(
     batches: Iterable[Sequence[str]], tokenizer: Tokenizer, task: Task
 ) -> EncodedText:
-    """Return the ids of lines or pairs."""
+    """Return the ids of examples."""
     file = IdFile(tokenizer)
     file.append_boundary()
-    for lines in filter(None, batches):
-        characters = sum(len(scored_text(line, task)) for line in lines)
-        file.append(ids_of_lines(lines, tokenizer, task), characters=characters)
+    for examples in filter(None, batches):
+        characters = sum(len(scored_text(example, task)) for example in examples)
+        ids = ids_of_lines(examples, tokenizer, task)
+        ends = None
+        if task == "tags":  # the last boundary of each sentence
+            is_boundary = np.flatnonzero(ids == tokenizer.boundary_id)
+            tokens = np.cumsum([example.count("\n") + 1 for example in examples])
+            ends = is_boundary[2 * tokens - 1]
+        file.append(ids, characters=characters, boundaries=ends)
     return file.as_encoded_text(task)

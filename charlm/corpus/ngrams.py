@@ -24,7 +24,7 @@ def count_corpus(
 ) -> dict[SingleDirection, NGramTable]:
     """Return the n-grams of the training part by direction.
 
-    Pairs have none: what is likely in a target depends on its source, which counts do not know.
+    Pairs, labels and tags have none: they depend on sources, which counts do not know.
 
     Args:
         corpus: Its held-out part is not counted.
@@ -32,7 +32,7 @@ def count_corpus(
         order: The length of the longest contexts; None decides it by the tokenizer.
         seconds: The time of training, which bounds what is counted; None for no bound.
     """
-    if model.task == "pairs":
+    if model.task not in ("text", "lines"):
         return {}
     tokenizer = corpus.tokenizer
     if order is None:

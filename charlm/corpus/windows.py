@@ -56,6 +56,9 @@ class Windows:
     first: NDArray[np.int64]  # the first id that each window scores, shape (windows,)
     stop: NDArray[np.int64]  # the end of each window, exclusive, shape (windows,)
     prefix: Ids | None = None  # shape (prefix,)
+    # Of labels and tags: only ids from here on are scored, the boundary excepted, and their targets
+    # are counted from here.
+    first_class: int | None = None
 
     @classmethod
     def for_scoring(
@@ -67,14 +70,15 @@ class Windows:
         prefix: Ids | None = None,
         *,
         predicts_end: bool = False,
+        first_class: int | None = None,
     ) -> "Windows":
-        """Return the windows that score all documents, lines or pairs.
+        """Return the windows that score all documents, lines, pairs or sentences.
 
         A boundary is the first id, and after each document, line, source and target.
         """
         if task != "text":
             numbers = np.arange((len(boundaries) - 1) // BOUNDARIES[task])
-            return cls.of_examples(task, ids, boundaries, boundary_id, numbers)
+            return cls.of_examples(task, ids, boundaries, boundary_id, numbers, first_class)
         return cls.of_documents(
             ids, boundaries, boundary_id, prefix, predicts_end=predicts_end
         ).cut()[0]
@@ -102,13 +106,14 @@ class Windows:
         boundaries: NDArray[np.int64],
         boundary_id: int,
         numbers: NDArray[np.int64],
+        first_class: int | None = None,
     ) -> "Windows":
-        """Return a window for each line or pair with one of the `numbers`, in their order."""
+        """Return a window for each example with one of the `numbers`, in their order."""
         width = BOUNDARIES[task]
         begin, first, stop = (
             boundaries[width * numbers + offset] + 1 for offset in (0, width - 1, width)
         )
-        return cls(ids, boundary_id, begin, first, stop)
+        return cls(ids, boundary_id, begin, first, stop, first_class=first_class)
 
     def cut(self) -> tuple["Windows", NDArray[np.int64]]:
         """Cut long windows into shorter ones, so that they take no longer than many short texts.
@@ -197,7 +202,11 @@ class Windows:
             reads_boundary = self._begins_text()[rows] if self.prefix is not None else slice(None)
             ids[reads_boundary, 0] = self.boundary_id
         is_scored = (first <= position[:, 1:]) & (position[:, 1:] < last)
-        return Batch(ids[:, :-1], ids[:, 1:], is_scored)
+        targets = ids[:, 1:]
+        if self.first_class is not None:
+            is_scored &= (targets >= self.first_class) & (targets != self.boundary_id)
+            targets = targets - self.first_class
+        return Batch(ids[:, :-1], targets, is_scored)
 
 
 def prefix_of(tokenizer: Tokenizer, config: ModelConfig) -> Ids | None:

@@ -6,6 +6,11 @@ signatures      the settings of generation in the signatures of these
 runtime         one step of the network, for one stream or many
 combination     a network and n-gram counts that predict as one
 combination_weights  their weights, fitted on held-out text
+classifier      a network for labels or tags
+classification  labels and tags with their probabilities
+class_scores    accuracy, F1, AUC, a confusion table, spans
+encoder         recurrent layers that read whole sequences both ways
+encoder_decoder a network for pairs, with attention
 mixture         two networks that predict as one
 sampling        logits → the next token
 constraints     tokens that may not come next

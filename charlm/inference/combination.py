@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
+from charlm.inference.encoder_decoder import EncoderDecoder
 from charlm.inference.runtime import Floats, Network, Runtime, State
 from charlm.ngram import NGramTable
 from charlm.ngram.table import NO_TOKEN
@@ -85,6 +86,7 @@ def combine(table: NGramTable, logits: Floats, contexts: NDArray[np.int64]) -> F
 
 def network_of(checkpoint: Checkpoint) -> Network:
     """Return what predicts in a model of one direction: its network, with its counts if any."""
-    network = Runtime(checkpoint.config, checkpoint.arrays)
+    network_type = EncoderDecoder if checkpoint.config.has_encoder else Runtime
+    network: Network = network_type(checkpoint.config, checkpoint.arrays)
     table = checkpoint.ngrams.get(checkpoint.config.directions[0])
     return network if table is None else Combination(network, table)

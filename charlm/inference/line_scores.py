@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import MOST_LINE_SCORES, Checkpoint
 from charlm.config import LARGE_VOCABULARIES, ModelConfig
+from charlm.corpus.columns import LineLayout
 from charlm.corpus.encoded_text import EncodedText
-from charlm.corpus.examples import BOUNDARIES, check_pairs, is_pair, scored_text
+from charlm.corpus.examples import BOUNDARIES, scored_text
 from charlm.corpus.masks import masked, masked_lines
 from charlm.corpus.windows import CONTEXT_LENGTH, SEGMENT_LENGTH, Windows, prefix_of
 from charlm.errors import ConfigError
 from charlm.inference.combination import network_of
 from charlm.inference.runtime import Network, State
 from charlm.inference.scoring import (
+    COLUMNS_HINT,
     LONGEST_BATCH,
-    PAIRS_HINT,
     Nats,
     Score,
     check_context,
@@ -66,7 +67,7 @@ def score_batches(
             lines before it are yielded first.
         ValueError: If a line holds a line end before its own.
     """
-    task = runtime.config.task
+    task, layout = runtime.config.task, LineLayout.of(runtime.config)
     check_context(context, runtime.config)
     context = masked(context, runtime.config.mask)
     number = 1
@@ -77,15 +78,19 @@ def score_batches(
         ]
         if any("\n" in line for line in lines):
             raise ValueError("a line holds a line end before its own")
-        valid = list(itertools.takewhile(is_pair, lines)) if task == "pairs" else lines
+        valid = list(itertools.takewhile(layout.is_example, lines))
         # A blank line is no example. In running text only an empty line has nothing to score.
         are_scored = [bool(line if task == "text" else line.strip()) for line in valid]
-        scored = [line for line, is_scored in zip(valid, are_scored, strict=True) if is_scored]
+        scored = [
+            layout.example(line) if layout.has_columns else line
+            for line, is_scored in zip(valid, are_scored, strict=True)
+            if is_scored
+        ]
         scored_lines = masked_lines(scored, runtime.config.mask)
         scores = iter(_scores(runtime, tokenizer, scored_lines, context))
         yield [next(scores) if is_scored else Score() for is_scored in are_scored]
         if len(valid) < len(lines):
-            check_pairs(lines, name, first=number, hint=PAIRS_HINT)
+            layout.check(lines, name, first=number, hint=COLUMNS_HINT)
         number += len(lines)
 
 
@@ -223,7 +228,9 @@ def _read_on(runtime: Network, before: Ids, ids: Ids, state: State) -> tuple[Nat
 
 
 def with_line_scores(checkpoint: Checkpoint, held_out: EncodedText) -> Checkpoint:
-    """Return the checkpoint with the scores of the lines of a held-out text."""
+    """Return the checkpoint with the scores of the lines of a held-out text; no text, no scores."""
+    if checkpoint.config.is_of_classes:
+        return checkpoint
     for_direction = checkpoint.for_direction(checkpoint.config.directions[0])
     network = network_of(for_direction)
     return replace(checkpoint, line_scores=line_scores(network, checkpoint.tokenizer, held_out))

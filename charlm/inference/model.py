@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig, ScoreUnit, SingleDirection
+from charlm.config import ModelConfig, ScoreUnit, SingleDirection, Task
 from charlm.config.checks import require, require_texts, require_type, require_whole
 from charlm.corpus.masks import masked
+from charlm.errors import ConfigError
 from charlm.fingerprint import share_in_training_texts, union
 from charlm.formatting import count, quantity, visible
+from charlm.inference.classifier import Classifier
 from charlm.inference.combination import network_of
 from charlm.inference.generation_methods import GenerationMethods
 from charlm.inference.mixture import Mixture, check_mixable
@@ -23,6 +25,7 @@ from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from charlm.inference.bidirectional import PseudoScore
+    from charlm.inference.classification import ClassPrediction
     from charlm.inference.inspection import NetworkState
     from charlm.inference.scoring import Score
     from charlm.inference.token_scores import TokenScores
@@ -56,6 +59,10 @@ class Model(GenerationMethods):
         self.fingerprints = tuple(checkpoint.fingerprints)
         self.line_scores = checkpoint.line_scores
         self._runtimes: dict[SingleDirection, Network] = {}
+        self._classifier: Classifier | None = None  # of a model of labels or tags
+        if checkpoint.config.is_of_classes:
+            self._classifier = Classifier(checkpoint)
+            return
         for direction in checkpoint.config.directions:
             self._runtimes[direction] = network_of(checkpoint.for_direction(direction))
 
@@ -71,9 +78,70 @@ class Model(GenerationMethods):
 
     def runtime(self, direction: SingleDirection | None = None) -> Network:
         """Return the network that reads in `direction`."""
+        if self._classifier is not None:
+            task = self.config.task
+            raise ConfigError(
+                f"a model of {task} predicts {task}, and no text",
+                hint="`charlm generate` prints them, `charlm eval` compares them with known ones",
+            )
         direction = direction or self.config.directions[0]
         self.config.require_direction(direction, f"reading {direction}")
         return self._runtimes[direction]
+
+    @property
+    def classifier(self) -> Classifier:
+        """The network of a model of labels or tags.
+
+        Raises:
+            ConfigError: If the model is of another task.
+        """
+        if self._classifier is None:
+            raise ConfigError(
+                f"a model of {self.config.task} predicts no labels or tags",
+                hint="train one with --labels or --tags",
+            )
+        return self._classifier
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels or tags, in the order of the outputs."""
+        return tuple(map(str, self.tokenizer.pieces[self.tokenizer.first_symbol :]))
+
+    def is_unknown(self, token: str) -> bool:
+        """Return whether a token of a model of tags was in no training text."""
+        return not any(fingerprint.holds(token) for fingerprint in self.fingerprints)
+
+    def labels(self, texts: Iterable[str]) -> "Iterator[ClassPrediction]":
+        """Return an iterator over the labels of texts, with their probabilities.
+
+        Raises:
+            ConfigError: If the model is not one of labels.
+            TypeError: If `texts` is one text, or holds something else than texts.
+        """
+        from charlm.inference.classification import predict_labels
+
+        self._require_task("labels")
+        return predict_labels(self, require_texts("texts", texts))
+
+    def tags(self, sentences: Iterable[Sequence[str]]) -> "Iterator[list[ClassPrediction]]":
+        """Return an iterator over the tags of sentences; a sentence is a sequence of tokens.
+
+        Raises:
+            ConfigError: If the model is not one of tags.
+            TypeError: If a sentence is one text, or holds something else than texts.
+        """
+        from charlm.inference.classification import predict_tags
+
+        self._require_task("tags")
+        checked = (list(require_texts("a sentence", tokens)) for tokens in sentences)
+        return predict_tags(self, checked)
+
+    def _require_task(self, task: Task) -> None:
+        if self.config.task != task:
+            raise ConfigError(
+                f"a model of {self.config.task} predicts no {task}",
+                hint=f"train one with --{task}",
+            )
 
     def single_direction(self, direction: SingleDirection | None = None) -> Checkpoint:
         """Return the network that `runtime` returns, as a checkpoint.

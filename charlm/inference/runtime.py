@@ -47,11 +47,29 @@ def select_rows(state: State, rows: slice | Sequence[int] | NDArray[np.integer[A
 
 
 def concatenate_states(state: State, other: State) -> State:
-    """Return the state of the streams of `state`, followed by those of `other`."""
+    """Return the state of the streams of `state`, followed by those of `other`.
+
+    Arrays over positions, of shape (B, S, ·), are padded with zeros to the longer one.
+    """
     return [
-        tuple(np.concatenate(vectors) for vectors in zip(layer, other_layer, strict=True))
+        tuple(_concatenated(*vectors) for vectors in zip(layer, other_layer, strict=True))
         for layer, other_layer in zip(state, other, strict=True)
     ]
+
+
+def _concatenated(first: Floats, second: Floats) -> Floats:
+    if first.shape[1:] != second.shape[1:]:
+        length = max(first.shape[1], second.shape[1])
+        first, second = padded(first, length), padded(second, length)
+    return np.concatenate([first, second])
+
+
+def padded(array: Floats, length: int) -> Floats:
+    """Return an array of shape (B, S, …) with zeros up to shape (B, length, …)."""
+    missing = length - array.shape[1]
+    if missing <= 0:
+        return array
+    return np.pad(array, [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)])
 
 
 class Network(Protocol):
@@ -83,10 +101,10 @@ class Runtime:
         self._biases: list[Floats] = []
         for layer in range(config.num_layers):
             prefix = f"recurrent.{layer}."
-            self._inputs.append(_gates(arrays[prefix + "weight_ih"], config.cell).T)
-            self._recurrent.append(_gates(arrays[prefix + "weight_hh"], config.cell).T.copy())
-            self._biases.append(_gates(arrays[prefix + "bias"], config.cell))
-        self._update = _UPDATES[config.cell, config.nonlinearity]
+            self._inputs.append(gate_rows(arrays[prefix + "weight_ih"], config.cell).T)
+            self._recurrent.append(gate_rows(arrays[prefix + "weight_hh"], config.cell).T.copy())
+            self._biases.append(gate_rows(arrays[prefix + "bias"], config.cell))
+        self._update = UPDATES[config.cell, config.nonlinearity]
         self._embedding = arrays["embedding.weight"]
         self._first_product: Floats | None = None
         if len(self._embedding) <= LARGEST_TABLE:
@@ -175,10 +193,23 @@ class Runtime:
             new_state.append(updated)
         return features, new_state
 
-    def logits(self, features: Floats) -> Floats:
-        """Return the logits of the next token, shape (…, V or V + 1)."""
+    def from_hidden(self, hidden: Floats, layer: int) -> Floats:
+        """Return the product of a layer's hidden vectors, (B, H), which its next step begins with.
+
+        It is the last array of the layer's state.
+        """
+        product: Floats = hidden @ self._recurrent[layer]
+        return product
+
+    def logits(self, features: Floats, copied: Floats | None = None) -> Floats:
+        """Return the logits of the next token, shape (…, V or V + 1).
+
+        What is `copied`, shape (…, E), is added to what a tied output matrix reads.
+        """
         if self._projection is not None:
             features = features @ self._projection
+        if copied is not None:
+            features = features + copied
         result: Floats = features @ self._output
         result += self._output_bias
         return result
@@ -233,7 +264,7 @@ def _relu_rnn(from_input: Floats, from_state: Floats, _: Sequence[Floats]) -> tu
 # the activations of the gates.
 Update = Callable[[Floats, Floats, Sequence[Floats]], tuple[Floats, ...]]
 
-_UPDATES: dict[tuple[Cell, Nonlinearity], Update] = {
+UPDATES: dict[tuple[Cell, Nonlinearity], Update] = {
     ("lstm", "tanh"): _lstm,
     ("gru", "tanh"): _gru,
     ("rnn", "tanh"): _tanh_rnn,
@@ -248,7 +279,7 @@ def log_softmax(logits: Floats) -> Floats:
     return shifted
 
 
-def _gates(matrix: Floats, cell: Cell) -> Floats:
+def gate_rows(matrix: Floats, cell: Cell) -> Floats:
     """Return the rows with the sigmoid gates first and halved: i, f, o, g or r, z, n."""
     gates = CELLS[cell].gates
     blocks = dict(zip(gates, np.split(matrix, len(gates)), strict=True))
@@ -261,7 +292,7 @@ def _gates(matrix: Floats, cell: Cell) -> Floats:
 
 
 def _names_in_order(cell: Cell) -> list[str]:
-    """Return the names of the gates in the order of `_gates`."""
+    """Return the names of the gates in the order of `gate_rows`."""
     gates = CELLS[cell].gates
     return sorted(gates, key=lambda name: gates[name] != "sigmoid")
 

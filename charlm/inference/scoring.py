@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
+from charlm.corpus.columns import LineLayout
 from charlm.corpus.examples import (
     BOUNDARIES,
-    check_pairs,
     ids_of_lines,
     scored_text,
     separator_pattern,
@@ -27,7 +27,7 @@ from charlm.tokenizers.base import utf8
 Nats = NDArray[np.float64]
 
 LONGEST_BATCH = 32  # steps whose logits are computed in one product
-PAIRS_HINT = "the model scores pairs; for other texts use a model that was trained without --pairs"
+COLUMNS_HINT = "`charlm info` shows the task of the model, and the columns that it needs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +241,16 @@ def located_examples(text: str, config: ModelConfig, name: str) -> list[tuple[in
     parts = [text[begin:stop] for begin, stop in zip(begins, stops, strict=True)]
     if config.task != "text":
         parts[-1] = parts[-1].removesuffix("\r")  # a last line may have no line end
-    if config.task == "pairs":
-        check_pairs(parts, name, first=1, hint=PAIRS_HINT)
+    layout = LineLayout.of(config)
+    if layout.has_columns:
+        layout.check(parts, name, first=1, hint=COLUMNS_HINT)
     if separator is None:
         return [(0, text)] if text else []
-    return [(begin, part) for begin, part in zip(begins, parts, strict=True) if part.strip()]
+    return [
+        (begin, layout.example(part) if layout.has_columns else part)
+        for begin, part in zip(begins, parts, strict=True)
+        if part.strip()
+    ]
 
 
 def windows_of(examples: Sequence[str], tokenizer: Tokenizer, config: ModelConfig) -> Windows:

@@ -4,6 +4,7 @@ base               the class of all tokenizers, lossless by byte fallback; decod
 byte               bytes of UTF-8
 character          characters of the training text
 word               words and punctuation marks
+symbols            labels, tags, features and phones, in the columns of a line
 subword            BPE and unigram pieces, by SentencePiece
 pre_tokenization   text → words and white space, for the word and subword tokenizers
 
@@ -23,6 +24,7 @@ from charlm.tokenizers.base import Tokenizer as Tokenizer
 from charlm.tokenizers.base import UnfinishedText as UnfinishedText
 from charlm.tokenizers.byte import ByteTokenizer as ByteTokenizer
 from charlm.tokenizers.character import CharacterTokenizer as CharacterTokenizer
+from charlm.tokenizers.symbols import SymbolTokenizer as SymbolTokenizer
 from charlm.tokenizers.word import WordTokenizer as WordTokenizer
 
 
@@ -68,6 +70,19 @@ def from_json(value: object, binary: bytes = b"") -> Tokenizer:
                 **rest,
             } if not rest and not binary:
                 return WordTokenizer(_texts(words), characters)
+            case {
+                "base": dict(base),
+                "features": list(features),
+                "symbols": list(symbols),
+                "separator": (str() | None) as separator,
+                **rest,
+            } if not rest and "base" not in base:
+                return SymbolTokenizer(
+                    from_json(base, binary),
+                    features=_texts(features),
+                    symbols=_texts(symbols),
+                    separator=separator,
+                )
             case {
                 "kind": "bpe" | "unigram" as kind,
                 "white_space": list(texts),

@@ -49,6 +49,11 @@ class Tokenizer(ABC):
         return self.vocab_size
 
     @property
+    def first_symbol(self) -> int:
+        """The id of the first symbol that stands only in targets; vocab_size if there is none."""
+        return self.vocab_size
+
+    @property
     def id_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
         """The smallest unsigned integer type that holds every id, including the boundary's."""
         return np.min_scalar_type(self.boundary_id)

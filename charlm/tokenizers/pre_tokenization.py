@@ -65,6 +65,12 @@ def pre_token_pattern(unspaced: str) -> re.Pattern[str]:
     )
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words and punctuation marks of a text, without white space."""
+    matches = pre_token_pattern(unspaced="{1}").finditer(text)
+    return [word for match in matches if (word := match[0].strip())]
+
+
 class SplitTokenizer(Tokenizer):
     """A tokenizer that encodes each pre-token by itself. Ids 0 to 255 are bytes, then texts."""
 

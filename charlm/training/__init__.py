@@ -1,6 +1,10 @@
 """Training in PyTorch, which is imported here and nowhere else.
 
-network              the torch module and its initial weights
+network              the torch module of a language model, and initial weights
+encoder              recurrent layers that read both ways
+encoder_decoder      the torch module for pairs, with attention
+classifier           the torch modules for labels and tags
+networks             the torch module of each kind of model
 recurrence           GRU and simple RNN on a CPU, with gradients of our own
 embeddings           word vectors to start from
 loss                 cross-entropy, over all outputs or a sample; the loss of a step
@@ -11,11 +15,13 @@ hardware             device, precision, threads and memory
 state                a run between two steps, as data and as a file
 state_fields         the JSON of a state file, read without trust
 estimate             the number of steps, their throughput, and the memory that they take
+encoder_settings     what the plan chooses for networks with an encoder
 plan                 what to train, from the size of the text and the budget
 schedule             the learning rate along a run, and the clock that fits it to the time
 events               what a run yields
 provenance           what a model file records of its origin
-run                  a run between its events, its sample texts, and whether it has diverged
+samples              a short text of a model in training
+run                  a run between its events, and whether it has diverged
 loop                 runs a plan and yields events
 dynamic_evaluation   a model that is trained on the text that it scores
 gradient_distance    how the gradient depends on the distance

@@ -26,7 +26,7 @@ from charlm.inference.adaptive import AdaptiveCombination
 from charlm.inference.scoring import examples_of, ids_of_examples
 from charlm.tokenizers import Ids
 from charlm.training.hardware import exact_products, memory_errors
-from charlm.training.network import LanguageModel, RecurrentState, load_network
+from charlm.training.network import LanguageModel, RecurrentState, load_language_model
 from charlm.training.trainer import training_batches
 
 Segment = tuple[Batch, bool, int]
@@ -117,6 +117,8 @@ def with_dynamic_rates(
         device: Where to compute.
         should_stop: Called before each part of the work.
     """
+    if checkpoint.config.has_encoder:
+        return checkpoint
     rates: dict[SingleDirection, Arrays] = {}
     for direction in checkpoint.config.directions:
         for_direction = checkpoint.for_direction(direction)
@@ -146,7 +148,7 @@ def _gradient_sizes(
 
     The gradient is that of the mean loss over the first segment of each row of a batch.
     """
-    network = load_network(checkpoint, device)
+    network = load_language_model(checkpoint, device)
     tensors = network.tensors()
     squares = {name: np.zeros(len(tensor)) for name, tensor in tensors.items()}
     count = 0
@@ -221,7 +223,7 @@ class _Adaptive:
     def __init__(self, checkpoint: Checkpoint, rates: Arrays, device: torch.device) -> None:
         """Load a trained model, with the learning rate of each row of each parameter."""
         self._checkpoint = checkpoint
-        self._network = load_network(checkpoint, device)
+        self._network = load_language_model(checkpoint, device)
         tensors = self._network.tensors()
         self._parameters = list(tensors.values())
         self._trained = [tensor.detach().clone() for tensor in self._parameters]
@@ -251,7 +253,7 @@ class _Adaptive:
         static_state: RecurrentState | None = None
         static: LanguageModel | None = None  # which never learns
         if combination is not None:
-            static = load_network(self._checkpoint, self._network.device)
+            static = load_language_model(self._checkpoint, self._network.device)
         for segment, is_start, position in segments:
             logits, targets, state = _predict(self._network, segment, None if is_start else state)
             if static is not None:

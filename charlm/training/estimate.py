@@ -15,6 +15,7 @@ from charlm.errors import ConfigError
 from charlm.formatting import duration
 from charlm.parameters import parameter_count
 from charlm.process_group import ProcessGroup
+from charlm.training import encoder_settings
 from charlm.training.hardware import choose_hardware
 from charlm.training.loss import most_outputs
 from charlm.training.state import PlanEstimate, TrainingState
@@ -83,7 +84,8 @@ class Estimator:
     def estimate(self, corpus: Corpus, model: ModelConfig, config: TrainingConfig) -> Estimate:
         """Estimate a run with these settings. With a time budget, measure its throughput."""
         tokens_per_step = training_batches(corpus, config).tokens_per_step
-        steps = most_steps = _most_steps(config, corpus.train.tokens / tokens_per_step)
+        epoch_steps = corpus.train.tokens / tokens_per_step
+        steps = most_steps = _most_steps(config, model, epoch_steps)
         throughput = None
         if self._max_time is not None:
             trainer = Trainer(
@@ -129,7 +131,7 @@ class Estimator:
 def resumed_estimate(corpus: Corpus, state: TrainingState) -> Estimate:
     """Return the estimate of a saved run, within the budget that it has now."""
     tokens_per_step = training_batches(corpus, state.config).tokens_per_step
-    most_steps = _most_steps(state.config, corpus.train.tokens / tokens_per_step)
+    most_steps = _most_steps(state.config, state.model, corpus.train.tokens / tokens_per_step)
     saved, steps, throughput = state.estimate, most_steps, None
     if saved.step_seconds is not None and saved.validation_seconds is not None:
         steps = min(saved.steps, most_steps)
@@ -199,11 +201,16 @@ def peak_memory(model: ModelConfig, config: TrainingConfig, vocab_size: int, pro
     return PYTORCH_MEMORY + 5 * weights + activations
 
 
-def _most_steps(config: TrainingConfig, steps_per_epoch: float) -> int:
+def most_epochs(model: ModelConfig) -> float:
+    """Return the epochs after which a run ends by default."""
+    return encoder_settings.MOST_EPOCHS if model.has_encoder else MOST_EPOCHS
+
+
+def _most_steps(config: TrainingConfig, model: ModelConfig, steps_per_epoch: float) -> int:
     """Return the steps after which a run ends, however much time is left."""
     if config.max_steps is not None and config.max_epochs is None:
         return config.max_steps
-    epochs = MOST_EPOCHS if config.max_epochs is None else config.max_epochs
+    epochs = most_epochs(model) if config.max_epochs is None else config.max_epochs
     return min(max(1, round(epochs * steps_per_epoch)), config.max_steps or sys.maxsize)
 
 

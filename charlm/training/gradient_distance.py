@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.inference.context_length import context_lengths, ids_as_read
-from charlm.training.network import RecurrentState, load_network
+from charlm.training.network import RecurrentState, load_language_model
 
 WINDOWS = 16  # side by side
 FADED = 0.01  # share of the norm at distance 1
@@ -36,7 +36,7 @@ def gradient_by_distance(checkpoint: Checkpoint, text: str) -> list[dict[int, fl
     length = distances[-1] + 1
     starts = np.unique(np.linspace(0, len(ids) - length - 1, WINDOWS).astype(np.int64))
     window = ids[starts[:, None] + np.arange(length + 1)].astype(np.int64)
-    network = load_network(checkpoint, torch.device("cpu")).eval()
+    network = load_language_model(checkpoint, torch.device("cpu")).eval()
     inputs = torch.from_numpy(window)
     states: list[RecurrentState] = []
     state: RecurrentState | None = None

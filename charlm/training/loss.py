@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from charlm.corpus.windows import Batch
 from charlm.training.hardware import autocast
-from charlm.training.network import LanguageModel, Output, RecurrentState
+from charlm.training.network import Output, RecurrentState, SavedNetwork
 
 HEAD, TAIL = 1024, 512  # frequent outputs, always included; rare outputs, drawn at random
 LARGEST_SOFTMAX = 2 * (HEAD + TAIL)  # outputs; beyond it the softmax is sampled
@@ -92,7 +92,7 @@ class BatchLoss(nn.Module):
 
     def __init__(
         self,
-        networks: Sequence[LanguageModel],
+        networks: Sequence[SavedNetwork],
         loss: Loss,
         *,
         boundary_id: int,
@@ -117,14 +117,11 @@ class BatchLoss(nn.Module):
         ):
             device = network.device
             inputs = torch.from_numpy(batch.inputs).to(device)
-            targets = torch.from_numpy(batch.targets).to(device).flatten()
+            is_scored = torch.from_numpy(batch.is_scored).to(device)
+            targets = torch.from_numpy(batch.targets).to(device)[is_scored]
             state = self.initial_state(direction, batch) if self.carries_state else None
             with autocast(device, self._precision):
-                features, state = network(inputs, state)
-                features = features.flatten(0, 1)
-                if not batch.is_scored.all():
-                    is_scored = torch.from_numpy(batch.is_scored.reshape(-1)).to(device)
-                    features, targets = features[is_scored], targets[is_scored]
+                features, state = network.read(inputs, is_scored, state)
                 losses.append(self._loss(network.output, features, targets, generator) * share)
             # Keep the values of the state, but cut its history: backward() would otherwise run
             # through the whole text so far (truncated BPTT, Williams & Peng 1990).

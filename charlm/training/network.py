@@ -1,5 +1,6 @@
 """The torch module: embedding, recurrent layers, output."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn.functional import embedding, linear
 from charlm.cells import CELLS
 from charlm.checkpoint import Arrays, Checkpoint
 from charlm.config import Initialisation, ModelConfig
-from charlm.parameters import parameters
+from charlm.parameters import RECURRENT_STACKS, parameters
 from charlm.training.recurrence import GRU, RNN
 
 # Initial standard deviation of the input of an LSTM's gates. On tiny shakespeare, in nats per
@@ -56,6 +57,7 @@ class Output(nn.Module):
         self.projection: nn.Parameter | None = None
         # In a tuple, so that this module does not register its weight, too.
         self._embedding = (inputs,) if config.tie_weights else ()
+        self._copies = [config.hidden_size, config.embedding_size] if config.copies else None
         if not config.tie_weights:
             self.weight = nn.Parameter(nn.Linear(config.hidden_size, outputs, bias=False).weight)
         elif config.embedding_size != config.hidden_size:
@@ -71,83 +73,89 @@ class Output(nn.Module):
         """Return logits.
 
         Args:
-            features: Of the last layer, shape (…, H).
+            features: Of the last layer, shape (…, H); with what is copied, (…, H + E).
             chosen: Ids of the outputs, shape (C,); None takes all.
 
         Returns:
             Shape (…, C), or (…, V), or (…, V + 1) where the boundary is predicted.
         """
+        copied: Tensor | float = 0.0
+        if self._copies is not None:
+            features, copied = torch.split(features, self._copies, dim=-1)
         if self.projection is not None:
             features = linear(features, self.projection)
+        features = features + copied
         if chosen is None:
             return linear(features, self.matrix[: len(self.bias)], self.bias)
         return linear(features, embedding(chosen, self.matrix), self.bias[chosen])
 
 
-class LanguageModel(nn.Module):
-    """Predict each token from all tokens before it; in a backward model, after it.
+class SavedNetwork(nn.Module, ABC):
+    """A network whose parameters are those of `charlm.parameters`; the base class of all.
 
-    The embedding has a last row for the boundary between texts. PyTorch adds two bias vectors to
-    the gates. The second stays zero, so that the number of parameters is that of textbooks.
+    PyTorch adds two bias vectors to the gates. The second stays zero, so that the number of
+    parameters is that of textbooks.
 
     Dropout falls on the embedding, between layers and before the output (Zaremba et al. 2014,
     https://arxiv.org/abs/1409.2329).
     """
 
+    output: Output
+
     def __init__(
-        self,
-        config: ModelConfig,
-        vocab_size: int,
-        *,
-        dropout: float = 0.0,
-        embedding: nn.Embedding | None = None,
+        self, config: ModelConfig, vocab_size: int, dropout: float, embedding: nn.Embedding | None
     ) -> None:
-        """Build a network of one direction, with a new embedding or that of another network."""
         super().__init__()
         self.config = config
         self.vocab_size = vocab_size
         self.embedding = embedding or _embedding(config, vocab_size)
-        self.recurrent = nn.ModuleList(
-            _layer(config, config.embedding_size if layer == 0 else config.hidden_size)
-            for layer in range(config.num_layers)
-        )
         self.dropout = LockedDropout(dropout)
-        self.output = Output(config, vocab_size, self.embedding)
-        named = dict(self.named_parameters())
-        for layer in range(config.num_layers):
-            nn.init.zeros_(named[f"recurrent.{layer}.bias_hh_l0"]).requires_grad_(False)
+
+    @abstractmethod
+    def read(
+        self, ids: Tensor, is_scored: Tensor, state: RecurrentState | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Return the features of the scored positions, row by row, and the state.
+
+        Args:
+            ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
+            is_scored: Which positions predict a token that is scored, shape (B, T).
+            state: The state before the first position; None starts from zeros.
+
+        Returns:
+            Features, shape (N, H), from which `output` predicts, and the state after the last
+            position.
+        """
 
     @property
     def device(self) -> torch.device:
         """The device of the parameters."""
         return self.embedding.weight.device
 
-    def forward(
-        self, ids: Tensor, state: RecurrentState | None = None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Return the features of each position, from which `output` predicts the next token.
+    def new_output(self) -> Output:
+        """Return the output of the network, whose initial weights are drawn last."""
+        return Output(self.config, self.vocab_size, self.embedding)
+
+    def layers(
+        self, input_size: int, hidden_size: int, between: int, num_layers: int | None = None
+    ) -> nn.ModuleList:
+        """Return a stack of recurrent layers, whose second bias stays zero.
 
         Args:
-            ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
-            state: The state before the first position; None starts from zeros.
-
-        Returns:
-            Features, shape (B, T, H), and the state after the last position.
+            input_size: Of the first layer.
+            hidden_size: Units of a layer.
+            between: Input size of the other layers.
+            num_layers: Their number; None takes that of the config.
         """
-        features = self.dropout(self.embedding(ids))  # (B, T, E)
-        following: RecurrentState = []
-        for number, layer in enumerate(self.recurrent):
-            vectors = None if state is None else state[number]
-            before = vectors[0] if vectors is not None and len(vectors) == 1 else vectors
-            outputs, after = layer(features, before)  # (B, T, H)
-            following.append(after if isinstance(after, tuple) else (after,))
-            is_residual = self.config.residual and number > 0
-            features = self.dropout(outputs + features if is_residual else outputs)
-        return features, following
+        sizes = [input_size] + [between] * ((num_layers or self.config.num_layers) - 1)
+        layers = [_layer(self.config, size, hidden_size) for size in sizes]
+        for layer in layers:
+            nn.init.zeros_(dict(layer.named_parameters())["bias_hh_l0"]).requires_grad_(False)
+        return nn.ModuleList(layers)
 
     def initialise(
         self,
-        token_counts: NDArray[np.int64],
+        output_counts: NDArray[np.int64],
         *,
         recurrent: Initialisation | None = None,
         forget_bias: float = 1.0,
@@ -161,8 +169,8 @@ class LanguageModel(nn.Module):
         (benchmarks/README.md).
 
         Args:
-            token_counts: How often each id occurs in the training text, the boundary last, shape
-                (V + 1,).
+            output_counts: How often each output occurs in the training text, shape (outputs,);
+                more numbers are left out.
             recurrent: Recurrent matrix of each gate: orthogonal (Saxe et al. 2014,
                 https://arxiv.org/abs/1312.6120), the identity (Le et al. 2015,
                 https://arxiv.org/abs/1504.00941), or uniform within ±1/√H. None takes the
@@ -170,13 +178,16 @@ class LanguageModel(nn.Module):
             forget_bias: Of the LSTM. With 1 it keeps its cell at first (Gers et al. 2000,
                 Jozefowicz et al. 2015).
         """
-        hidden, gates = self.config.hidden_size, list(CELLS[self.config.cell].gates)
+        gates = list(CELLS[self.config.cell].gates)
         if recurrent is None:
             recurrent = "identity" if self.config.nonlinearity == "relu" else "orthogonal"
         with torch.no_grad():
             tensors = self.tensors()
-            for layer in range(self.config.num_layers):
-                for gate in torch.split(tensors[f"recurrent.{layer}.weight_hh"], hidden):
+            stacks = [name.removesuffix(".weight_hh") for name in tensors if "weight_hh" in name]
+            for prefix in stacks:
+                matrix = tensors[f"{prefix}.weight_hh"]
+                hidden = matrix.shape[1]
+                for gate in torch.split(matrix, hidden):
                     match recurrent:
                         case "orthogonal":
                             nn.init.orthogonal_(gate)
@@ -184,13 +195,13 @@ class LanguageModel(nn.Module):
                             nn.init.eye_(gate)
                         case "uniform":
                             nn.init.uniform_(gate, -(hidden**-0.5), hidden**-0.5)
-                if layer == 0 and self.config.cell == "lstm":
+                if prefix.endswith(".0") and self.config.cell == "lstm":
                     length = self.embedding.weight.square().sum(dim=1).mean().sqrt()
-                    tensors["recurrent.0.weight_ih"].normal_(std=INPUT_START / float(length))
-                bias = tensors[f"recurrent.{layer}.bias"].zero_()
+                    tensors[f"{prefix}.weight_ih"].normal_(std=INPUT_START / float(length))
+                bias = tensors[f"{prefix}.bias"].zero_()
                 if "forget" in gates:
                     torch.split(bias, hidden)[gates.index("forget")].fill_(forget_bias)
-            smoothed = torch.from_numpy(token_counts[: len(self.output.bias)]) + 1.0  # Laplace
+            smoothed = torch.from_numpy(output_counts[: len(self.output.bias)]) + 1.0  # Laplace
             self.output.bias.copy_((smoothed / smoothed.sum()).log())
 
     def take_embeddings(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
@@ -225,14 +236,75 @@ class LanguageModel(nn.Module):
         tensors: dict[str, Tensor] = {}
         for parameter in parameters(self.config, self.vocab_size):
             name = parameter.name
-            if name.startswith("recurrent."):
-                name = name.replace(".bias", ".bias_ih") + "_l0"
+            stack, _, rest = name.partition(".")
+            if stack in RECURRENT_STACKS:
+                name = f"{stack}.{rest.replace('bias', 'bias_ih')}_l0"
             tensors[parameter.name] = named[name]
         return tensors
 
 
-def load_network(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
-    """Return a trained network of one direction, without dropout, on a device."""
+class LanguageModel(SavedNetwork):
+    """Predict each token from all tokens before it; in a backward model, after it.
+
+    The embedding has a last row for the boundary between texts.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocab_size: int,
+        *,
+        dropout: float = 0.0,
+        embedding: nn.Embedding | None = None,
+    ) -> None:
+        """Build a network of one direction, with a new embedding or that of another network."""
+        super().__init__(config, vocab_size, dropout, embedding)
+        self.recurrent = self.layers(config.embedding_size, config.hidden_size, config.hidden_size)
+        self.output = self.new_output()
+
+    def forward(
+        self, ids: Tensor, state: RecurrentState | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Return the features of each position, from which `output` predicts the next token.
+
+        Args:
+            ids: Token ids in [0, V], V being the boundary, shape (B, T), int64.
+            state: The state before the first position; None starts from zeros.
+
+        Returns:
+            Features, shape (B, T, H), and the state after the last position.
+        """
+        features = self.dropout(self.embedding(ids))  # (B, T, E)
+        return read_layers(self.recurrent, features, state, self.dropout, self.config.residual)
+
+    def read(
+        self, ids: Tensor, is_scored: Tensor, state: RecurrentState | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Return the features of the scored positions, row by row, shape (N, H), and the state."""
+        features, state = self(ids, state)
+        return (features.flatten(0, 1) if is_scored.all() else features[is_scored]), state
+
+
+def read_layers(
+    layers: nn.ModuleList,
+    features: Tensor,
+    state: RecurrentState | None,
+    dropout: LockedDropout,
+    is_residual: bool,
+) -> tuple[Tensor, RecurrentState]:
+    """Return the output of a stack of layers, shape (B, T, H), and the state after it."""
+    following: RecurrentState = []
+    for number, layer in enumerate(layers):
+        vectors = None if state is None else state[number]
+        before = vectors[0] if vectors is not None and len(vectors) == 1 else vectors
+        outputs, after = layer(features, before)  # (B, T, H)
+        following.append(after if isinstance(after, tuple) else (after,))
+        features = dropout(outputs + features if is_residual and number > 0 else outputs)
+    return features, following
+
+
+def load_language_model(checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
+    """Return a trained language model of one direction, without dropout, on a device."""
     network = LanguageModel(checkpoint.config, checkpoint.tokenizer.vocab_size).to(device)
     network.load_arrays(checkpoint.arrays)
     return network
@@ -247,9 +319,9 @@ def _embedding(config: ModelConfig, vocab_size: int) -> nn.Embedding:
     return embedding
 
 
-def _layer(config: ModelConfig, input_size: int) -> nn.LSTM | GRU | RNN:
-    """Return one recurrent layer of the network."""
-    sizes = input_size, config.hidden_size
+def _layer(config: ModelConfig, input_size: int, hidden_size: int) -> nn.LSTM | GRU | RNN:
+    """Return one recurrent layer of the network's cell."""
+    sizes = input_size, hidden_size
     match config.cell:
         case "lstm":
             return nn.LSTM(*sizes, batch_first=True)

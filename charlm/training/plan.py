@@ -23,11 +23,12 @@ from charlm.errors import ConfigError
 from charlm.formatting import count, duration, quantity
 from charlm.parameters import parameter_count, recurrent_count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
+from charlm.training.encoder_settings import LEARNING_RATE, dropout_for, with_example_batches
 from charlm.training.estimate import (
-    MOST_EPOCHS,
     Estimate,
     Estimator,
     Throughput,
+    most_epochs,
     peak_memory,
     resumed_estimate,
 )
@@ -122,11 +123,17 @@ def make_plan(
         begins_after=corpus.config.begins_after or "",
         predicts_end=bool(corpus.config.predicts_end),
         mask=corpus.config.mask,
+        columns=corpus.config.columns,
     )
+    if model.is_of_classes:
+        classes = corpus.tokenizer.vocab_size - corpus.tokenizer.first_symbol
+        model = replace(model, num_classes=classes)
     if config.max_time is config.max_epochs is config.max_steps is None:
         config = replace(config, max_time=DEFAULT_MAX_TIME)
     tokens = corpus.train.tokens
     reasons: list[str] = []
+    if model.has_encoder:
+        config, may_resize = with_example_batches(config, corpus, reasons), False
     config = _with_learning_rate(config, model, reasons)
     most_streams = max(1, tokens // config.window_length)
     if most_streams < config.batch_size:
@@ -157,8 +164,8 @@ def make_plan(
     config = replace(config, bptt_length=config.window_length)
     if config.max_epochs is config.max_steps is None and estimate.steps == estimate.most_steps:
         reasons.append(
-            f"{MOST_EPOCHS:g} epochs at most, after which a text is memorised; --max-epochs sets "
-            "another limit"
+            f"{most_epochs(model):g} epochs at most, after which a text is memorised; "
+            "--max-epochs sets another limit"
         )
     return _plan(
         corpus,
@@ -259,6 +266,10 @@ def _with_dropout(
     """Return the settings with a dropout, and append the reason."""
     if config.dropout is not None:
         return config
+    if model.has_encoder:
+        dropout = dropout_for(tokens)
+        reasons.append(f"dropout {dropout:g} for {quantity(tokens)} tokens")
+        return replace(config, dropout=dropout)
     dropout = _fitting_dropout(model, tokens, epochs)
     times = f"{epochs:.2g}" if epochs < 99.5 else f"{epochs:.0f}"
     reasons.append(
@@ -311,6 +322,7 @@ def _with_learning_rate(
         return config
     rate = config.peak_learning_rate
     if config.optimizer in ("adamw", "adam"):
+        rate = LEARNING_RATE if model.has_encoder else rate
         rate *= min(1.0, math.sqrt(config.batch_size / TrainingConfig.batch_size))
     is_simple = model.cell == "rnn"
     if is_simple:
@@ -319,6 +331,7 @@ def _with_learning_rate(
     if rate != config.peak_learning_rate:
         streams = count(config.batch_size, "stream")
         network = " of a simple network" if is_simple else ""
+        network += " with an encoder" if model.has_encoder else ""
         reasons.append(f"learning rate {rate:g} for {streams}{network}")
     return replace(config, learning_rate=rate)
 

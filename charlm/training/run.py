@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from charlm.checkpoint import Checkpoint
 from charlm.config import TrainingConfig
-from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.encoding import Corpus
 from charlm.errors import ConfigError, TrainingError
 from charlm.fingerprint import union
@@ -23,6 +22,7 @@ from charlm.training.events import Ending, Finished, Progress, Validation
 from charlm.training.hardware import describe
 from charlm.training.plan import Plan
 from charlm.training.provenance import origin_of, provenance
+from charlm.training.samples import sample_text
 from charlm.training.schedule import RunClock
 from charlm.training.state import Best, PlanEstimate, RunProgress, TrainingState
 from charlm.training.trainer import Trainer
@@ -32,7 +32,6 @@ from charlm.training.trainer import Trainer
 PATIENCE, PATIENCE_SHARE = 5, 0.25
 # Nats per token, in the mean of a step. A uniform guess among a million tokens costs 14.
 LARGEST_LOSS = 100.0
-SAMPLE_LENGTH = 120  # characters
 
 
 class Run:
@@ -319,20 +318,6 @@ class Run:
             problem = f"after step {self.step} {error.message}"
             raise _diverged(problem, self._plan.config) from None
         return checkpoint
-
-
-def sample_text(model: Model, validation: EncodedText, rng_seed: int) -> str:
-    """Return a short text of a model: running text, some lines, or the target of a source."""
-    if model.config.task == "text":
-        return model.generate(length=SAMPLE_LENGTH, rng_seed=rng_seed)
-    if model.config.task == "pairs":
-        before, after = validation.boundaries[:2]
-        source = model.tokenizer.decode(validation.ids[before + 1 : after])
-        return f"{source}\t{model.generate(source, length=SAMPLE_LENGTH, rng_seed=rng_seed)}"
-    lines = ""
-    while len(lines) < SAMPLE_LENGTH // 2:
-        lines += model.generate(length=SAMPLE_LENGTH, rng_seed=(rng_seed, len(lines))) + "\n"
-    return lines
 
 
 def _check_steps(steps: NDArray[np.float32], last_step: int, config: TrainingConfig) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig
 from charlm.corpus.windows import Windows
 from charlm.errors import CheckpointError
 from charlm.inference.combination import combine
@@ -21,7 +22,9 @@ from charlm.inference.scoring import Score, batched_rows, negative_log_softmax, 
 from charlm.ngram import NGramTable
 from charlm.ngram.table import NO_TOKEN, contexts_after
 from charlm.training.hardware import autocast, exact_products, memory_errors
-from charlm.training.network import LanguageModel, Output, RecurrentState, load_network
+from charlm.training.network import Output, RecurrentState, SavedNetwork
+from charlm.training.networks import load_network
+from charlm.training.recurrence import RNN
 
 LONGEST_WINDOW = 64  # tokens in a batch; the features of more fill the memory
 
@@ -40,8 +43,9 @@ class Scorer:
         self._table = checkpoint.ngrams.get(checkpoint.config.directions[0])
         self.network = load_network(checkpoint, device)
         if checkpoint.config.nonlinearity == "relu":
-            for layer in self.network.recurrent:
-                layer.register_forward_hook(_check_activations)
+            for layer in self.network.modules():
+                if isinstance(layer, RNN):
+                    layer.register_forward_hook(_check_activations)
 
     @exact_products()
     @memory_errors()
@@ -74,7 +78,7 @@ def _check_activations(layer: nn.Module, inputs: object, outputs: tuple[Tensor, 
 
 
 def batch_nats(
-    network: LanguageModel,
+    network: SavedNetwork,
     windows: Windows,
     precision: torch.dtype = torch.float32,
     table: NGramTable | None = None,
@@ -93,32 +97,37 @@ def batch_nats(
         state: RecurrentState | None = None
         order = 0 if table is None else table.order
         contexts = np.full((len(chosen), 1, order), NO_TOKEN)
-        for batch in windows.select(chosen).batches(LONGEST_WINDOW):
-            if state is not None:  # of the windows that continue
+        chosen_windows = windows.select(chosen)
+        for batch in chosen_windows.batches(_batch_length(chosen_windows, network.config)):
+            if state:  # of the windows that continue
                 rows = len(batch.inputs)
                 state = [
                     tuple(vector[:, :rows].contiguous() for vector in layer) for layer in state
                 ]
             with torch.no_grad(), autocast(device, precision):
-                features, state = network(torch.from_numpy(batch.inputs).to(device), state)
-                counts = torch.from_numpy(batch.is_scored).to(device)
-                targets = torch.from_numpy(batch.targets).to(device)[counts]
+                is_scored = torch.from_numpy(batch.is_scored).to(device)
+                inputs = torch.from_numpy(batch.inputs).to(device)
+                features, state = network.read(inputs, is_scored, state)
+                targets = torch.from_numpy(batch.targets).to(device)[is_scored]
                 if table is None:
-                    nats = _nats(network.output, features[counts], targets, windows.boundary_id)
+                    nats = _nats(network.output, features, targets, windows.boundary_id)
                 else:
                     last = contexts[: len(batch.inputs), -1]
                     contexts = contexts_after(last, batch.inputs, windows.boundary_id)
                     scored = contexts[batch.is_scored]
-                    nats = _nats_with_counts(
-                        network.output, features[counts], targets, table, scored
-                    )
+                    nats = _nats_with_counts(network.output, features, targets, table, scored)
             yield nats, len(targets)
 
 
-def batch_count(windows: Windows) -> int:
+def batch_count(windows: Windows, config: ModelConfig) -> int:
     """Return the number of batches that `batch_nats` reads."""
-    lengths = windows.stop - windows.begin
-    return sum(-(-int(lengths[chosen].max()) // LONGEST_WINDOW) for chosen in windows.groups())
+    groups = (windows.select(chosen) for chosen in windows.groups())
+    return sum(-(-int(part.lengths.max()) // _batch_length(part, config)) for part in groups)
+
+
+def _batch_length(windows: Windows, config: ModelConfig) -> int:
+    """Return the most positions of a batch; an encoder reads whole examples."""
+    return int(windows.lengths.max()) if config.has_encoder else LONGEST_WINDOW
 
 
 def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) -> float:

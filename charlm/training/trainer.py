@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from charlm.cells import CELLS
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig, TrainingConfig
+from charlm.config import CLASS_TASKS, ModelConfig, TrainingConfig
 from charlm.corpus.batches import ExampleBatches, Streams
 from charlm.corpus.encoding import Corpus
 from charlm.corpus.shards import RunningText
@@ -22,7 +22,8 @@ from charlm.parameters import BACKWARD, SHARED
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.training.embeddings import Embeddings
 from charlm.training.loss import BatchLoss, Loss
-from charlm.training.network import LanguageModel
+from charlm.training.network import SavedNetwork
+from charlm.training.networks import build_network
 from charlm.training.optimizer import OPTIMIZER_STATE, build_optimizer, set_learning_rate
 from charlm.training.scoring import batch_count, batch_nats
 from charlm.training.state import TrainingState
@@ -78,6 +79,7 @@ class Trainer:
                 boundary_id,
                 prefix_of(corpus.tokenizer, replace(model, direction=direction)),
                 predicts_end=model.predicts_end,
+                first_class=corpus.tokenizer.first_symbol if model.is_of_classes else None,
             )
             for direction, text in zip(
                 model.directions, (corpus.validation for corpus in corpora), strict=True
@@ -85,13 +87,12 @@ class Trainer:
         ]
         self._validation = [part.shard(group.rank, group.world_size) for part in windows]
         self.validation_batch_count = sum(
-            batch_count(part.shard(0, group.world_size)) for part in windows
+            batch_count(part.shard(0, group.world_size), model) for part in windows
         )
         self._validation_tokens = corpus.validation.predictions * len(corpora)
-        vocab_size = corpus.tokenizer.vocab_size
         self._batch_loss = BatchLoss(
             self._networks,
-            Loss(corpus.train.token_counts[: model.outputs(vocab_size)]),
+            Loss(output_counts(corpus, model)),
             boundary_id=boundary_id,
             carries_state=self._batches[0].carries_state,
             precision=precision,
@@ -288,24 +289,33 @@ def training_batches(
         rng_seed=config.rng_seed,
         rank=group.rank,
         world_size=group.world_size,
+        first_class=corpus.tokenizer.first_symbol if corpus.config.task in CLASS_TASKS else None,
     )
+
+
+def output_counts(corpus: Corpus, model: ModelConfig) -> NDArray[np.int64]:
+    """Return how often each output occurs in the training text, shape (outputs,)."""
+    counts = corpus.train.token_counts
+    if model.is_of_classes:
+        counts = counts[corpus.tokenizer.first_symbol :]
+    return counts[: model.outputs(corpus.tokenizer.vocab_size)]
 
 
 def _networks(
     corpus: Corpus, model: ModelConfig, config: TrainingConfig, start: Checkpoint | None
-) -> list[LanguageModel]:
+) -> list[SavedNetwork]:
     """Return a network for each direction, with initial weights or those of `start`."""
     torch.manual_seed(config.rng_seed)
-    networks: list[LanguageModel] = []
+    networks: list[SavedNetwork] = []
     for direction in model.directions:
-        network = LanguageModel(
+        network = build_network(
             replace(model, direction=direction),
             corpus.tokenizer.vocab_size,
             dropout=config.dropout or 0.0,
             embedding=networks[0].embedding if networks else None,
         )
         network.initialise(
-            corpus.train.token_counts,
+            output_counts(corpus, model),
             recurrent=config.initialisation,
             forget_bias=config.forget_bias,
         )

@@ -11,7 +11,7 @@ from charlm.training import loop
 from charlm.training.events import Finished, Progress
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
-from charlm.training.run import SAMPLE_LENGTH, sample_text
+from charlm.training.samples import SAMPLE_LENGTH, sample_text
 from charlm.training.state import TrainingState
 from charlm.training.trainer import Trainer
 

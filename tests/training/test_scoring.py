@@ -12,7 +12,7 @@ from charlm.corpus.windows import CONTEXT_LENGTH, MOST_ROWS, SEGMENT_LENGTH
 from charlm.errors import CheckpointError, CorpusError
 from charlm.inference.model import Model
 from charlm.inference.scoring import Score, windows_of
-from charlm.training.network import load_network
+from charlm.training.network import load_language_model
 from charlm.training.scoring import LONGEST_WINDOW, Scorer, batch_count, batch_nats
 
 CPU = torch.device("cpu")
@@ -99,11 +99,16 @@ def test_a_long_text_is_cut_and_scores_as_one_stream(random_checkpoint, directio
     checkpoint = random_checkpoint(direction=direction)
     text = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 3 * SEGMENT_LENGTH))
     windows = windows_of([text], checkpoint.tokenizer, checkpoint.config)
-    in_one = math.fsum(nats for nats, _ in batch_nats(load_network(checkpoint, CPU), windows))
+    in_one = math.fsum(
+        nats for nats, _ in batch_nats(load_language_model(checkpoint, CPU), windows)
+    )
     found, wanted = scored_by_both(checkpoint, text)
 
-    assert batch_count(windows) == 3 * SEGMENT_LENGTH // LONGEST_WINDOW
-    assert batch_count(windows.cut()[0]) == (SEGMENT_LENGTH + CONTEXT_LENGTH) // LONGEST_WINDOW
+    assert batch_count(windows, checkpoint.config) == 3 * SEGMENT_LENGTH // LONGEST_WINDOW
+    assert (
+        batch_count(windows.cut()[0], checkpoint.config)
+        == (SEGMENT_LENGTH + CONTEXT_LENGTH) // LONGEST_WINDOW
+    )
     assert_same(found, wanted)
     assert found.nats == pytest.approx(in_one, abs=1e-4 * found.tokens)
 

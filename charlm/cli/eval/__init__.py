@@ -7,6 +7,8 @@ figures        the figures of whole texts
 compressors    the same from gzip, bzip2, xz and PPMd
 lines          lines with their scores
 answers        the answers of a model of pairs
+classes        labels and tags: accuracy, F1, confusion table, errors
+tables         named figures in columns, or as JSON
 tokens         tables of tokens and words
 heatmap        the surprisal in the text, on a terminal
 page           the same as an HTML page

@@ -1,12 +1,17 @@
 """`charlm eval`: parse the options, load the models, and show one kind of result."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from charlm.cli.eval.option_checks import LINE_OPTIONS, check_limits, check_options
+from charlm.cli.eval.option_checks import (
+    LINE_OPTIONS,
+    check_class_options,
+    check_limits,
+    check_options,
+)
 from charlm.cli.eval.options import (
     BaselinesOption,
     CarryOption,
@@ -43,6 +48,8 @@ from charlm.errors import ConfigError
 from charlm.formatting import visible
 
 if TYPE_CHECKING:
+    from charlm.cli.eval.tokens import TableOptions
+    from charlm.config import UserPattern
     from charlm.inference.model import Model
 
 
@@ -112,21 +119,17 @@ def eval_command(
 
     with open_documents(names) as documents, open_documents(training_text or []) as training:
         first_model = next(iter(models.values()))
+        if first_model.config.is_of_classes:
+            from charlm.cli.eval.classes import show_classes
+
+            show_classes(models, documents, has_errors=errors, is_json=json)
+            return
         named_texts = (("".join(document.read_text()), document.name) for document in documents)
         if has_table:
-            from charlm.cli.eval.tokens import TableOptions, show_tokens
+            from charlm.cli.eval.tokens import show_tokens
 
-            table_options = TableOptions(
-                by_word=per_word,
-                words=word_pattern,
-                by_line=per_line or text_column is not None,
-                text_column=text_column,
-                id_columns=tuple(id_column or ()),
-                context=unescaped(read_first),
-                with_names=len(documents) > 1,
-                is_json=json,
-            )
-            show_tokens(first_model, named_texts, table_options, direction=single_direction)
+            table = _table_options(context.params, word_pattern, with_names=len(documents) > 1)
+            show_tokens(first_model, named_texts, table, direction=single_direction)
         elif errors:
             from charlm.cli.eval.answers import show_errors
 
@@ -156,6 +159,24 @@ def eval_command(
                 separator=separator,
             )
             show_figures(models, documents, figure_options, direction=single_direction)
+
+
+def _table_options(
+    options: Mapping[str, Any], words: "UserPattern | None", *, with_names: bool
+) -> "TableOptions":
+    """Return the options of a table of tokens or words, given those of the command line."""
+    from charlm.cli.eval.tokens import TableOptions
+
+    return TableOptions(
+        by_word=options["per_word"],
+        words=words,
+        by_line=options["per_line"] or options["text_column"] is not None,
+        text_column=options["text_column"],
+        id_columns=tuple(options["id_column"] or ()),
+        context=unescaped(options["read_first"]),
+        with_names=with_names,
+        is_json=options["json"],
+    )
 
 
 def _files(names: Sequence[str]) -> list[str]:
@@ -194,9 +215,11 @@ def _load_models(paths: Sequence[Path], options: Set[str]) -> "dict[str, Model]"
     if len(set(labels)) < len(labels):
         raise ConfigError("a model is given twice", hint="name each model once with --model")
     models = {label: load(path) for label, path in zip(labels, paths, strict=True)}
-    if len({model.config.task == "pairs" for model in models.values()}) > 1:
+    tasks = {model.config.task for model in models.values()}
+    if len(tasks) > 1 and not tasks <= {"text", "lines"}:
         raise ConfigError(
-            "models of pairs score targets only, so they compare with models of pairs only",
+            f"models of {' and '.join(sorted(tasks))} predict different things, so they cannot be "
+            "compared",
             hint="`charlm info` shows the task of a model",
         )
     if len({model.config.mask for model in models.values()}) > 1:
@@ -205,6 +228,9 @@ def _load_models(paths: Sequence[Path], options: Set[str]) -> "dict[str, Model]"
             hint="`charlm info` shows the mask of a model",
         )
     config = next(iter(models.values())).config
+    if config.is_of_classes:
+        check_class_options(options, config.task)
+        return models
     for option in {"--errors", "--separator"} & options:
         if config.task != "pairs":
             raise ConfigError(f"{option} is for models of pairs; this one is of {config.task}")

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 
 import typer
 
 from charlm.cli.eval.answers import answer_figures
 from charlm.cli.eval.compressors import compressed_sizes
-from charlm.cli.output import finite, print_note, write, write_json
+from charlm.cli.eval.tables import Figures, cell, write_figures, write_table
+from charlm.cli.output import finite, print_note, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
 from charlm.corpus.text_kinds import differences
@@ -23,8 +23,6 @@ from charlm.inference.scoring import Score, index_of_best
 NOTHING_TO_SCORE = "there is no text to score: it has 0 characters"
 PAGE_TOP_TOKENS = 4  # likeliest tokens that a page shows for each position
 NOTED_SHARE = 0.1  # of a text in the training text, from which on a note is printed
-
-Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +110,7 @@ def show_figures(
         figures |= _dynamic_figures(total, dynamic_total)
     if options.with_compressors:
         figures |= _compressor_figures(documents, options.training_documents)
-    _write_figures(figures, is_json=options.is_json)
+    write_figures(figures, is_json=options.is_json)
     if options.fail_above is not None:
         value = first_model.in_unit(total, options.unit)
         if not value <= options.fail_above:
@@ -135,7 +133,7 @@ def show_pseudo_figures(model: Model, documents: Sequence[Document], *, is_json:
         "pseudo_nats_per_token": total.nats_per_token,
         "pseudo_perplexity": finite(total.perplexity),
     }
-    _write_figures(figures, is_json=is_json)
+    write_figures(figures, is_json=is_json)
 
 
 def _figures(score: Score) -> Figures:
@@ -300,14 +298,6 @@ def _write_page(
     show_line(f"saved {path} ({quantity(path.stat().st_size, 'B')})")
 
 
-def _write_figures(figures: Figures, *, is_json: bool) -> None:
-    """Write the figures of one model."""
-    if is_json:
-        write_json(figures)
-    else:
-        _write_table({name: [_cell(value)] for name, value in figures.items()})
-
-
 def _write_comparison(scores: dict[str, Score], *, is_json: bool) -> None:
     """Write the figures of several models and the label of the best one."""
     figures = {label: _figures(score) for label, score in scores.items()}
@@ -315,27 +305,13 @@ def _write_comparison(scores: dict[str, Score], *, is_json: bool) -> None:
     if is_json:
         write_json({"models": figures, "best": best})
         return
-    _write_table(
+    write_table(
         {
             "model": list(map(visible, figures)),
             **{
-                name: [_cell(model_figures[name]) for model_figures in figures.values()]
+                name: [cell(model_figures[name]) for model_figures in figures.values()]
                 for name in _figures(Score())
             },
             "best": [visible(best)],
         }
     )
-
-
-def _write_table(rows: dict[str, list[str]]) -> None:
-    """Write named rows in aligned columns."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows.values(), fillvalue="")]
-    name_width = max(map(len, rows))
-    for name, row in rows.items():
-        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        write(f"{name:{name_width}}  {cells}".rstrip() + "\n")
-
-
-def _cell(value: float | None) -> str:
-    """Return a figure as text; None is a perplexity that is too large for a float."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

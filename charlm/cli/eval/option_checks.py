@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from charlm.cli.options import refuse
-from charlm.config import Direction, ScoreUnit
+from charlm.config import Direction, ScoreUnit, Task
 from charlm.config.checks import require, require_whole
 from charlm.errors import ConfigError
 
@@ -48,6 +48,7 @@ EXCLUSIONS = (
     ("--dynamic", ("--dynamic-counts",)),
     ("--dynamic-counts", ("--device",)),  # they need no PyTorch
 )
+FOR_CLASSES = {"--model", "--json", "--errors"}  # options for labels and tags
 SINGLE_MODEL = (*FILTERS, *SINGLE_VIEWS, *(option for option in WHOLE if option != "--device"))
 
 
@@ -94,3 +95,9 @@ def check_options(
             "a percentile is for lines that are read alone",
             hint="leave out --carry" if is_of_lines else "use it with --per-line",
         )
+
+
+def check_class_options(options: Set[str], task: Task) -> None:
+    """Raise ConfigError if an option is not for models of labels and tags."""
+    for option in sorted(filter(lambda name: name.startswith("-"), options - FOR_CLASSES)):
+        raise ConfigError(f"{option} is for scores of text; a model of {task} predicts {task}")

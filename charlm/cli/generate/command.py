@@ -57,7 +57,7 @@ from charlm.cli.generate.seeds import (
     read_seed_batches,
     read_seed_text,
 )
-from charlm.cli.options import character_set, unescaped
+from charlm.cli.options import character_set, command_line_options, unescaped
 from charlm.cli.output import is_terminal
 from charlm.config import DEFAULT_LENGTH, CandidateFilter, GenerationConfig
 from charlm.config.patterns import user_pattern
@@ -159,6 +159,12 @@ def generate_command(
     has_ending = ending is not None or loaded.config.direction == "backward"
     if has_ending:
         _check_combinations(used | {"an ending"})
+    if loaded.config.is_of_classes:
+        from charlm.cli.generate.classes import print_classes
+
+        flags = {flag for _, flag, _ in command_line_options(context)}
+        print_classes(loaded, flags, seed_text, seed_file, is_jsonl=jsonl)
+        return
     task = loaded.config.task
     has_seeds = seed_file is not None or interactive or has_ending
     printing.check_for_task(task, None if has_seeds else seed_text, lines)

@@ -33,6 +33,10 @@ def train_command(
     max_steps: options.MaxStepsOption = None,
     lines: options.LinesOption = False,
     pairs: options.PairsOption = False,
+    labels: options.LabelsOption = False,
+    tags: options.TagsOption = False,
+    columns: options.ColumnsOption = None,
+    separator: options.SeparatorOption = None,
     document_separator: options.DocumentSeparatorOption = None,
     mask: options.MaskOption = None,
     tokenizer: options.TokenizerOption = CorpusConfig.tokenizer,
@@ -41,7 +45,8 @@ def train_command(
     cell: options.CellOption = ModelConfig.cell,
     nonlinearity: options.NonlinearityOption = ModelConfig.nonlinearity,
     hidden_size: options.HiddenSizeOption = None,
-    num_layers: options.NumLayersOption = ModelConfig.num_layers,
+    num_layers: options.NumLayersOption = None,
+    attention: options.AttentionOption = None,
     residual: options.ResidualOption = ModelConfig.residual,
     direction: options.DirectionOption = ModelConfig.direction,
     ngram_order: options.NgramOrderOption = None,
@@ -75,8 +80,9 @@ def train_command(
     To train in two processes: torchrun --nproc-per-node 2 -m charlm train book.txt
     """
     # The settings of model and training are read from `context.params`, by their names.
-    if lines:
-        refuse("--lines", {"--pairs": pairs})
+    tasks = {"--lines": lines, "--pairs": pairs, "--labels": labels, "--tags": tags}
+    for task in filter(tasks.get, tasks):
+        refuse(task, {other: tasks[other] for other in tasks if other != task})
     if resume:
         refuse("--resume", {"--overwrite": overwrite})
     if validation is not None:

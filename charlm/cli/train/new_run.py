@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from charlm.cli.options import command_line_options, json_options
-from charlm.config import CorpusConfig, ModelConfig, TrainingConfig
+from charlm.config import CorpusConfig, Encoder, ModelConfig, Task, TrainingConfig
 from charlm.errors import CheckpointError, ConfigError
 from charlm.formatting import count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from charlm.training.plan import Plan
     from charlm.training.state import TrainingState
 
+TASK_OPTIONS: tuple[Task, ...] = ("lines", "pairs", "labels", "tags")  # names of their options
 # Options about a network before its first step, which are no part of a model's config.
-WITHOUT_MEANING = ("vocab_size", "embeddings", "initialisation", "forget_bias")
+WITHOUT_MEANING = ("vocab_size", "embeddings", "initialisation", "forget_bias", "separator")
 BYTE_SHARE_SHOWN = 0.01  # of the training text's tokens
 
 
@@ -111,6 +112,8 @@ def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
         task=model.task,
         document_separator=model.document_separator,
         mask=model.mask,
+        columns=model.columns,
+        separator=options["separator"],
         begins_after=None if start is None else model.begins_after,
         predicts_end=None if start is None else model.predicts_end,
         validation_from=options["validation_from"],
@@ -130,7 +133,7 @@ def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
         options=json_options(context),
         embeddings=None if options["embeddings"] is None else Path(options["embeddings"]),
         start=start,
-        may_resize=options["hidden_size"] is None and start is None,
+        may_resize=options["hidden_size"] is None and start is None and not model.has_encoder,
     )
 
 
@@ -138,10 +141,13 @@ def _model_config(options: Mapping[str, Any]) -> ModelConfig:
     if options["embeddings"] is not None and options["embedding_size"] is not None:
         raise ConfigError("--embeddings sets the embedding size; leave out --embedding-size")
     settings = _settings_among(options, ModelConfig)
-    if settings["hidden_size"] is None:
-        settings["hidden_size"] = ModelConfig.hidden_size
-    task = "lines" if options["lines"] else "pairs" if options["pairs"] else "text"
-    return ModelConfig.for_tokenizer(options["tokenizer"], task=task, **settings)
+    task = next(filter(options.get, TASK_OPTIONS), "text")
+    if options["attention"] is not None and task != "pairs":
+        raise ConfigError("--attention needs --pairs: it looks at the source of an answer")
+    encoder: Encoder = "none"
+    if task == "pairs":
+        encoder = "context" if options["attention"] is False else "attention"
+    return ModelConfig.for_tokenizer(options["tokenizer"], task=task, encoder=encoder, **settings)
 
 
 def _settings_among(options: Mapping[str, Any], config: type[Any]) -> dict[str, Any]:
@@ -174,7 +180,7 @@ def _load_start(context: typer.Context, path: Path, group: ProcessGroup) -> "Che
                 f"{flag} has no meaning with --from: the model is trained already",
                 hint=f"leave out {flag}",
             )
-        if name in ("lines", "pairs") and task != name:
+        if name in TASK_OPTIONS and task != name:
             raise ConfigError(
                 f"the model of --from is one of {task}, not of {name}",
                 hint=f"leave out {flag}, or train a new model without --from",

@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from charlm.cli.options import ESCAPES_HELP, option_group, parse_duration, unescaped
+from charlm.cli.options import (
+    ESCAPES_HELP,
+    option_group,
+    parse_columns,
+    parse_duration,
+    unescaped,
+)
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_DROPOUT,
@@ -14,6 +20,7 @@ from charlm.config import (
     DEFAULT_SAVE_EVERY,
     DEFAULT_WEIGHT_DECAY,
     DEFAULT_WORDS,
+    ENCODER_NUM_LAYERS,
     LARGE_EMBEDDING_SIZE,
     SHORT_BPTT_LENGTH,
     SMALLEST_FITTED_SIZE,
@@ -95,6 +102,39 @@ PairsOption = Annotated[
         "Treat every line as a source, a tab and a target; learn to predict the target.", "--pairs"
     ),
 ]
+LabelsOption = Annotated[
+    bool,
+    _text(
+        "Treat every line as a text, a tab and its label; learn to predict the label.", "--labels"
+    ),
+]
+TagsOption = Annotated[
+    bool,
+    _text(
+        "Treat every line as a token, a tab and its tag, with an empty line between sentences; "
+        "learn to predict the tags.",
+        "--tags",
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,  # for Typer, to which a tuple is several words; the parser returns one
+    _text(
+        "Numbers of the columns with source and target (text and label, token and tag), such as "
+        "2,4 for CoNLL-U. A third number is that of the features of a source, set apart by ;.",
+        parser=parse_columns,
+        metavar="NUMBERS",
+        show_default="1,2; pairs with three columns: 1,2,3",
+    ),
+]
+SeparatorOption = Annotated[
+    str | None,
+    _text(
+        "With --pairs: what stands between the symbols of a target, such as ' '. Each symbol is "
+        "one token. '' makes each character one.",
+        metavar="TEXT",
+        show_default="a space, if targets consist of few, short symbols between spaces",
+    ),
+]
 DocumentSeparatorOption = Annotated[
     str | None,
     _text(
@@ -131,7 +171,7 @@ FromOption = Annotated[
     Path | None,
     _model(
         "Start from this model's weights and train on another text. Size, tokenizer and task "
-        "(--lines, --pairs) are the model's.",
+        "(such as --lines) are the model's.",
         "--from",
         metavar="MODEL",
     ),
@@ -145,7 +185,22 @@ HiddenSizeOption = Annotated[
         show_default=f"{SMALLEST_FITTED_SIZE} to {ModelConfig.hidden_size}: more for a longer run",
     ),
 ]
-NumLayersOption = Annotated[int, _model("Number of recurrent layers.")]
+NumLayersOption = Annotated[
+    int | None,
+    _model(
+        "Number of recurrent layers.",
+        show_default=f"{ModelConfig.num_layers}; with an encoder {ENCODER_NUM_LAYERS}",
+    ),
+]
+AttentionOption = Annotated[
+    bool | None,
+    _model(
+        "With --pairs: let each step of the answer look at all of the source, which an encoder "
+        "reads both ways. Without attention the encoder's last state alone is passed on.",
+        "--attention/--no-attention",
+        show_default="attention",
+    ),
+]
 ResidualOption = Annotated[
     bool, _model("Add each layer's input to its output, from the second layer on.", "--residual")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from charlm.cli.options import command_line_options, json_options
-from charlm.cli.train.new_run import TrainingStart
+from charlm.cli.train.new_run import TASK_OPTIONS, TrainingStart
 from charlm.config import CorpusConfig, TrainingConfig
 from charlm.errors import CheckpointError, ConfigError, CorpusError
 from charlm.formatting import count
@@ -139,7 +139,7 @@ def load_run(context: typer.Context, path: Path, group: ProcessGroup) -> Resumed
     changes: dict[str, Any] = {}
     for name, flag, value in command_line_options(context):
         words = flag if isinstance(value, bool) else f"{flag} {value}"
-        if name in ("lines", "pairs"):
+        if name in TASK_OPTIONS:
             name, value = "task", name
         if name in BUDGET:
             budget[name] = value

@@ -310,6 +310,8 @@ def _generate_command(output: Path, model: ModelConfig) -> str:
         "text": [] if model.is_of_documents else ["--length", "300"],
         "lines": ["--count", "20"],
         "pairs": ["--seed", "a source"],
+        "labels": ["--seed", "a text"],
+        "tags": ["--seed", "Some words of a sentence ."],
     }[model.task]
     if model.direction != "forward":
         words += ["--ending", "."]

@@ -24,5 +24,5 @@ def test_models_of_pairs_are_not_compared_with_others(charlm, unigram_checkpoint
     result = charlm("eval", "-m", "lines", "-m", "pairs", stdin=b"a\ta")
 
     assert result.returncode == 2
-    assert b"compare with models of pairs only" in result.stderr
+    assert b"predict different things" in result.stderr
     assert charlm("eval", "-m", "pairs", "--baselines", stdin=b"a\ta").returncode == 2
