@@ -12,6 +12,12 @@ It holds these tensors, with V tokens, embedding size E, hidden size H and layer
                                                the output matrix, after a projection if E is not H
     backward.…                                 the backward network of a model of both directions;
                                                both share the embedding
+    encoder.{l}.…             as recurrent     layers that read a source or text from its start
+    encoder_reverse.{l}.…     as recurrent     … and from its end
+    characters.0.…            as recurrent     of tags: layers that read the characters of a token,
+    characters_reverse.0.…                     both ways
+    bridge.weight, .bias      (S H, H), (S H,) of pairs: the first state of the decoder, S vectors
+    attention.…                                of pairs with attention; `parameters.py` has them all
     dynamic_rate.{name}       (rows,)          learning rates for dynamic evaluation, for all of the
                                                parameters above or none
     line_scores               (quantiles,)     bits per character of held-out lines, ascending;
@@ -187,6 +193,7 @@ class Checkpoint:
         if not isinstance(provenance, dict):
             raise ConfigError("its provenance is not a JSON object")
         _check_pieces(tokenizer, config)
+        _check_classes(tokenizer, config)
         _check_shapes(file, config, tokenizer.vocab_size)
         tensors = file.arrays()
         arrays = {name: array for name, array in tensors.items() if not _is_beside_network(name)}
@@ -226,6 +233,13 @@ def _check_pieces(tokenizer: Tokenizer, config: ModelConfig) -> None:
     for piece in tokenizer.pieces:
         if isinstance(piece, str) and any(character in piece for character in terminators):
             raise ConfigError(f"its tokenizer has a piece with the end of one of its {config.task}")
+
+
+def _check_classes(tokenizer: Tokenizer, config: ModelConfig) -> None:
+    """Raise ConfigError unless a model of labels or tags has a symbol for each output."""
+    classes = tokenizer.vocab_size - tokenizer.first_symbol
+    if config.is_of_classes and (classes != config.num_classes or classes < 1):
+        raise ConfigError(f"its tokenizer has {classes:,} classes, not {config.num_classes:,}")
 
 
 def _check_shapes(file: TensorFile, config: ModelConfig, vocab_size: int) -> None:

@@ -11,8 +11,8 @@ import typer
 
 from charlm.cli.options import DEFAULT_MODEL, model_path, refuse
 from charlm.cli.output import is_terminal, write, write_json
-from charlm.config import Direction
 from charlm.config.checks import require_whole
+from charlm.display.origin import origin_lines
 from charlm.errors import CheckpointError, ConfigError
 from charlm.formatting import count, folded, in_field, sparkline, token_name, visible
 from charlm.parameters import parameters
@@ -20,13 +20,8 @@ from charlm.parameters import parameters
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
 
-HELD_OUT = {
-    "end": ", the end of the text",
-    "spread": ", spread over the text",
-    "another text": " of another text",
-}
 
-VOCABULARIES = ("characters", "words")  # keys of a tokenizer's JSON
+VOCABULARIES = ("characters", "words", "base", "symbols", "features")  # keys of a tokenizer's JSON
 
 ModelArgument = Annotated[
     Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
@@ -198,7 +193,7 @@ def _model_lines(info: dict[str, Any], network: str) -> Iterator[str]:
         yield f"mask        {visible(info['mask'])}"
     yield f"tokenizer   {info['tokenizer']['kind']}: {info['vocabulary']}"
     try:
-        origin = list(_origin(info["provenance"], info["direction"]))
+        origin = list(origin_lines(info["provenance"], info["direction"]))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise CheckpointError(f"{info['model']} has an unknown kind of provenance") from None
     for name, value in origin:
@@ -242,39 +237,6 @@ def _fingerprint_line(info: dict[str, Any]) -> str:
         f"fingerprint {entries}; false positives {info['false_positives']:.1g}; "
         f"{info['bytes']:,} bytes"
     )
-
-
-def _origin(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of what provenance holds; any part of it may be missing."""
-    for document in provenance.get("corpus", []):
-        yield (
-            "corpus",
-            f"{document['name']}, {document['characters']:,} characters, "
-            f"{document['bytes']:,} bytes, sha256 {document['sha256']}",
-        )
-    if "from" in provenance:
-        names = ", ".join(str(document["name"]) for document in provenance["from"]["corpus"])
-        yield "from", f"a model of {names}, weights sha256 {provenance['from']['weights_sha256']}"
-    if provenance.get("chosen"):
-        yield "chosen", "; ".join(map(str, provenance["chosen"]))
-    if "steps" in provenance:
-        yield (
-            "trained",
-            f"{count(provenance['steps'], 'step')}, {provenance['epochs']:.3g} epochs, "
-            f"{provenance['seconds']:.1f} s, by charlm {provenance['charlm_version']}",
-        )
-    if "validation" in provenance:
-        validation = provenance["validation"]
-        is_mean = ", mean of both directions" * (direction == "both")
-        held_out = HELD_OUT.get(validation.get("from"), "")
-        yield (
-            "validation",
-            f"{validation['bits_per_character']:.4f} bits per character "
-            f"over {validation['characters']:,} characters{held_out}{is_mean}",
-        )
-        if "counts" in provenance:
-            gain = provenance["counts"]["gain_in_bits_per_character"]
-            yield "with counts", f"{validation['bits_per_character'] - gain:.4f} bits per character"
 
 
 def _memory_info(checkpoint: "Checkpoint", name: str) -> dict[str, Any]:

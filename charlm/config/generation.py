@@ -13,6 +13,7 @@ DEFAULT_LENGTH = 500  # characters
 LENGTH_BESIDE_OTHERS = 100_000  # characters, if another criterion stops the text
 LONGEST_WORD = 1000  # characters; a model that never ends one must not write 100,000
 MOST_CANDIDATES = 10_000  # for one text
+LARGEST_BEAM = 10_000  # hypotheses
 LARGEST_DISTANCE = 2  # edits; the lines three edits away are millions
 
 
@@ -39,6 +40,8 @@ class GenerationConfig:
         forbid_chars: Characters that may not be generated.
         max_width: Most characters of a line; None is off.
         seed_weight: Weight of the counts of a long seed text, from 0 to 1; 0 is off.
+        beam: Number of hypotheses that the search for the likeliest answer to a source keeps at
+            each step; 1 takes the most probable token (greedy search).
         length: Number of characters after which a text stops; None never stops. If another setting
             stops the text, or if it ends by itself as a document, the default is 100,000.
         words: Number of words after which a text stops; None is off.
@@ -61,6 +64,7 @@ class GenerationConfig:
     forbid_chars: str = ""
     max_width: int | None = None
     seed_weight: float = 0.1
+    beam: int = 1
 
     length: int | None = DEFAULT_LENGTH
     words: int | None = None
@@ -81,6 +85,7 @@ class GenerationConfig:
         require_whole("repetition-window", self.repetition_window, 1, LARGEST_SIZE)
         require_whole("no-repeat-ngram", self.no_repeat_ngram, 0, LARGEST_SIZE)
         require("seed-weight", self.seed_weight, at_least=0, at_most=1)
+        require_whole("beam", self.beam, 1, LARGEST_BEAM)
         if self.max_width is not None:
             require_whole("max-width", self.max_width, 1)
         if self.allow_chars is not None and not set(self.allow_chars) - set(self.forbid_chars):

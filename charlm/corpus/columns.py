@@ -114,6 +114,17 @@ class LineLayout:
         return f"{source}{''.join(FEATURE_MARK + part for part in features)}\t{target}"
 
 
+def as_source(text: str, columns: Columns | None) -> str:
+    """Return a source as a network reads it: the tab before its features becomes the mark."""
+    has_features = columns is not None and len(columns) > 2
+    return text.replace("\t", FEATURE_MARK, 1) if has_features else text
+
+
+def as_typed(source: str) -> str:
+    """Return a source with a tab before its features, as its owner writes it."""
+    return source.replace(FEATURE_MARK, "\t")
+
+
 def with_columns(config: CorpusConfig, first_line: str) -> Columns | None:
     """Return the columns of a corpus: given, or those that its first line shows.
 

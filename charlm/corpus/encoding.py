@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
+import numpy as np
+
 from charlm import tokenizers
-from charlm.config import TERMINATORS, CorpusConfig, HeldOut
+from charlm.config import TERMINATORS, CorpusConfig, HeldOut, Task
 from charlm.corpus.columns import with_columns
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import (
@@ -47,6 +49,7 @@ from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.tokenizers import Tokenizer
 from charlm.tokenizers.symbols import FEATURE_MARK
 
+LONGEST_EXAMPLE = 1 << 13  # tokens of a pair, a text with its label, or a sentence
 HASHED_AT_ONCE = 1 << 20  # ids
 LINE_ENDS = ("\r\n", "\n", "\r")  # of several that a text has as often, the first
 FEWEST_DOCUMENTS = 10  # that show how documents begin
@@ -250,6 +253,9 @@ def _encode_examples(
     if not train.tokens:
         raise CorpusError(f"{_name(infos)} has no lines to learn from")
     held_out = encode_examples(validation_examples(), tokenizer, config.task)
+    if config.task != "lines":
+        for part in (train, held_out):
+            _check_lengths(part, config.task)
     blank_lines, source_characters = survey_lines(documents)
     examples = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.task]
     if not validation and not held_out.tokens:
@@ -269,6 +275,17 @@ def _encode_examples(
         blank_lines=0 if config.task == "tags" else blank_lines,
         source_characters=source_characters if config.task in ("pairs", "labels") else "",
     )
+
+
+def _check_lengths(text: EncodedText, task: Task) -> None:
+    """Raise CorpusError if an example is so long that attention to all of it fills the memory."""
+    lengths = np.diff(text.boundaries[:: BOUNDARIES[task]])
+    if len(lengths) and lengths.max() > LONGEST_EXAMPLE:
+        raise CorpusError(
+            f"the longest of the {task} has {lengths.max():,} tokens, but at most "
+            f"{LONGEST_EXAMPLE:,} are read at once",
+            hint="cut it, or leave it out",
+        )
 
 
 def _tokenizer_texts(

@@ -13,7 +13,7 @@ MOST_CLASSES = 10_000
 # Targets of pairs consist of symbols between spaces if they have several parts, which are short and
 # occur often.
 FEWEST_SYMBOLS = 2  # in a target, in the mean
-LONGEST_SYMBOL = 3  # characters, in the mean
+LONGEST_SYMBOL = 2.5  # characters, in the mean
 OFTEN = 10  # times, in the mean
 
 

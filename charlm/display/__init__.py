@@ -4,6 +4,8 @@ live_block  lines that are drawn again and again
 surprisal   the surprisal of each character, as colours or bars
 training    the progress of a training run
 counter     the progress of other commands
+origin      the origin of a model
+attention   the attention of a pair, with characters or as SVG
 """
 
 import errno

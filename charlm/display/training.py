@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from charlm.config import CLASS_TASKS
 from charlm.display import note_line, print_line, stderr_console
 from charlm.display.live_block import LiveBlock
 from charlm.formatting import count, duration, quantity, sparkline, visible
@@ -86,7 +87,7 @@ class TrainingDisplay:
             self._next_line = time.monotonic() + PLAIN_INTERVAL
             self.line(
                 f"step {progress.step:,} of {progress.steps:,}: "
-                f"training {progress.bits_per_character:.3f} bits per character, "
+                f"training {progress.bits_per_character:.3f} {self._unit}, "
                 f"{quantity(progress.characters_per_second)} characters/s, "
                 f"{duration(_seconds_left(progress))} left"
             )
@@ -98,10 +99,7 @@ class TrainingDisplay:
             self._draw(at_once=True)
             return
         best = "" if validation.best is not None else " (not the best)"
-        self.line(
-            f"step {validation.step:,}: validation {validation.bits_per_character:.3f} "
-            f"bits per character{best}"
-        )
+        self.line(f"step {validation.step:,}: validation {self._score(validation)}{best}")
 
     def finished(
         self, finished: "Finished", model_path: Path, state_path: Path, command: str
@@ -131,11 +129,25 @@ class TrainingDisplay:
             return "nothing was validated yet, so no model was saved"
         is_mean = self._plan is not None and self._plan.model.direction == "both"
         return (
-            f"best validation {best.bits_per_character:.3f} bits per character "
+            f"best validation {self._score(best)} "
             f"({best.nats_per_character:.4f} nats) at step {best.step:,}"
             f"{', in the mean of both directions' if is_mean else ''}"
             f"{self._with_counts(best)}"
         )
+
+    @property
+    def _unit(self) -> str:
+        """The unit of scores: bits per character, label or tag."""
+        task = "text" if self._plan is None else self._plan.model.task
+        return f"bits per {task.removesuffix('s') if task in CLASS_TASKS else 'character'}"
+
+    def _score(self, validation: "Validation") -> str:
+        """Return a validation score, and what an encoder's network predicts wrongly."""
+        score = f"{validation.bits_per_character:.3f} {self._unit}"
+        if self._plan is None or not self._plan.model.has_encoder:
+            return score
+        what = self._plan.model.task if self._plan.model.is_of_classes else "target tokens"
+        return f"{100 * validation.error_rate:.1f} % of {what} wrong, {score}"
 
     def _with_counts(self, best: "Validation") -> str:
         """Return the score of network and counts together, if the model has counts."""
@@ -184,13 +196,14 @@ class TrainingDisplay:
         rows = []
         if progress is not None:
             rows.append(
-                f"training    {progress.bits_per_character:.3f} bits per character   "
+                f"training    {progress.bits_per_character:.3f} {self._unit}   "
                 f"{quantity(progress.characters_per_second)} characters/s   "
                 f"epoch {progress.epoch:.2f}"
             )
         if self._validations:
             scores = [validation.bits_per_character for validation in self._validations]
-            rows.append(f"validation  {scores[-1]:.3f} bits per character   {sparkline(scores)}")
+            score = self._score(self._validations[-1])
+            rows.append(f"validation  {score}   {sparkline(scores)}")
         lines = [Text(row, no_wrap=True, overflow="ellipsis") for row in rows]
         samples = [validation.sample for validation in self._validations if validation.best]
         if samples:  # of the model that is kept

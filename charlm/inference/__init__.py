@@ -21,6 +21,8 @@ generation      sequences → text, token by token
 candidates      several texts for each seed, and a filter that keeps some
 edits           texts that are a few edits away
 beam_search     the likeliest answers to a source
+attention       what a network attends to, step by step
+lexicon         known answers before those of a model
 answers         how well a model of pairs answers
 infilling       text between a seed and an ending
 scoring         the score of a text

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from charlm.corpus.columns import as_typed
+
 if TYPE_CHECKING:
     from charlm.inference.model import Model
 
@@ -75,8 +77,11 @@ def answers_of(
     Args:
         model: A model of pairs.
         pairs: Sources and targets.
-        separator: What stands between the symbols of a target; None makes each character one.
+        separator: What stands between the symbols of a target; "" makes each character one, and
+            None takes what the model was trained with.
     """
+    if separator is None:
+        separator = model.tokenizer.separator
     targets: dict[str, list[str]] = {}
     for source, target in pairs:
         targets.setdefault(source, []).append(target)
@@ -90,7 +95,9 @@ def answers_of(
         )
         target = accepted[place]
         symbols = len(_symbols(target, separator))
-        yield Answer(source=source, target=target, answer=answer, edits=edits, symbols=symbols)
+        yield Answer(
+            source=as_typed(source), target=target, answer=answer, edits=edits, symbols=symbols
+        )
 
 
 def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
@@ -110,4 +117,4 @@ def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _symbols(text: str, separator: str | None) -> Sequence[str]:
-    return text if separator is None else [part for part in text.split(separator) if part]
+    return text if not separator else [part for part in text.split(separator) if part]

@@ -9,9 +9,9 @@ from charlm.config import CandidateFilter
 from charlm.errors import ConfigError
 from charlm.inference.candidates import GeneratedText
 from charlm.inference.runtime import log_softmax, select_rows
-from charlm.inference.sequences import GeneratorSettings
+from charlm.inference.sequences import GeneratorSettings, read_example
 
-FEWEST_HYPOTHESES = 8  # in the beam; a narrow one may lose the second likeliest answer
+FEWEST_HYPOTHESES = 8  # by default; a narrow beam may lose the second likeliest answer
 LONGEST_ANSWER = 1000  # tokens, unless the length is smaller
 
 
@@ -30,11 +30,13 @@ def likeliest_answers(settings: GeneratorSettings, source: str, count: int) -> l
     ends when no hypothesis can come to a better answer than those that are complete.
     """
     network, tokenizer = settings.network, settings.tokenizer
+    source = read_example(source, network.config, "seed text")
     boundary_id = tokenizer.boundary_id
     state = network.zero_state(1)
     for token in (boundary_id, *tokenizer.encode(source).tolist(), boundary_id):
         logits, state = network.predict(np.array([token]), state)
-    width = max(FEWEST_HYPOTHESES, 2 * count)
+    beam = settings.config.beam
+    width = max(beam if beam > 1 else FEWEST_HYPOTHESES, 2 * count if count > 1 else 1)
     hypotheses: list[list[int]] = [[]]
     nats = np.zeros(1)
     answers: dict[str, Answer] = {}
@@ -77,7 +79,7 @@ def generate_answers(
     if is_filtered or config.has_constraints or not config.has_only_length:
         raise ConfigError(
             "the likeliest answers are not filtered, constrained or stopped",
-            hint="draw answers at random with --temperature 0.8, or leave out --count",
+            hint="draw answers at random with --temperature 0.8, or leave out --count and --beam",
         )
     sources = (source for batch in source_batches for source in batch)
     for index, source in enumerate(sources):

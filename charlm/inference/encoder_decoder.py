@@ -4,6 +4,7 @@ It satisfies the protocol of every network. A boundary begins a source; its toke
 the state. At the next boundary the encoder reads them, and the decoder writes from there.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,33 @@ class EncoderDecoder:
         memory = np.zeros((batch_size, 0), np.float32), numbers - 1, states, numbers
         return [*self._decoder.zero_state(batch_size), memory]
 
+    def attention(self, source: Sequence[int], target: Sequence[int]) -> Floats:
+        """Return the attention to each token of a source in each step of a target.
+
+        Args:
+            source: Its ids, S of them, at least one.
+            target: Its ids, T of them.
+
+        Returns:
+            Shape (T + 1, S): the last step predicts the end.
+        """
+        steps: list[Floats] = []
+        state = self.zero_state(1)
+        for token in [self._boundary_id, *source, self._boundary_id, *target]:
+            _, state = self._step(np.array([token]), state, steps)
+        return np.concatenate(steps)
+
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return features, shape (B, H), and the new state."""
+        return self._step(ids, state)
+
+    def _step(
+        self,
+        ids: NDArray[np.integer[Any]],
+        state: State,
+        attention: list[Floats] | None = None,
+    ) -> tuple[Floats, State]:
+        """Do a step; append the attention, shape (B, S), if it is requested."""
         *decoder_state, (sources, lengths, states, writes) = state
         is_boundary = ids == self._boundary_id
         begins = is_boundary & (lengths < 0)
@@ -76,6 +102,8 @@ class EncoderDecoder:
             features, decoder_state = self._decoder.step(ids, decoder_state)
             if self._has_attention:
                 weights = self._weights(features, states, lengths)
+                if attention is not None:
+                    attention.append(weights)
                 features = self._attended(features, weights, states, sources)
         return features, [*decoder_state, (sources, lengths, states, writes)]
 

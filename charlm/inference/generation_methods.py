@@ -6,6 +6,7 @@ from typing import Any
 
 from charlm.config import CandidateFilter, GenerationConfig, ModelConfig, SingleDirection
 from charlm.config.checks import require_texts, require_type
+from charlm.errors import ConfigError
 from charlm.fingerprint import Fingerprint
 from charlm.inference.beam_search import generate_answers
 from charlm.inference.candidates import GeneratedText, TextGenerator
@@ -167,7 +168,10 @@ class GenerationMethods(ABC):
         require_type("seed_batches", seed_batches, Iterable)
         require_type("candidate_filter", candidate_filter, CandidateFilter)
         config = GenerationConfig.for_model(settings, self.config)
-        if self.config.task == "pairs" and config.temperature == 0 and candidate_filter.count > 1:
+        is_answer = self.config.task == "pairs" and config.temperature == 0
+        if config.beam > 1 and not is_answer:
+            raise ConfigError("beam is for the likeliest answers of a model of pairs")
+        if is_answer and (candidate_filter.count > 1 or config.beam > 1):
             return generate_answers(self._generator(config), seed_batches, candidate_filter)
         forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)
         numbers = rng_seed_of(rng_seed)

@@ -24,6 +24,7 @@ from charlm.parameters import parameter_count
 from charlm.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
+    from charlm.inference.attention import AttentionMatrix
     from charlm.inference.bidirectional import PseudoScore
     from charlm.inference.classification import ClassPrediction
     from charlm.inference.inspection import NetworkState
@@ -135,6 +136,18 @@ class Model(GenerationMethods):
         self._require_task("tags")
         checked = (list(require_texts("a sentence", tokens)) for tokens in sentences)
         return predict_tags(self, checked)
+
+    def attention(self, source: str, target: str | None = None) -> "AttentionMatrix":
+        """Return what a model of pairs attends to as it writes a target; by default, its answer.
+
+        Raises:
+            ConfigError: If the model has no attention, or the source is blank.
+        """
+        from charlm.inference.attention import attention_of
+
+        require_type("source", source, str)
+        require_type("target", target, str | None)
+        return attention_of(self, source, target)
 
     def _require_task(self, task: Task) -> None:
         if self.config.task != task:

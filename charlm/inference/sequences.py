@@ -12,6 +12,7 @@ import numpy as np
 
 from charlm.config import TERMINATORS, GenerationConfig, ModelConfig, Task
 from charlm.config.checks import require_type
+from charlm.corpus.columns import as_source
 from charlm.corpus.masks import masked
 from charlm.corpus.windows import prefix_of
 from charlm.errors import ConfigError
@@ -324,6 +325,7 @@ def read_example(text: str, config: ModelConfig, name: str) -> str:
     Raises:
         ConfigError: If `text` contains a terminator, or the mask takes too long.
     """
+    text = as_source(text, config.columns)
     check_example(text, config.task, name)
     return masked(text, config.mask)
 

@@ -6,9 +6,18 @@ from typing import Any, Literal
 from charlm.config import GenerationConfig, UserPattern
 
 # A stopping criterion; "end" is the end of a line or an answer; at a "dead end" no token is
-# allowed; "attempts" means that no candidate was kept.
+# allowed; "attempts" means that no candidate was kept, "lexicon" that the answer was there.
 FinishReason = Literal[
-    "length", "words", "lines", "sentences", "stop", "until", "end", "dead end", "attempts"
+    "length",
+    "words",
+    "lines",
+    "sentences",
+    "stop",
+    "until",
+    "end",
+    "dead end",
+    "attempts",
+    "lexicon",
 ]
 
 MOST_SEARCHED = 1000  # last characters in which `until` is searched

@@ -33,6 +33,7 @@ class Tokenizer(ABC):
 
     kind: TokenizerKind
     pieces: Sequence[str | int]  # the text of each id, or its byte in [0, 256)
+    separator: str | None = None  # between the symbols of targets, if these are tokens
 
     @property
     def vocab_size(self) -> int:

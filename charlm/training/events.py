@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charlm.checkpoint import Checkpoint
-from charlm.training.state import TrainingState
+from charlm.training.state import Best, TrainingState
 
 Ending = Literal["complete", "no improvement", "time is up", "stopped"]
 
@@ -37,6 +37,20 @@ class Validation:
     bits_per_character: float  # the same in bits
     best: Checkpoint | None  # the model if it is the best so far, else None
     sample: str  # A short text that the model generated
+    # Wrong predictions, and their share in [0, 1]; only counted where an encoder reads a source.
+    errors: int = 0
+    error_rate: float = 0.0
+
+    @property
+    def score(self) -> Best:
+        """When the model was validated, and its score."""
+        return Best(
+            step=self.step,
+            epoch=self.epoch,
+            seconds=self.seconds,
+            nats=self.nats,
+            errors=self.errors,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

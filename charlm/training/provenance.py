@@ -46,6 +46,7 @@ def provenance(
             "tokens": held_out.predictions,
             "nats": validation.nats,
             "bits_per_character": validation.nats / held_out.characters / math.log(2),
+            **({"errors": validation.errors} if plan.model.has_encoder else {}),
         },
         "training": {**plan.config.to_json(), **machine},
         "chosen": list(plan.reasons),

@@ -128,9 +128,7 @@ class Run:
                 is_closing=clock.schedule.is_closing,
             ),
             last=self._checkpoint({}),
-            best=None
-            if best is None
-            else Best(step=best.step, epoch=best.epoch, seconds=best.seconds, nats=best.nats),
+            best=None if best is None else best.score,
             best_model=None if best is None else best.best,
             optimizer_state=self._trainer.optimizer_state(),
             recurrent_state=self._trainer.recurrent_state(),
@@ -242,24 +240,27 @@ class Run:
         """
         with self.paused():
             before = self.clock.seconds
-            nats = self._trainer.validate(give_up)
-            if nats is None:
+            result = self._trainer.validate(give_up)
+            if result is None:
                 return
             self._group.sync_clock()
-            yield self._validated(nats, {"stopped": True} if is_stopped else {})
+            yield self._validated(*result, {"stopped": True} if is_stopped else {})
             self._group.sync_clock()
             self.clock.validation_seconds = self.clock.seconds - before  # saving included
 
-    def _validated(self, nats: float, more_provenance: Mapping[str, Any]) -> Validation:
+    def _validated(
+        self, nats: float, errors: int, more_provenance: Mapping[str, Any]
+    ) -> Validation:
         """Return the event of a validation; keep it if it is the best."""
         self.validated_step = self.step
         self.next_validation = self.clock.next_validation(self.step)
         if not math.isfinite(nats):
             problem = f"the validation score after step {self.step} is {nats}"
             raise _diverged(problem, self._plan.config)
-        is_best = self.best is None or nats < self.best.nats
+        seconds = self.clock.seconds
+        score = Best(step=self.step, epoch=self.epoch, seconds=seconds, nats=nats, errors=errors)
+        is_best = self.best is None or score.loss < self.best.score.loss
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
-        score = Best(step=self.step, epoch=self.epoch, seconds=self.clock.seconds, nats=nats)
         planned_steps = self.clock.expected_steps(self.step)
         recorded = provenance(
             self._corpus, self._plan, self._origin, score, planned_steps=planned_steps
@@ -275,9 +276,11 @@ class Run:
         return validation
 
     def _validation(self, score: Best, checkpoint: Checkpoint | None, *, sample: str) -> Validation:
-        nats_per_character = score.nats / self._corpus.validation.characters
+        held_out = self._corpus.validation
+        nats_per_character = score.nats / held_out.characters
         return Validation(
             **asdict(score),
+            error_rate=score.errors / held_out.predictions,
             nats_per_character=nats_per_character,
             bits_per_character=nats_per_character / math.log(2),
             best=checkpoint,

@@ -5,6 +5,7 @@ It computes in float32. TF32, the default of cuDNN, is too coarse for one score.
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,14 @@ from charlm.training.networks import load_network
 from charlm.training.recurrence import RNN
 
 LONGEST_WINDOW = 64  # tokens in a batch; the features of more fill the memory
+
+
+class BatchScore(NamedTuple):
+    """The score of some windows."""
+
+    nats: float  # −ln p, summed
+    tokens: int  # predictions made
+    errors: int  # predictions that are wrong; only counted where an encoder reads a source
 
 
 class Scorer:
@@ -59,7 +68,8 @@ class Scorer:
         """
         return score_with(
             lambda windows: (
-                nats for nats, _ in batch_nats(self.network, windows.cut()[0], table=self._table)
+                score.nats
+                for score in batch_nats(self.network, windows.cut()[0], table=self._table)
             ),
             self.network.config,
             self._tokenizer,
@@ -82,8 +92,8 @@ def batch_nats(
     windows: Windows,
     precision: torch.dtype = torch.float32,
     table: NGramTable | None = None,
-) -> Iterator[tuple[float, int]]:
-    """Yield, for each batch of some windows, the sum of −ln p in nats and the number of tokens.
+) -> Iterator[BatchScore]:
+    """Yield the score of each batch of some windows.
 
     Args:
         network: Of the direction of the windows. Its dropout is turned off.
@@ -109,14 +119,17 @@ def batch_nats(
                 inputs = torch.from_numpy(batch.inputs).to(device)
                 features, state = network.read(inputs, is_scored, state)
                 targets = torch.from_numpy(batch.targets).to(device)[is_scored]
-                if table is None:
+                errors = 0
+                if network.config.has_encoder:
+                    nats, errors = _nats_and_errors(network.output(features).float(), targets)
+                elif table is None:
                     nats = _nats(network.output, features, targets, windows.boundary_id)
                 else:
                     last = contexts[: len(batch.inputs), -1]
                     contexts = contexts_after(last, batch.inputs, windows.boundary_id)
                     scored = contexts[batch.is_scored]
                     nats = _nats_with_counts(network.output, features, targets, table, scored)
-            yield nats, len(targets)
+            yield BatchScore(nats, len(targets), errors)
 
 
 def batch_count(windows: Windows, config: ModelConfig) -> int:
@@ -141,6 +154,12 @@ def _nats(output: Output, features: Tensor, targets: Tensor, vocab_size: int) ->
         )
         for rows in batched_rows(len(targets), vocab_size)
     )
+
+
+def _nats_and_errors(logits: Tensor, targets: Tensor) -> tuple[float, int]:
+    """Return the sum of −ln p of the targets, and how many are not the most probable token."""
+    nats = cross_entropy(logits, targets, reduction="none").cpu().double().sum()
+    return float(nats), int((logits.argmax(dim=-1) != targets).sum())
 
 
 def _nats_with_counts(

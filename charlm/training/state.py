@@ -100,18 +100,29 @@ class PlanEstimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """When the best model was found, and its validation score in nats."""
+    """When the best model was found, and its validation score.
+
+    The best has the fewest wrong predictions of labels, tags or target tokens, and of as many the
+    fewest nats. Without an encoder no errors are counted.
+    """
 
     step: int
     epoch: float
     seconds: float
     nats: float
+    errors: int = 0
+
+    @property
+    def loss(self) -> tuple[int, float]:
+        """What training lowers."""
+        return self.errors, self.nats
 
     def __post_init__(self) -> None:
         require_whole("step", self.step, 0)
         require("epoch", self.epoch, at_least=0)
         require("seconds", self.seconds, at_least=0, at_most=LONGEST_TIME)
         require("nats", self.nats, at_least=0)
+        require_whole("errors", self.errors, 0, sys.maxsize)
 
 
 def state_path(model: Path) -> Path:
@@ -252,10 +263,17 @@ def _damaged(problem: str) -> CheckpointError:
 def _check_agreement(state: TrainingState) -> None:
     """Raise ConfigError where parts of a state are valid, but not of one run."""
     progress, corpus, last = state.progress, state.corpus, state.last
-    if (corpus.task, corpus.document_separator, corpus.mask, corpus.tokenizer) != (
+    if (
+        corpus.task,
+        corpus.document_separator,
+        corpus.mask,
+        corpus.columns,
+        corpus.tokenizer,
+    ) != (
         last.config.task,
         last.config.document_separator,
         last.config.mask,
+        last.config.columns,
         last.tokenizer.kind,
     ):
         raise ConfigError("its network is for another task or tokenizer than its corpus")

@@ -25,7 +25,7 @@ from charlm.training.loss import BatchLoss, Loss
 from charlm.training.network import SavedNetwork
 from charlm.training.networks import build_network
 from charlm.training.optimizer import OPTIMIZER_STATE, build_optimizer, set_learning_rate
-from charlm.training.scoring import batch_count, batch_nats
+from charlm.training.scoring import BatchScore, batch_count, batch_nats
 from charlm.training.state import TrainingState
 
 Float32Arrays = dict[str, NDArray[np.float32]]
@@ -138,30 +138,32 @@ class Trainer:
             clip_grads_with_norm_(tensors, max_norm, norm)
         return norm
 
-    def validate(self, give_up: Callable[[], bool] = lambda: False) -> float | None:
-        """Return the score of the validation text: nats, summed over all tokens.
+    def validate(self, give_up: Callable[[], bool] = lambda: False) -> tuple[float, int] | None:
+        """Return the score of the validation text: nats over all tokens, and wrong predictions.
 
-        For two directions it is the mean of their scores. `give_up` is called after each batch; if
-        it returns true in any process, there is no score.
+        Wrong predictions are only counted where an encoder reads a source. For two directions the
+        nats are the mean of their scores. `give_up` is called after each batch; if it returns true
+        in any process, there is no score.
         """
         nats: list[float] = []
-        tokens, has_given_up = 0, False
-        for batch_score, batch_tokens in self.validation_batches():
+        tokens, errors, has_given_up = 0, 0, False
+        for score in self.validation_batches():
             has_given_up = give_up()
             if has_given_up:
                 break
-            nats.append(batch_score)
-            tokens += batch_tokens
-        shard = math.fsum(nats), tokens, has_given_up
-        total, all_tokens, processes_without_score = self._group.all_reduce(shard)
+            nats.append(score.nats)
+            tokens += score.tokens
+            errors += score.errors
+        shard = math.fsum(nats), tokens, errors, has_given_up
+        total, all_tokens, all_errors, processes_without_score = self._group.all_reduce(shard)
         if processes_without_score:
             return None
         if all_tokens != self._validation_tokens:
             raise RuntimeError(f"{all_tokens:,.0f} tokens scored, not {self._validation_tokens:,}")
-        return total / len(self._directions)
+        return total / len(self._directions), round(all_errors)
 
-    def validation_batches(self) -> Iterator[tuple[float, int]]:
-        """Yield nats and tokens of each batch of this process's validation windows."""
+    def validation_batches(self) -> Iterator[BatchScore]:
+        """Yield the score of each batch of this process's validation windows."""
         return chain.from_iterable(
             batch_nats(network, windows, self._precision)
             for network, windows in zip(self._networks, self._validation, strict=True)

@@ -389,3 +389,192 @@ def test_with_a_mask_later_lines_of_a_log_are_not_odd(charlm, tmp_path):
     assert b"\xe2\x96\xa1" in charlm("generate", "-m", "masked").stdout
     mixed = charlm("eval", "-m", "masked", "-m", "plain", "later.log")
     assert b"mask different parts of the lines" in mixed.stderr
+
+
+@pytest.fixture(scope="module")
+def classes(run_charlm, folder):
+    """Train once on labels, once on tags in CoNLL-U, and once on forms with features."""
+    generator = random.Random(2)
+    names = generator.choices(ANIMALS, k=600)
+    (folder / "labels.tsv").write_text(
+        "".join(f"a {name} here\t{'tame' if name in 'cat dog hen' else 'wild'}\n" for name in names)
+    )
+    tokens = [f"1\tthe\t_\tDET\n2\t{name}\t_\tNOUN\n\n" for name in names]
+    (folder / "tags.conllu").write_text("# a comment\n" + "".join(tokens))
+    forms = [
+        f"{name}\t{name}{'s' * (number == 'PL')}\tN;{number}\n"
+        for name, number in zip(names, generator.choices(["SG", "PL"], k=600), strict=True)
+    ]
+    (folder / "forms.tsv").write_text("".join(forms))
+    small = ("--hidden-size", 32, "--embedding-size", 16, "--learning-rate", 0.02)
+    budget = (*small, "--max-steps", 150, "--dropout", 0)
+    for arguments in (
+        ("labels.tsv", "--labels", "-o", "labels"),
+        ("tags.conllu", "--tags", "--columns", "2,4", "-o", "tags"),
+        ("forms.tsv", "--pairs", "-o", "forms"),
+    ):
+        result = run_charlm("train", *arguments, *budget, cwd=folder)
+        assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_text_gets_its_label_and_its_probability(charlm, classes):
+    lines = b"a cat here\na fox here\n"
+    plain = charlm("generate", "-m", "labels", "--seed-file", "-", cwd=classes, stdin=lines)
+    one = charlm("generate", "-m", "labels", "--seed", "a hen here", "--jsonl", cwd=classes)
+    record = json.loads(one.stdout)
+
+    assert [line.split("\t")[0] for line in plain.stdout.decode().splitlines()] == ["tame", "wild"]
+    assert all(float(line.split("\t")[1]) > 0.9 for line in plain.stdout.decode().splitlines())
+    assert record["label"] == "tame"
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_labels_are_evaluated(charlm, classes):
+    figures = json.loads(charlm("eval", "labels.tsv", "-m", "labels", "--json", cwd=classes).stdout)
+    table = charlm("eval", "labels.tsv", "-m", "labels", cwd=classes).stdout.decode()
+    wrong = charlm(
+        "eval", "-m", "labels", "--errors", "-", cwd=classes, stdin=b"a cat here\twild\n"
+    ).stdout.decode()
+
+    assert figures["labels"] == 600
+    assert figures["accuracy"] == figures["auc"] == 1
+    assert figures["f1"] == {"tame": 1, "wild": 1}
+    assert "accuracy" in table
+    assert wrong.startswith("a cat here\twild\ttame\t")
+
+
+def test_tokens_get_their_tags(charlm, classes):
+    conllu = b"# c\n1\tthe\t_\t_\n2\tdog\t_\t_\n\n1\tthe\t_\t_\n"
+    columns = charlm("generate", "-m", "tags", "--seed-file", "-", cwd=classes, stdin=conllu)
+    one_a_line = charlm(
+        "generate", "-m", "tags", "--seed-file", "-", cwd=classes, stdin=b"the\ndog\n\nthe\n"
+    )
+    plain = charlm("generate", "-m", "tags", "--seed", "the dog", cwd=classes)
+    record = json.loads(charlm(
+        "generate", "-m", "tags", "--seed", "the dog", "--jsonl", cwd=classes
+    ).stdout)  # fmt: skip
+
+    assert columns.stdout == one_a_line.stdout == b"the\tDET\ndog\tNOUN\n\nthe\tDET\n"
+    assert plain.stdout == b"the\tDET\ndog\tNOUN\n"
+    assert record["tags"] == ["DET", "NOUN"]
+
+
+def test_tags_are_evaluated(charlm, classes):
+    result = charlm("eval", "tags.conllu", "-m", "tags", "--json", cwd=classes)
+    figures = json.loads(result.stdout)
+    new = b"1\tthe\t_\tDET\n2\tgnu\t_\tNOUN\n"
+    unknown = json.loads(charlm("eval", "-m", "tags", "--json", "-", cwd=classes, stdin=new).stdout)
+
+    assert (figures["tags"], figures["sentences"], figures["unknown_tokens"]) == (1200, 600, 0)
+    assert figures["accuracy"] == figures["sentence_accuracy"] == 1
+    assert (unknown["unknown_tokens"], unknown["unknown_accuracy"]) == (1, 1)
+
+
+def test_models_of_classes_are_compared(charlm, classes):
+    (classes / "other").write_bytes((classes / "labels").read_bytes())
+    result = charlm("eval", "labels.tsv", "-m", "labels", "-m", "other", cwd=classes)
+    rows = [line.split() for line in result.stdout.decode().splitlines()]
+
+    assert [row[0] for row in rows] == ["model", "labels", "other"]
+    assert rows[1][1:] == rows[2][1:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("generate", "-m", "labels", "--count", 3), b"--count is for generated text"),
+        (("generate", "-m", "labels"), b"a model of labels reads a text, and there is none"),
+        (("eval", "-m", "tags", "--per-line", "tags.conllu"), b"--per-line is for scores of text"),
+        (("eval", "-m", "tags", "labels.tsv"), b"labels.tsv, line 1, has 1 tab, but column 4"),
+        (("eval", "-m", "tags", "-m", "labels", "labels.tsv"), b"predict different things"),
+        (("generate", "-m", "forms", "--lexicon", "none.tsv", "--seed", "cat\tN;SG"), b"none.tsv"),
+        (("generate", "-m", "lines", "--show-attention"), b"this model has no attention"),
+        (("generate", "-m", "lines", "--beam", 3), b"beam is for the likeliest answers"),
+        (("generate", "-m", "lines", "--lexicon", "x"), b"--lexicon is for models of pairs"),
+    ],
+)
+def test_what_a_model_cannot_do_is_an_error(charlm, trained, classes, arguments, message):
+    result = charlm(*arguments, cwd=classes)
+
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_features_are_given_behind_a_tab(charlm, classes):
+    seeds = "".join(f"{name}\tN;{number}\n" for name in ANIMALS for number in ("SG", "PL"))
+    result = charlm(
+        "generate", "-m", "forms", "--seed-file", "-", cwd=classes, stdin=seeds.encode()
+    )
+    figures = json.loads(charlm("eval", "forms.tsv", "-m", "forms", "--json", cwd=classes).stdout)
+
+    assert result.stdout.decode().split() == [n for name in ANIMALS for n in (name, f"{name}s")]
+    assert figures["sources"] == 10
+    assert figures["exact_match"] == 1
+
+
+def test_the_lexicon_answers_first(charlm, classes):
+    (classes / "known.tsv").write_text("cat\tcatten\tN;PL\n")
+    seeds = b"cat\tN;PL\ndog\tN;PL\n"
+    known = charlm(
+        "generate", "-m", "forms", "--seed-file", "-", "--lexicon", "known.tsv", "--jsonl",
+        cwd=classes, stdin=seeds,
+    )  # fmt: skip
+    first, second = map(json.loads, known.stdout.splitlines())
+    trained_on = charlm(
+        "generate",
+        "-m",
+        "forms",
+        "--seed-file",
+        "-",
+        "--lexicon",
+        "train",
+        cwd=classes,
+        stdin=seeds,
+    )
+
+    assert (first["text"], first["finish_reason"], first["probability"]) == ("catten", "lexicon", 1)
+    assert (second["text"], second["finish_reason"]) == ("dogs", "end")
+    assert trained_on.stdout == b"cats\ndogs\n"
+
+
+def test_the_likeliest_answers_have_probabilities(charlm, classes):
+    result = charlm(
+        "generate", "-m", "forms", "--seed", "cat\tN;PL", "--count", 3, "--beam", 5, "--jsonl",
+        cwd=classes,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    shares = [answer["probability"] for answer in answers]
+    one = charlm("generate", "-m", "forms", "--seed", "cat\tN;PL", "--beam", 4, cwd=classes)
+
+    assert len({answer["text"] for answer in answers}) == 3
+    assert shares == sorted(shares, reverse=True)
+    assert answers[0]["text"] == "cats"
+    assert one.stdout == b"cats\n"
+
+
+def test_attention_is_drawn(charlm, classes):
+    result = charlm(
+        "generate", "-m", "forms", "--seed", "cat\tN;PL", "--show-attention",
+        "--attention-svg", "a.svg", cwd=classes,
+    )  # fmt: skip
+    answer, empty, header, *rows = result.stdout.decode().splitlines()
+
+    assert (answer, empty) == ("cats", "")
+    assert header.split() == ["c", "a", "t", "N", ";PL"]
+    assert [row[0] for row in rows] == [*"cats", "■"]
+    assert (classes / "a.svg").read_text().startswith("<svg ")
+    assert (classes / "a.svg").read_text().count("<title>") == 25
+
+
+def test_a_context_vector_is_chosen_by_no_attention(charlm, classes):
+    short = ("--max-steps", 2, "--hidden-size", 8, "--embedding-size", 4)
+    made = charlm("train", "pairs.tsv", "--pairs", "--no-attention", *short, "-o", "m", cwd=classes)
+    drawn = charlm("generate", "-m", "m", "--seed", "cat", "--show-attention", cwd=classes)
+    info = charlm("info", "m", cwd=classes).stdout.decode()
+    wrong = charlm("train", "pairs.tsv", "--attention", *short, "-o", "n", cwd=classes)
+
+    assert made.returncode == 0
+    assert b"this model has no attention" in drawn.stderr
+    assert "with a context vector" in info
+    assert (wrong.returncode, b"--attention needs --pairs" in wrong.stderr) == (2, True)

@@ -65,7 +65,7 @@ def losses(group, corpus, model, config):
         group=group,
     )
     own = [float(trainer.step(step, RATE)[0]) for step in range(STEPS)]
-    return [*group.all_reduce(own), trainer.validate()]
+    return [*group.all_reduce(own), trainer.validate()[0]]
 
 
 def middle_of(events):

@@ -100,7 +100,7 @@ def test_a_long_text_is_cut_and_scores_as_one_stream(random_checkpoint, directio
     text = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 3 * SEGMENT_LENGTH))
     windows = windows_of([text], checkpoint.tokenizer, checkpoint.config)
     in_one = math.fsum(
-        nats for nats, _ in batch_nats(load_language_model(checkpoint, CPU), windows)
+        nats for nats, *_ in batch_nats(load_language_model(checkpoint, CPU), windows)
     )
     found, wanted = scored_by_both(checkpoint, text)
 

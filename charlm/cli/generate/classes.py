@@ -12,7 +12,7 @@ from charlm.inference.classification import ClassPrediction
 from charlm.inference.model import Model
 from charlm.tokenizers.pre_tokenization import words_of
 
-ALLOWED = {"--model", "--seed", "--seed-file", "--jsonl"}
+ALLOWED = {"--model", "--prompt", "--seed-file", "--jsonl"}  # --prompt is --seed
 
 
 def print_classes(

@@ -11,6 +11,8 @@ import typer
 from charlm.cli.generate.options import (
     AllowCharsOption,
     AttemptsOption,
+    AttentionSvgOption,
+    BeamOption,
     BestOfOption,
     CountOption,
     EndingOption,
@@ -19,6 +21,7 @@ from charlm.cli.generate.options import (
     JsonlOption,
     KeepStopOption,
     LengthOption,
+    LexiconOption,
     LinesOption,
     MatchOption,
     MaxWidthOption,
@@ -37,6 +40,7 @@ from charlm.cli.generate.options import (
     SeedOption,
     SeedWeightOption,
     SentencesOption,
+    ShowAttentionOption,
     ShowProbabilitiesOption,
     SortOption,
     StopOption,
@@ -68,14 +72,17 @@ FILTERS = (
     *("--best-of", "--match", "--unique", "--novel"),
     *("--min-distance", "--unique-by", "--novel-by"),
 )
-SEVERAL = ("--seed-file", "--count", *FILTERS, "--sort", "--jsonl")
+SEVERAL = ("--seed-file", "--count", *FILTERS, "--sort", "--jsonl", "--beam", "--lexicon")
+ATTENTION = ("--show-attention", "--attention-svg")
 # Each option, and those that exclude it. A backward model has an ending without --ending.
 EXCLUDED_BY = {
     "--seed": ("--seed-file",),
     "-n -1": SEVERAL,
     "--top-tokens": ("--ending", "--count", *FILTERS),
     "--interactive": ("--seed", "--ending", "--top-tokens", *SEVERAL),
-    "an ending": (*FILTERS, "--jsonl", "--show-probabilities"),
+    "an ending": (*FILTERS, "--jsonl", "--show-probabilities", "--beam", "--lexicon", *ATTENTION),
+    **dict.fromkeys(ATTENTION, (*SEVERAL, "--top-tokens", "--interactive", "--show-probabilities")),
+    "--lexicon": FILTERS,
 }
 
 
@@ -106,6 +113,10 @@ def generate_command(
     top_p: TopPOption = GenerationConfig.top_p,
     min_p: MinPOption = GenerationConfig.min_p,
     typical_p: TypicalPOption = GenerationConfig.typical_p,
+    beam: BeamOption = GenerationConfig.beam,
+    lexicon: LexiconOption = None,
+    show_attention: ShowAttentionOption = False,
+    attention_svg: AttentionSvgOption = None,
     count: CountOption = CandidateFilter.count,
     best_of: BestOfOption = CandidateFilter.best_of,
     match: MatchOption = None,
@@ -153,7 +164,7 @@ def generate_command(
     seed_text = read_seed_text(seed) if seed_file is None else ""
     ending = None if ending is None else unescaped(ending)
 
-    from charlm.cli.generate import printing  # NumPy, which --help does not need
+    from charlm.cli.generate import answers, printing  # NumPy, which --help does not need
 
     loaded = printing.load(model or [], mix)
     has_ending = ending is not None or loaded.config.direction == "backward"
@@ -167,10 +178,10 @@ def generate_command(
         return
     task = loaded.config.task
     has_seeds = seed_file is not None or interactive or has_ending
-    printing.check_for_task(task, None if has_seeds else seed_text, lines)
+    printing.check_for_task(loaded.config, None if has_seeds else seed_text, lines)
     if seed_file is not None and task == "text" and not has_ending:
         settings |= _seed_line_settings(config, length, lines, jsonl=jsonl)
-    batches = [[seed_text]] if seed_file is None else read_seed_batches(seed_file, task)
+    batches = [[seed_text]] if seed_file is None else read_seed_batches(seed_file, loaded.config)
     batches = note_out_of_vocabulary(batches, loaded, ending or "")
     printer = printing.Printer(
         task=task,
@@ -185,7 +196,9 @@ def generate_command(
         separator=loaded.config.document_separator if loaded.config.predicts_end else None,
         stops=config.stop,
     )
-    if interactive:
+    if show_attention or attention_svg is not None:
+        answers.print_attention(loaded, printer, seed_text, attention_svg, is_shown=show_attention)
+    elif interactive:
         printing.print_interactively(loaded, printer, settings)
     elif top_tokens is not None:
         printing.print_top_tokens(loaded, printer, batches, top_tokens)
@@ -194,7 +207,10 @@ def generate_command(
     elif used.isdisjoint(SEVERAL):
         printing.print_stream(loaded, printer, batches, settings)
     else:
-        printing.print_texts(loaded, printer, batches, candidate_filter, settings, sort=sort)
+        known = answers.load_lexicon(loaded, lexicon or [])
+        printing.print_texts(
+            loaded, printer, batches, candidate_filter, settings, sort=sort, lexicon=known
+        )
 
 
 def _options_of(config: type[Any], context: typer.Context) -> dict[str, Any]:
@@ -232,7 +248,9 @@ def _used_options(context: typer.Context) -> set[str]:
     return {
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name and context.params.get(parameter.name) != parameter.default
+        if parameter.name
+        and (value := context.params.get(parameter.name)) != parameter.default
+        and value not in ([], ())  # of an option that may be repeated
     }
 
 

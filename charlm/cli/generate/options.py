@@ -12,6 +12,7 @@ _general, _constraint, _output = map(option_group, (None, "Constraints", "Output
 _stopping = option_group("Stopping: at the first of these")
 _sampling = option_group("Sampling, in this order")
 _filter = option_group("Several texts, and which are kept")
+_answer = option_group("Answers of a model of pairs")
 
 ModelsOption = Annotated[
     list[Path] | None,
@@ -276,4 +277,30 @@ InteractiveOption = Annotated[
     _output(
         "Read seed texts from the terminal and continue each; Ctrl-D ends.", "--interactive", "-i"
     ),
+]
+BeamOption = Annotated[
+    int,
+    _answer(
+        "Search for the likeliest answer with this number of hypotheses; 1 takes the most probable "
+        "token at each step. With --count there are at least twice as many as answers."
+    ),
+]
+LexiconOption = Annotated[
+    list[str] | None,
+    _answer(
+        "Answer from this file of pairs where it has the source; the model answers the others. "
+        "`train` stands for the files that the model was trained on. Repeat for several.",
+        metavar="FILE",
+    ),
+]
+ShowAttentionOption = Annotated[
+    bool,
+    _answer(
+        "Draw the attention below the answer: a row for each token of it, and a column for each of "
+        "the source.",
+        "--show-attention",
+    ),
+]
+AttentionSvgOption = Annotated[
+    Path | None, _answer("Write the same as an SVG picture to this file.", metavar="FILE")
 ]

@@ -16,14 +16,15 @@ import typer
 from charlm.cli.generate.seeds import note_out_of_vocabulary
 from charlm.cli.options import model_path
 from charlm.cli.output import counted_on_terminal, is_terminal, print_note, write, write_json
-from charlm.config import CandidateFilter, Task
+from charlm.config import CandidateFilter, ModelConfig, Task
 from charlm.errors import CharlmError, ConfigError
 from charlm.formatting import count as counted
 from charlm.formatting import escaped, harmless, token_name, visible
 from charlm.inference.candidates import GeneratedText
+from charlm.inference.lexicon import Lexicon, answer_with_lexicon
 from charlm.inference.model import Model
 from charlm.inference.model import load as load_model
-from charlm.inference.sequences import check_example
+from charlm.inference.sequences import read_example
 from charlm.inference.stopping import FinishReason
 
 if TYPE_CHECKING:
@@ -49,11 +50,12 @@ def load(paths: list[Path], share: float | None) -> Model:
     return model.mixed(load_model(paths[1]), 0.5 if share is None else share)
 
 
-def check_for_task(task: Task, seed: str | None, lines: int | None) -> None:
+def check_for_task(config: ModelConfig, seed: str | None, lines: int | None) -> None:
     """Raise ConfigError if the model's task has no use for --lines or the seed text, or lacks one.
 
     `seed` is None if seed texts come from elsewhere.
     """
+    task = config.task
     if lines is not None and task != "text":
         raise ConfigError(
             f"--lines counts line ends, which a model of {task} never generates",
@@ -64,7 +66,7 @@ def check_for_task(task: Task, seed: str | None, lines: int | None) -> None:
             "a model of pairs answers a source, and there is none",
             hint="give it with --seed TEXT, or one in each line of --seed-file FILE",
         )
-    check_example(seed or "", task, "seed text")
+    read_example(seed or "", config, "seed text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,20 +172,30 @@ def print_texts(
     settings: Settings,
     *,
     sort: str | None,
+    lexicon: Lexicon,
 ) -> None:
     """Print complete texts in their order; exit with 1 if a text was rejected in all attempts.
 
-    With `sort` the likeliest come first, and nothing is printed before all are generated.
+    With `sort` the likeliest come first, and nothing is printed before all are generated. Sources
+    in the lexicon are answered from there.
     """
+
+    def generate(batches: Iterable[Sequence[str]]) -> Iterator[GeneratedText]:
+        return model.generate_from_batches(
+            batches,
+            candidate_filter=candidate_filter,
+            rng_seed=printer.rng_seed,
+            is_scored=printer.is_jsonl or printer.has_colours or sort is not None,
+            **settings,
+        )
+
     rejected, printed, last = 0, 0, ""
     reason: FinishReason | None = None
-    texts: Iterable[GeneratedText] = model.generate_from_batches(
-        batches,
-        candidate_filter=candidate_filter,
-        rng_seed=printer.rng_seed,
-        is_scored=printer.is_jsonl or printer.has_colours or sort is not None,
-        **settings,
-    )
+    texts: Iterable[GeneratedText] = generate(batches)
+    if lexicon:
+        texts = answer_with_lexicon(
+            lexicon, batches, lambda sources: generate([sources]), candidate_filter.count
+        )
     texts = counted_on_terminal(texts, "texts")
     if sort is not None:  # rejected ones last
         texts = sorted(texts, key=lambda text: (text.text is None, text.nats))

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING
 
 from charlm.cli.options import unescaped
 from charlm.cli.output import print_note
-from charlm.config import Task
+from charlm.config import ModelConfig
 from charlm.errors import CharlmError, ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_seed_text(option: str) -> str:
     return unescaped(option)
 
 
-def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
+def read_seed_batches(name: str, config: ModelConfig) -> Iterator[list[str]]:
     """Yield the lines of a file, or of stdin for "-", without line ends.
 
     A batch has as many lines as can be read without waiting, so that the texts of a slow pipe are
@@ -42,10 +42,10 @@ def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
 
     Raises:
         CharlmError: If the file cannot be read, or a line is not UTF-8 or no seed text for the
-            task; the lines before it are yielded first.
+            model; the lines before it are yielded first.
     """
     from charlm.corpus.line_batches import read_line_batches  # NumPy, which --help does not need
-    from charlm.inference.sequences import check_example
+    from charlm.inference.sequences import read_example
 
     if name == STDIN:
         _standard_input("--seed-file -")
@@ -54,7 +54,7 @@ def read_seed_batches(name: str, task: Task) -> Iterator[list[str]]:
         for number, line in enumerate(batch.lines, start=batch.number):
             seed = _without_line_end(line)
             try:
-                check_example(seed, task, f"seed text in line {number:,} of {batch.name},")
+                read_example(seed, config, f"seed text in line {number:,} of {batch.name},")
             except CharlmError:
                 yield seeds
                 raise
@@ -75,7 +75,7 @@ def note_out_of_vocabulary(
     is_noted = False
     for batch in batches:
         texts = [] if is_noted else masked_lines([*batch, ending], model.config.mask)
-        text = "".join(texts)
+        text = "".join(text.partition("\t")[0] for text in texts)  # without features
         unknown = model.tokenizer.out_of_vocabulary(text)
         what = "out of the model's vocabulary, encoded as bytes"
         if isinstance(source_characters, str) and not unknown:
