@@ -33,9 +33,10 @@ Where to add:
                                       its name in config/corpus.py
     a field of the training state     training/state.py; its value in training/run.py
     a subcommand                      a folder in cli/; its name in cli/__init__.py
-    an attention decoder              settings in config/model.py; matrices in parameters.py; the
-                                      update in inference/runtime.py; the torch module in
-                                      training/network.py; an option in cli/train/
+    a network for another task        settings in config/model.py; matrices in parameters.py; its
+                                      torch module, as training/classifier.py, and the entry in
+                                      training/networks.py; the same in inference/classifier.py;
+                                      an option in cli/train/
 
 The public names are below. Programs start with `charlm.load(path)`.
 """

@@ -13,6 +13,7 @@ Every default is in these classes alone; the commands' options and help read it 
 
 from charlm.cells import Cell as Cell
 from charlm.config.corpus import CLASS_TASKS as CLASS_TASKS
+from charlm.config.corpus import DEFAULT_HELD_OUT_EXAMPLES as DEFAULT_HELD_OUT_EXAMPLES
 from charlm.config.corpus import DEFAULT_WORDS as DEFAULT_WORDS
 from charlm.config.corpus import LARGE_VOCABULARIES as LARGE_VOCABULARIES
 from charlm.config.corpus import TERMINATORS as TERMINATORS

@@ -23,6 +23,9 @@ CLASS_TASKS: tuple[Task, ...] = ("labels", "tags")  # which predict one of a clo
 MOST_COLUMNS = 1000
 Columns = tuple[int, ...]
 LARGE_VOCABULARIES: tuple[TokenizerKind, ...] = ("word", "bpe", "unigram")
+DEFAULT_HELD_OUT = 0.1  # share of a text
+# Of pairs, labels and tags: of 800 words with pronunciation each tenth is missed in training.
+DEFAULT_HELD_OUT_EXAMPLES = 0.05
 DEFAULT_WORDS = 20_000  # in a vocabulary of words, at most
 
 
@@ -52,7 +55,7 @@ class CorpusConfig:
     # Which part is held out: the end, or lines and pairs spread evenly; None is the default of the
     # task.
     validation_from: HeldOut | None = None
-    validation_fraction: float = 0.1
+    validation_fraction: float = DEFAULT_HELD_OUT
     # The most characters that are held out; None sets no limit, as an explicit fraction does.
     max_validation_characters: int | None = 500_000
 

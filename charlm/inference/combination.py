@@ -7,6 +7,7 @@ softmax temperature that suits unseen text. (Products of experts: Hinton 2002; a
 counts: Mikolov et al. 2010, https://www.isca-archive.org/interspeech_2010/mikolov10_interspeech.html.)
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ class Combination:
         """Return the zero state of the network, and no ids."""
         context = np.full((batch_size, self._table.order), NO_TOKEN, np.float32)
         return [*self._network.zero_state(batch_size), (context,)]
+
+    def start(self, tokens: Sequence[Sequence[int]]) -> tuple[State, int]:
+        """Return the zero state, from which all tokens are left to read."""
+        return self.zero_state(len(tokens)), 0
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return features and the new state."""

@@ -1,5 +1,7 @@
 """Recurrent layers in NumPy that read whole sequences, both ways."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,17 +21,20 @@ class SequenceLayer:
         self._update = UPDATES[config.cell, config.nonlinearity]
         self._vectors = len(CELLS[config.cell].state)
 
-    def read(self, features: Floats) -> Floats:
-        """Return the outputs at all positions, shape (B, S, H), of features (B, S, I)."""
-        from_inputs = features @ self._inputs + self._bias
+    def read(self, features: Floats, counts: Sequence[int]) -> Floats:
+        """Return the outputs at all positions, shape (B, S, H), of features (B, S, I).
+
+        The longest sequence comes first: `counts` are the sequences that reach each position.
+        """
         rows, length, _ = features.shape
-        size = len(self._recurrent)
-        outputs = np.zeros((rows, length, size), np.float32)
-        vectors = tuple(np.zeros((rows, size), np.float32) for _ in range(self._vectors))
-        for position in range(length):
-            from_state = vectors[0] @ self._recurrent
-            vectors = self._update(from_inputs[:, position].copy(), from_state, vectors)
-            outputs[:, position] = vectors[0]
+        outputs = np.zeros((rows, length, len(self._recurrent)), np.float32)
+        vectors = [np.zeros((rows, len(self._recurrent)), np.float32)] * self._vectors
+        for position, count in enumerate(counts):
+            from_input = features[:count, position] @ self._inputs
+            from_input += self._bias
+            vectors = [vector[:count] for vector in vectors]
+            vectors = list(self._update(from_input, vectors[0] @ self._recurrent, vectors))
+            outputs[:count, position] = vectors[0]
         return outputs
 
 
@@ -57,14 +62,21 @@ class Encoder:
             The outputs of both directions side by side, shape (B, S, M); and the output of each at
             the end of its reading, shape (B, M).
         """
-        positions = np.arange(features.shape[1])[None]
+        order = np.argsort(-lengths, kind="stable")
+        lengths, features = lengths[order], features[order]
+        positions = np.arange(features.shape[1])
+        counts = (lengths[:, None] > positions).sum(axis=0).tolist()
+        # Each sequence from its end to its beginning; the padding stays where it is.
         mirrored = lengths[:, None] - 1 - positions
-        mirrored = np.where(mirrored < 0, positions, mirrored)[..., None]
+        mirrored = np.where(mirrored < 0, positions, mirrored)
         rows = np.arange(len(features))
-        last = np.empty(0, np.float32)
+        ends: tuple[Floats, ...] = ()
         for forward, backward in self._layers:
-            right = forward.read(features)
-            left = backward.read(np.take_along_axis(features, mirrored, axis=1))
-            last = np.concatenate([right[rows, lengths - 1], left[rows, lengths - 1]], axis=-1)
-            features = np.concatenate([right, np.take_along_axis(left, mirrored, axis=1)], axis=-1)
-        return features, last
+            right = forward.read(features, counts)
+            left = backward.read(features[rows[:, None], mirrored], counts)
+            ends = right[rows, lengths - 1], left[rows, lengths - 1]
+            features = np.concatenate([right, left[rows[:, None], mirrored]], axis=-1)
+        sorted_states, last = features, np.concatenate(ends, axis=-1)
+        features, result = np.empty_like(sorted_states), np.empty_like(last)
+        features[order], result[order] = sorted_states, last
+        return features, result

@@ -25,7 +25,8 @@ class EncoderDecoder:
 
         sources   ids of the source so far, shape (B, S)
         lengths   their number; −1 before the first boundary, shape (B,)
-        states    of the encoder, shape (B, S, H); without attention (B, 0, H)
+        states    of the encoder and behind them, if they are copied, the embeddings of the source,
+                  shape (B, S, H + E) or (B, S, H); without attention (B, 0, ·)
         writes    1 after the second boundary, else 0, shape (B,)
 
     Whatever the decoder computes while a stream still reads its source is dropped.
@@ -51,9 +52,24 @@ class EncoderDecoder:
     def zero_state(self, batch_size: int) -> State:
         """Return the state before the first token."""
         numbers = np.zeros(batch_size, np.float32)
-        states = np.zeros((batch_size, 0, self.config.hidden_size), np.float32)
+        states = np.zeros((batch_size, 0, self.feature_size), np.float32)
         memory = np.zeros((batch_size, 0), np.float32), numbers - 1, states, numbers
         return [*self._decoder.zero_state(batch_size), memory]
+
+    def start(self, tokens: Sequence[Sequence[int]]) -> tuple[State, int]:
+        """Read whole sources at once; the boundary after each is left to read.
+
+        Args:
+            tokens: A boundary, a source and a boundary for each stream.
+        """
+        lengths = np.array([len(stream) - 2 for stream in tokens], np.float32)
+        sources = np.zeros((len(tokens), int(lengths.max())), np.float32)
+        for row, stream in zip(sources, tokens, strict=True):
+            row[: len(stream) - 2] = stream[1:-1]
+        *decoder_state, (_, _, states, writes) = self.zero_state(len(tokens))
+        rows = np.arange(len(tokens))
+        decoder_state, states = self._encode(rows, sources, lengths, states, decoder_state)
+        return [*decoder_state, (sources, lengths, states, writes + 1)], 1
 
     def attention(self, source: Sequence[int], target: Sequence[int]) -> Floats:
         """Return the attention to each token of a source in each step of a target.
@@ -104,7 +120,7 @@ class EncoderDecoder:
                 weights = self._weights(features, states, lengths)
                 if attention is not None:
                     attention.append(weights)
-                features = self._attended(features, weights, states, sources)
+                features = self._attended(features, weights, states)
         return features, [*decoder_state, (sources, lengths, states, writes)]
 
     def logits(self, features: Floats) -> Floats:
@@ -140,6 +156,8 @@ class EncoderDecoder:
                 vectors[rows] = next(first_vectors)
             layer[size][rows] = self._decoder.from_hidden(layer[0][rows], number)
         if self._has_attention:
+            if self.config.copies:
+                encoded = np.concatenate([encoded, self._embedding[ids]], axis=-1)
             states = padded(states, encoded.shape[1]).copy()
             states[rows] = 0
             states[rows, : encoded.shape[1]] = encoded
@@ -147,22 +165,23 @@ class EncoderDecoder:
 
     def _weights(self, hidden: Floats, states: Floats, lengths: Floats) -> Floats:
         """Return the attention to each position of the source, shape (B, S)."""
-        scores: Floats = (states @ (hidden @ self._query)[..., None])[..., 0]  # (B, S)
+        encoded = states[..., : self.config.hidden_size]
+        scores: Floats = (encoded @ (hidden @ self._query)[..., None])[..., 0]  # (B, S)
         scores[np.arange(states.shape[1]) >= lengths[:, None]] = MASKED
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         return scores
 
-    def _attended(self, hidden: Floats, weights: Floats, states: Floats, sources: Floats) -> Floats:
+    def _attended(self, hidden: Floats, weights: Floats, states: Floats) -> Floats:
         """Return h', shape (B, H), and behind it what is copied, shape (B, E); see `Attention`."""
-        context = (weights[:, None] @ states)[:, 0]
+        context, copied = np.split(
+            (weights[:, None] @ states)[:, 0], [self.config.hidden_size], axis=-1
+        )
         both = np.concatenate([context, hidden], axis=-1) @ self._combination
         attended: Floats = np.tanh(both + self._bias)
         if not self.config.copies:
             return attended
-        embeddings = self._embedding[padded(sources, states.shape[1]).astype(np.int64)]
-        copied = (weights[:, None] @ embeddings[:, : states.shape[1]])[:, 0]
         gate = 1 / (1 + np.exp(-(attended @ self._copy_weight + self._copy_bias)))
-        copied *= np.float32(LARGEST_COPY) * gate[:, None]
-        return np.concatenate([attended, copied], axis=-1)
+        scale = np.float32(LARGEST_COPY) * gate[:, None]
+        return np.concatenate([attended, scale * copied], axis=-1)

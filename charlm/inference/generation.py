@@ -16,6 +16,7 @@ from charlm.inference.sequences import Continuation, GeneratedSequence, Generato
 from charlm.inference.stopping import FinishReason
 
 MOST_SIDE_BY_SIDE = 64  # sequences; of a very large vocabulary fewer
+MOST_ANSWERS = 256  # of a network with an encoder
 
 AnySequence = TypeVar("AnySequence", bound=GeneratedSequence)
 
@@ -40,12 +41,15 @@ def generate(
     None if it has none now.
     """
     network = settings.network
-    most = max(1, min(MOST_SIDE_BY_SIDE, MOST_LOGITS // settings.outputs))
+    side_by_side = MOST_ANSWERS if network.config.has_encoder else MOST_SIDE_BY_SIDE
+    most = max(1, min(side_by_side, MOST_LOGITS // settings.outputs))
     sequences: list[AnySequence] = []
     state = network.zero_state(0)
     while True:
         new: list[AnySequence] = []
-        while len(sequences) + len(new) < most:
+        # An encoder reads many sources at once in the time of a few.
+        has_room = not network.config.has_encoder or len(sequences) <= most // 2
+        while has_room and len(sequences) + len(new) < most:
             sequence = next_sequence(not sequences and not new)
             if sequence is None:
                 break
@@ -55,7 +59,10 @@ def generate(
                 yield sequence, ""
         if new:
             sequences += new
-            state = concatenate_states(state, network.zero_state(len(new)))
+            new_state, left = network.start([list(sequence.unread) for sequence in new])
+            for sequence in new:
+                sequence.unread = deque(list(sequence.unread)[-left:])
+            state = concatenate_states(state, new_state)
         if not sequences:
             return
         ids = np.array([sequence.unread.popleft() for sequence in sequences])
@@ -91,7 +98,9 @@ def _append_tokens(
         if not sequences:
             return
         logits, unprocessed = logits[has_token], unprocessed[has_token]
-    uniforms = np.array([sequence.uniform() for sequence in sequences])
+    uniforms = np.zeros(len(sequences))
+    if settings.config.temperature > 0:
+        uniforms = np.array([sequence.uniform() for sequence in sequences])
     tokens = draw_next_tokens(logits, settings.config, uniforms)
     nats = [0.0] * len(sequences)
     if settings.is_scored:

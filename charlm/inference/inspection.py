@@ -8,6 +8,7 @@ import numpy as np
 from charlm.cells import CELLS
 from charlm.checkpoint import Checkpoint
 from charlm.corpus.windows import prefix_of
+from charlm.errors import ConfigError
 from charlm.inference.combination import Combination
 from charlm.inference.runtime import Floats, Runtime, log_softmax
 from charlm.inference.scoring import examples_of, ids_of_examples
@@ -46,8 +47,11 @@ def network_states(checkpoint: Checkpoint, text: str) -> Iterator[NetworkState]:
     """Return an iterator over the states of a network of one direction that reads `text`.
 
     Raises:
+        ConfigError: If an encoder reads the sources.
         CorpusError: If the model is of pairs and a line is not a pair.
     """
+    if checkpoint.config.has_encoder:
+        raise ConfigError("states are those of one network, and this one has an encoder, too")
     return _states_of_examples(checkpoint, examples_of(text, checkpoint.config, "the text") or [""])
 
 

@@ -1,6 +1,7 @@
 """Two networks that predict as one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +33,10 @@ class Mixture:
     def zero_state(self, batch_size: int) -> State:
         """Return the zero state of both networks."""
         return self._first.zero_state(batch_size) + self._second.zero_state(batch_size)
+
+    def start(self, tokens: Sequence[Sequence[int]]) -> tuple[State, int]:
+        """Return the zero state, from which all tokens are left to read."""
+        return self.zero_state(len(tokens)), 0
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return features and the new state."""

@@ -264,6 +264,7 @@ class Model(GenerationMethods):
         `charlm info` lists.
 
         Raises:
+            ConfigError: If an encoder reads the sources.
             CorpusError: If the model is of pairs and a line is not a pair.
             ValueError: If the model is a mixture.
         """

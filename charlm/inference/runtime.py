@@ -81,6 +81,14 @@ class Network(Protocol):
     def zero_state(self, batch_size: int) -> State:
         """Return the state before the first token."""
 
+    def start(self, tokens: Sequence[Sequence[int]]) -> tuple[State, int]:
+        """Begin streams with the tokens that each has to read, at least one.
+
+        Returns:
+            Their state, and how many tokens of each stream, from its last, are left to read; 0
+            stands for all tokens.
+        """
+
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream; return features and the new state."""
 
@@ -130,6 +138,10 @@ class Runtime:
             )
             for recurrent in self._recurrent
         ]
+
+    def start(self, tokens: Sequence[Sequence[int]]) -> tuple[State, int]:
+        """Return the zero state, from which all tokens are left to read."""
+        return self.zero_state(len(tokens)), 0
 
     def step(self, ids: NDArray[np.integer[Any]], state: State) -> tuple[Floats, State]:
         """Read one token of each stream: ids in [0, V], where V is the boundary, shape (B,).

@@ -161,7 +161,7 @@ def scores_of(runtime: Network, windows: Windows, texts: Iterable[str]) -> list[
 def score_windows(runtime: Network, windows: Windows) -> Nats:
     """Return −ln p of the scored tokens of each window, in nats, shape (windows,)."""
     result = np.zeros(len(windows.begin))
-    cut, owners = windows.cut()
+    cut, owners = segments_of(windows, runtime.config)
     for numbers, features, positions in predict_windows(runtime, cut):
         surprisal = negative_log_softmax(runtime.logits(features), cut.ids[positions])
         begins = np.diff(numbers, prepend=-1) != 0  # the tokens of a window stand together
@@ -170,10 +170,18 @@ def score_windows(runtime: Network, windows: Windows) -> Nats:
     return result
 
 
+def segments_of(windows: Windows, config: ModelConfig) -> tuple[Windows, NDArray[np.int64]]:
+    """Return windows as a network reads them, and the numbers of those that they were cut from.
+
+    Long windows are cut, unless an encoder reads their sources.
+    """
+    return (windows, np.arange(len(windows.begin))) if config.has_encoder else windows.cut()
+
+
 def nats_of_ids(runtime: Network, windows: Windows) -> Nats:
     """Return −ln p of each scored id, and 0 for all other ids, shape (ids,)."""
     result = np.zeros(len(windows.ids))
-    for _, features, positions in predict_windows(runtime, windows.cut()[0]):
+    for _, features, positions in predict_windows(runtime, segments_of(windows, runtime.config)[0]):
         targets = windows.ids[positions]
         result[positions] = negative_log_softmax(runtime.logits(features), targets)
     return result

@@ -17,6 +17,7 @@ from charlm.inference.scoring import (
     check_context,
     located_examples,
     predict_windows,
+    segments_of,
     windows_of,
 )
 from charlm.tokenizers import Ids, Tokenizer
@@ -183,13 +184,16 @@ def score_tokens(
     check_context(context, config)
     text = context + text
     located = located_examples(text, config, name)
+    if config.columns is not None:  # in the order of source, features and target
+        text = "".join(f"{example}\n" for _, example in located)
+        located = located_examples(text, replace(config, columns=None), name)
     examples = masked_lines([example for _, example in located], config.mask)
     windows = windows_of(examples, tokenizer, config)
     ids, size = windows.ids, len(windows.ids)
     shape = (size, min(top_tokens, config.outputs(tokenizer.vocab_size)))
     nats, entropy, rank = np.zeros(size), np.zeros(size), np.zeros(size, np.int64)
     likeliest, likeliest_nats = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-    for _, features, positions in predict_windows(runtime, windows.cut()[0]):
+    for _, features, positions in predict_windows(runtime, segments_of(windows, config)[0]):
         logits = runtime.logits(features)
         targets = ids[positions][:, None].astype(np.int64)
         target_logits = np.take_along_axis(logits, targets, axis=-1)

@@ -71,12 +71,13 @@ def from_json(value: object, binary: bytes = b"") -> Tokenizer:
             } if not rest and not binary:
                 return WordTokenizer(_texts(words), characters)
             case {
+                "kind": str(kind),
                 "base": dict(base),
                 "features": list(features),
                 "symbols": list(symbols),
                 "separator": (str() | None) as separator,
                 **rest,
-            } if not rest and "base" not in base:
+            } if not rest and "base" not in base and base.get("kind") == kind:
                 return SymbolTokenizer(
                     from_json(base, binary),
                     features=_texts(features),

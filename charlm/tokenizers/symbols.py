@@ -131,6 +131,7 @@ class SymbolTokenizer(Tokenizer):
     def to_json(self) -> dict[str, Any]:
         """Return the base and the symbols."""
         return {
+            "kind": self.kind,
             "base": self.base.to_json(),
             "features": list(self.features),
             "symbols": list(self.symbols),

@@ -79,8 +79,8 @@ class TagNetwork(SavedNetwork):
         """
         del state
         rows, ends = is_scored.nonzero(as_tuple=True)  # of each token
-        if not len(rows):
-            return self.embedding.weight.new_zeros(0, self.config.hidden_size), []
+        if not len(rows):  # of a process without a sentence in this step
+            return self.output.matrix[:0], []
         begins = torch.ones_like(ends)
         is_next = rows[1:] == rows[:-1]
         begins[1:][is_next] = ends[:-1][is_next] + TAG_LENGTH

@@ -48,7 +48,10 @@ STEPS_PER_GRADIENT, MOST_GRADIENTS = 100, 50
 
 
 def check_dynamic(checkpoint: Checkpoint) -> None:
-    """Raise ConfigError if the checkpoint has no rates, because its run was stopped."""
+    """Raise ConfigError if the checkpoint has an encoder, or no rates: its run was stopped."""
+    if checkpoint.config.has_encoder:
+        task = checkpoint.config.task
+        raise ConfigError(f"dynamic evaluation is for texts and lines, not for {task}")
     if not checkpoint.dynamic_rates:
         raise ConfigError(
             "this model has no learning rates for dynamic evaluation",

@@ -166,7 +166,13 @@ class Run:
 
     @property
     def has_stopped_improving(self) -> bool:
-        """Whether the last validations say that the rate should fall, which it does not yet."""
+        """Whether the last validations say that the rate should fall, which it does not yet.
+
+        Never with an encoder: few held-out examples say little, and nats rise while answers get
+        better.
+        """
+        if self._plan.model.has_encoder:
+            return False
         if self.clock.schedule.is_closing or self._validations_since_best < PATIENCE:
             return False
         steps_since_best = self.step - (self.best.step if self.best is not None else 0)

@@ -19,7 +19,13 @@ from charlm.corpus.windows import Windows
 from charlm.errors import CheckpointError
 from charlm.inference.combination import combine
 from charlm.inference.runtime import LARGEST_ACTIVATION
-from charlm.inference.scoring import Score, batched_rows, negative_log_softmax, score_with
+from charlm.inference.scoring import (
+    Score,
+    batched_rows,
+    negative_log_softmax,
+    score_with,
+    segments_of,
+)
 from charlm.ngram import NGramTable
 from charlm.ngram.table import NO_TOKEN, contexts_after
 from charlm.training.hardware import autocast, exact_products, memory_errors
@@ -69,7 +75,9 @@ class Scorer:
         return score_with(
             lambda windows: (
                 score.nats
-                for score in batch_nats(self.network, windows.cut()[0], table=self._table)
+                for score in batch_nats(
+                    self.network, segments_of(windows, self.network.config)[0], table=self._table
+                )
             ),
             self.network.config,
             self._tokenizer,

@@ -578,3 +578,14 @@ def test_a_context_vector_is_chosen_by_no_attention(charlm, classes):
     assert b"this model has no attention" in drawn.stderr
     assert "with a context vector" in info
     assert (wrong.returncode, b"--attention needs --pairs" in wrong.stderr) == (2, True)
+
+
+def test_of_pairs_every_twentieth_is_held_out(charlm, classes):
+    info = json.loads(charlm("info", "forms", "--json", cwd=classes).stdout)
+    lines = charlm("info", "forms", cwd=classes).stdout.decode()
+
+    assert "features" in lines
+    assert "of predictions wrong" in lines
+    assert info["provenance"]["validation"]["from"] == "spread"
+    # Of 600 forms 30: each has three letters, maybe an s, and the end.
+    assert 30 * 4 <= info["provenance"]["validation"]["tokens"] <= 30 * 5

@@ -8,6 +8,7 @@ import pytest
 from reference import CELLS, sigmoid
 
 import charlm
+from charlm.errors import ConfigError
 from charlm.inference.model import Model
 
 TEXT = "abcahgfedcab"
@@ -144,3 +145,11 @@ def test_a_mixture_has_no_states(verse_checkpoint):
         model.mixed(model).states("a")
     with pytest.raises(TypeError, match="text must be a str, got int"):
         model.states(5)
+
+
+@pytest.mark.parametrize("encoder", ["attention", "context"])
+def test_a_network_with_an_encoder_has_no_states(random_checkpoint, encoder):
+    model = Model(random_checkpoint(task="pairs", encoder=encoder, hidden_size=8))
+
+    with pytest.raises(ConfigError, match="this one has an encoder"):
+        model.states("a\tb")

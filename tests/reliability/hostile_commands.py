@@ -34,7 +34,7 @@ COMMANDS = [
     for line in """
         info MODEL
         info MODEL --json
-        generate -m MODEL -n 5 --seed the
+        generate -m MODEL --seed the --jsonl
         eval -m MODEL TEXT
         eval -m MODEL --per-line TEXT
         eval -m MODEL --per-word TEXT
@@ -46,7 +46,9 @@ UNREPORTED = {"builtins.id", "sys._getframe"}  # audit events that name only add
 TEXT = "the café\tsat\nwhere\tthe \x1b[31m\U0001f63a went\n"  # pairs, so that any model reads it
 
 IMPORTED = [
+    "charlm.cli.eval.classes",
     "charlm.cli.eval.figures",
+    "charlm.cli.generate.classes",
     "charlm.cli.generate.printing",
     "charlm.corpus.reading",
     "charlm.display",

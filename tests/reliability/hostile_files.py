@@ -22,6 +22,9 @@ NETWORKS = [
     {"cell": "rnn", "nonlinearity": "relu", "document_separator": "\n"},
     {"embedding_size": 3, "tie_weights": True, "task": "lines", "direction": "both"},
     {"task": "pairs"},
+    {"task": "pairs", "encoder": "attention", "tie_weights": True},
+    {"task": "labels"},
+    {"task": "tags", "hidden_size": 4},
 ]
 WEIGHTS = [np.nan, np.inf, -np.inf, 3e38, -3e38, 1e6, -1e6, 1e-45, 0]
 TENSORS = {

@@ -31,11 +31,14 @@ RUNS = {
     "subwords": ("text", {"tokenizer": "bpe", "vocab_size": 40}, SIZES, {}),
     "lines": ("lines", {}, {**SIZES, "cell": "gru"}, {"optimizer": "adam"}),
     "pairs": ("pairs", {}, SIZES, {}),
+    "attention": ("pairs", {}, {**SIZES, "encoder": "attention", "tie_weights": True}, {}),
+    "labels": ("labels", {}, SIZES, {}),
+    "tags": ("tags", {}, {**SIZES, "hidden_size": 12}, {}),
     "both directions": ("text", {}, {**SIZES, "direction": "both", "tie_weights": True}, {}),
     # A batch of so few positions has less lines than there are processes.
     "a line at a time": ("lines", {}, SIZES, {"batch_size": 3, "bptt_length": 10}),
 }
-GOING_ON = ("text", "lines", "both directions")
+GOING_ON = ("text", "lines", "both directions", "attention", "tags")
 
 
 def read(path, group, task, corpus_settings, model_settings, settings):
@@ -50,6 +53,7 @@ def read(path, group, task, corpus_settings, model_settings, settings):
         model,
         begins_after=corpus.config.begins_after or "",
         predicts_end=bool(corpus.config.predicts_end),
+        num_classes=corpus.tokenizer.vocab_size - corpus.tokenizer.first_symbol,
     )
     return corpus, model, config
 
@@ -126,11 +130,12 @@ def from_one_process(group, corpus, model, config, path):
 
 def main():
     torch.set_num_threads(1)
-    text, pairs = map(Path, sys.argv[1:3])
+    text, pairs, classes = map(Path, sys.argv[1:4])
+    paths = {"pairs": pairs, "labels": classes, "tags": classes}
     with joined_processes({}) as group:
         found = {}
         for name, (task, *settings) in RUNS.items():
-            run = read(pairs if task == "pairs" else text, group, task, *settings)
+            run = read(paths.get(task, text), group, task, *settings)
             found[name] = {"nats": losses(group, *run)}
             if name in GOING_ON and "--goes-on" in sys.argv:
                 corpus, model, config = run

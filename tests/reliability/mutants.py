@@ -12,12 +12,14 @@ from safetensors.numpy import save
 
 from charlm import tokenizers
 from charlm.checkpoint import KIND, Checkpoint
-from charlm.config import TERMINATORS, ModelConfig
+from charlm.config import CLASS_TASKS, TERMINATORS, ModelConfig
 from charlm.files import tensor_file
 from charlm.fingerprint import Fingerprint
 from charlm.ngram import count_ngrams
 from charlm.parameters import parameters
+from charlm.tokenizers import SymbolTokenizer
 
+CLASSES = ["sat", "went"]
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 9
 # As `charlm train` writes it.
 PROVENANCE = {
@@ -57,10 +59,18 @@ PLACEHOLDER, SIGNATURE = "\ue000", "\ue001"  # in metadata, where other JSON is 
 
 def honest(kind="char", *, is_complete=True, **config):
     """Return metadata and arrays of a model that has every optional entry, or none."""
+    if config.get("task") in CLASS_TASKS:
+        config = {"num_classes": len(CLASSES), **config}
     config = ModelConfig(**{"embedding_size": 2, "hidden_size": 2, **config})
     vocab_size = None if kind in "byte char" else 40
     reserved = TERMINATORS[config.task]
     tokenizer = tokenizers.train(kind, [TEXT], vocab_size=vocab_size, reserved=reserved)
+    if config.has_encoder:
+        tokenizer = SymbolTokenizer(
+            tokenizer,
+            features=[] if config.is_of_classes else ["\x1fN", ";PL"],
+            symbols=CLASSES if config.is_of_classes else [],
+        )
     generator = np.random.default_rng(0)
     arrays = {
         parameter.name: generator.standard_normal(parameter.shape, np.float32)
@@ -86,8 +96,8 @@ def honest(kind="char", *, is_complete=True, **config):
 
 
 def ngrams_of(config, tokenizer):
-    """Return the n-grams of the text for each direction; pairs have none."""
-    if config.task == "pairs":
+    """Return the n-grams of the text for each direction; only text and lines have some."""
+    if config.task not in ("text", "lines"):
         return {}
     ids = np.array([tokenizer.boundary_id, *tokenizer.encode(TEXT[:90])])
     outputs = config.outputs(tokenizer.vocab_size)

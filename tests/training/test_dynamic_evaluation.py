@@ -219,3 +219,10 @@ def test_weights_that_are_far_worse_than_a_guess_are_left(verse_checkpoint, monk
     monkeypatch.setattr("charlm.training.dynamic_evaluation._Adaptive._restore", lambda self: None)
 
     assert restored < 0.8 * dynamic_nats(checkpoint, text)
+
+
+def test_a_network_with_an_encoder_is_refused(random_checkpoint):
+    checkpoint = random_checkpoint(task="pairs", encoder="attention", hidden_size=8)
+
+    with pytest.raises(ConfigError, match="is for texts and lines, not for pairs"):
+        dynamic_nats(checkpoint, "a\tb\n")

@@ -131,7 +131,13 @@ def assert_alike(straight, resumed):
     assert end.median_gradient_norm == other_end.median_gradient_norm
 
 
-TEXT = {"text": SENTENCE * 30, "lines": LINES, "pairs": PAIRS}
+LABELS = "".join(f"{n}\t{'odd' if n % 2 else 'even'}\n" for n in range(120))
+TAGS = "".join(f"the\tDET\ncat{n}\tNOUN\n\n" for n in range(120))
+TEXT = {
+    "text": SENTENCE * 30, "lines": LINES, "pairs": PAIRS, "labels": LABELS, "tags": TAGS,
+}  # fmt: skip
+# What reads the sources of pairs, by the tokenizer.
+ENCODERS = {"char": "attention", "byte": "context", "word": "attention", "bpe": "none"}
 
 
 # Every task meets every value of the other settings. So does every tokenizer with every cell, and
@@ -152,6 +158,10 @@ RUNS = [
     ("pairs", "word", "gru", "rmsprop", "forward"),
     ("pairs", "bpe", "rnn", "adamw", "forward"),
     ("pairs", "unigram", "lstm", "adam", "forward"),
+    ("labels", "char", "lstm", "adamw", "forward"),
+    ("labels", "word", "rnn", "sgd", "forward"),
+    ("tags", "char", "gru", "rmsprop", "forward"),
+    ("tags", "byte", "lstm", "adamw", "forward"),
 ]
 
 
@@ -161,11 +171,13 @@ def test_a_run_in_pieces_is_the_run(
 ):
     model = ModelConfig(
         embedding_size=6,
-        hidden_size=10,
+        hidden_size=12,
         num_layers=2,
-        residual=tokenizer in ("char", "bpe"),
+        residual=tokenizer in ("char", "bpe") and task not in ("labels", "tags"),
         cell=cell,
         task=task,
+        encoder=ENCODERS.get(tokenizer, "attention") if task == "pairs" else "none",
+        tie_weights=task == "pairs" and tokenizer in ("char", "unigram"),
         direction=direction,
     )
     corpus = encode(TEXT[task], tokenizer=tokenizer, task=task)

@@ -113,6 +113,14 @@ def test_a_long_text_is_cut_and_scores_as_one_stream(random_checkpoint, directio
     assert found.nats == pytest.approx(in_one, abs=1e-4 * found.tokens)
 
 
+@pytest.mark.parametrize("encoder", ["attention", "context"])
+def test_a_long_target_is_not_cut_from_its_source(random_checkpoint, encoder):
+    checkpoint = random_checkpoint(task="pairs", encoder=encoder, hidden_size=8)
+    text = "abc\t" + "abcdefgh" * (SEGMENT_LENGTH // 3)
+
+    assert_same(*scored_by_both(checkpoint, f"{text}\nh\tgf\n"))
+
+
 def test_more_lines_than_are_read_at_once_score_as_in_numpy(random_checkpoint):
     checkpoint = random_checkpoint(task="lines")
     lines = ["abcdefgh"[number % 8] * (number % 90 + 1) for number in range(MOST_ROWS + 50)]

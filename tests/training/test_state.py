@@ -12,7 +12,7 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.errors import CheckpointError
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
-from charlm.training.state import KIND, TrainingState, state_path
+from charlm.training.state import KIND, Best, TrainingState, state_path
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
@@ -118,3 +118,22 @@ def test_an_unknown_field_names_the_version_that_wrote_it(saved, owner):
         saved[1](add)
     assert "damaged" not in caught.value.message
     assert caught.value.hint.startswith("upgrade charlm, or begin a new run with --overwrite")
+
+
+def test_the_best_model_of_an_encoder_errs_least_and_then_has_the_fewest_nats():
+    worse, rarer, better = (
+        Best(step=1, epoch=1, seconds=1, nats=nats, errors=errors)
+        for nats, errors in ((1.0, 3), (9.0, 2), (8.0, 2))
+    )
+
+    assert sorted([worse, rarer, better], key=lambda best: best.loss) == [better, rarer, worse]
+
+
+def test_a_model_of_pairs_is_validated_by_its_wrong_tokens(corpus_of):
+    """Nothing is learnt, so the most probable token is the most frequent one, the end."""
+    corpus = corpus_of("ab\tb\n" * 40, task="pairs")
+    model = ModelConfig(task="pairs", encoder="attention", embedding_size=4, hidden_size=4)
+    config = settings(max_steps=1, learning_rate=1e-9)
+    *_, end = train(corpus, make_plan(corpus, model, config))
+
+    assert (end.best.errors, end.best.error_rate) == (4, 0.5)

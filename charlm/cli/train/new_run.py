@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from charlm.cli.options import command_line_options, json_options
-from charlm.config import CorpusConfig, Encoder, ModelConfig, Task, TrainingConfig
+from charlm.config import (
+    DEFAULT_HELD_OUT_EXAMPLES,
+    CorpusConfig,
+    Encoder,
+    ModelConfig,
+    Task,
+    TrainingConfig,
+)
 from charlm.errors import CheckpointError, ConfigError
 from charlm.formatting import count
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
@@ -118,6 +125,8 @@ def load_new_run(context: typer.Context, group: ProcessGroup) -> NewRun:
         predicts_end=None if start is None else model.predicts_end,
         validation_from=options["validation_from"],
     )
+    if model.has_encoder:
+        corpus = replace(corpus, validation_fraction=DEFAULT_HELD_OUT_EXAMPLES)
     if options["validation_fraction"] is not None:
         corpus = replace(
             corpus,

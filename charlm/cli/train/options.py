@@ -15,6 +15,7 @@ from charlm.cli.options import (
 from charlm.config import (
     DEFAULT_BPTT_LENGTH,
     DEFAULT_DROPOUT,
+    DEFAULT_HELD_OUT_EXAMPLES,
     DEFAULT_LEARNING_RATE,
     DEFAULT_MAX_TIME,
     DEFAULT_SAVE_EVERY,
@@ -295,8 +296,9 @@ ValidationFractionOption = Annotated[
     float | None,
     _training(
         "Share of the text to hold out for validation, between 0 and 1.",
-        show_default=f"{CorpusConfig.validation_fraction:g}, at most "
-        f"{CorpusConfig.max_validation_characters:,} characters",
+        show_default=f"{CorpusConfig.validation_fraction:g}; of pairs, labels and tags "
+        f"{DEFAULT_HELD_OUT_EXAMPLES:g}; at most {CorpusConfig.max_validation_characters:,} "
+        "characters",
     ),
 ]
 ValidationFromOption = Annotated[
