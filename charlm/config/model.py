@@ -71,6 +71,8 @@ class ModelConfig:
         if self.nonlinearity != "tanh" and self.cell != "rnn":
             raise ConfigError(f"nonlinearity is for --cell rnn, not for {self.cell}")
         require_choice("residual", self.residual, (False, True))
+        if self.residual and self.is_of_classes:
+            raise ConfigError(f"residual connections are not for {self.task}")
         if self.residual and self.num_layers == 1:
             raise ConfigError("residual connections are between layers; there is one layer")
         require_choice("direction", self.direction, get_args(Direction))
@@ -129,7 +131,8 @@ class ModelConfig:
 
         A large vocabulary needs a larger embedding, and a second matrix of that size costs more.
         """
-        is_large, has_encoder = kind in LARGE_VOCABULARIES, encoder != "none"
+        is_large = kind in LARGE_VOCABULARIES
+        has_encoder = encoder != "none"  # and a decoder: labels and tags take one larger layer
         if embedding_size is None:
             smaller = ENCODER_EMBEDDING_SIZE if has_encoder else cls.embedding_size
             embedding_size = LARGE_EMBEDDING_SIZE if is_large else smaller
@@ -138,7 +141,8 @@ class ModelConfig:
         if num_layers is None:
             num_layers = ENCODER_NUM_LAYERS if has_encoder else cls.num_layers
         if tie_weights is None:
-            tie_weights = is_large or encoder == "attention"
+            has_classes = settings.get("task") in CLASS_TASKS  # as outputs, which are not read
+            tie_weights = not has_classes and (is_large or encoder == "attention")
         return cls(
             embedding_size=embedding_size,
             hidden_size=hidden_size,

@@ -88,7 +88,7 @@ class TrainingDisplay:
             self.line(
                 f"step {progress.step:,} of {progress.steps:,}: "
                 f"training {progress.bits_per_character:.3f} {self._unit}, "
-                f"{quantity(progress.characters_per_second)} characters/s, "
+                f"{quantity(progress.characters_per_second)} {self._predicted}/s, "
                 f"{duration(_seconds_left(progress))} left"
             )
 
@@ -136,10 +136,15 @@ class TrainingDisplay:
         )
 
     @property
+    def _predicted(self) -> str:
+        """What the model predicts: characters, labels or tags."""
+        task = "text" if self._plan is None else self._plan.model.task
+        return task if task in CLASS_TASKS else "characters"
+
+    @property
     def _unit(self) -> str:
         """The unit of scores: bits per character, label or tag."""
-        task = "text" if self._plan is None else self._plan.model.task
-        return f"bits per {task.removesuffix('s') if task in CLASS_TASKS else 'character'}"
+        return f"bits per {self._predicted.removesuffix('s')}"
 
     def _score(self, validation: "Validation") -> str:
         """Return a validation score, and what an encoder's network predicts wrongly."""
@@ -197,7 +202,7 @@ class TrainingDisplay:
         if progress is not None:
             rows.append(
                 f"training    {progress.bits_per_character:.3f} {self._unit}   "
-                f"{quantity(progress.characters_per_second)} characters/s   "
+                f"{quantity(progress.characters_per_second)} {self._predicted}/s   "
                 f"epoch {progress.epoch:.2f}"
             )
         if self._validations:
@@ -221,8 +226,9 @@ def describe_plan(plan: "Plan") -> str:
     steps = f"{count(plan.steps, 'step')} ({plan.epochs:.3g} epochs)"
     if plan.expected_seconds is not None:
         steps += f", about {duration(plan.expected_seconds)}"
+    unit = plan.model.task if plan.model.is_of_classes else "characters"
     return (
-        f"learning from {quantity(plan.characters)} characters: vocabulary of "
+        f"learning from {quantity(plan.characters)} {unit}: vocabulary of "
         f"{plan.vocabulary}, {quantity(plan.parameters)} parameters, "
         f"{quantity(plan.memory, 'B')} of memory, "
         f"{str(plan.precision).removeprefix('torch.')} on {plan.device.type}; {steps}"

@@ -11,10 +11,11 @@ from charlm.corpus.encoding import Corpus
 
 MOST_EPOCHS = 200.0  # by default
 LEARNING_RATE = 4e-3  # of AdamW and Adam
-# Examples of a step: fewer of a small corpus, so that an epoch has steps enough.
-FEW_EXAMPLES, SMALL_BATCH, LARGE_BATCH = 4000, 16, 32
-# Dropout by the training tokens, from each key on.
-DROPOUT = {0: 0.4, 50_000: 0.3, 2_000_000: 0.2}
+# Examples of a step by those of the corpus, from each key on: a small corpus needs steps enough. A
+# minute of 50,000 words with their languages comes to 84.9 % right with 32, to 86.6 % with 128.
+BATCHES = {0: 16, 4_000: 32, 30_000: 128}
+# Dropout by the training tokens, from each key on. The same minute comes to 86.9 % with 0.2.
+DROPOUT = {0: 0.4, 50_000: 0.3, 300_000: 0.2}
 
 
 def with_example_batches(
@@ -30,7 +31,7 @@ def with_example_batches(
         return config
     examples = max(1, corpus.examples)
     tokens = corpus.train.tokens + corpus.validation.tokens
-    batch = SMALL_BATCH if examples < FEW_EXAMPLES else LARGE_BATCH
+    batch = [size for least, size in BATCHES.items() if least <= examples][-1]
     share = -(-tokens * batch // (examples * config.batch_size))
     reasons.append(f"batches of some {batch} examples for {examples:,}")
     return replace(config, bptt_length=max(1, share))

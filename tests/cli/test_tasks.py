@@ -567,7 +567,7 @@ def test_attention_is_drawn(charlm, classes):
     assert (classes / "a.svg").read_text().count("<title>") == 25
 
 
-def test_a_context_vector_is_chosen_by_no_attention(charlm, classes):
+def test_a_context_vector_is_chosen_by_no_attention(charlm, trained, classes):
     short = ("--max-steps", 2, "--hidden-size", 8, "--embedding-size", 4)
     made = charlm("train", "pairs.tsv", "--pairs", "--no-attention", *short, "-o", "m", cwd=classes)
     drawn = charlm("generate", "-m", "m", "--seed", "cat", "--show-attention", cwd=classes)

@@ -70,3 +70,25 @@ def test_form_is_the_task_in_files_of_charlm_0_1_0():
     assert ModelConfig.from_json({"hidden_size": 7, "form": "lines"}).task == "lines"
     with pytest.raises(ConfigError):
         ModelConfig.from_json({"hidden_size": 7, "form": "lines", "task": "lines"})
+
+
+@pytest.mark.parametrize("task", ["labels", "tags"])
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_labels_and_tags_have_an_output_of_their_own(task, kind):
+    assert not ModelConfig.for_tokenizer(kind, task=task, num_classes=2).tie_weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "labels", "tie_weights": True}, "have an output of their own"),
+        ({"task": "tags", "residual": True, "num_layers": 2}, "residual connections are not for"),
+        ({"task": "tags", "hidden_size": 6}, "a multiple of 4"),
+        ({"task": "pairs", "encoder": "attention", "hidden_size": 7}, "a multiple of 2"),
+        ({"task": "lines", "encoder": "attention"}, "an encoder is for pairs"),
+        ({"task": "labels", "direction": "both"}, "are read both ways"),
+    ],
+)
+def test_what_an_encoder_cannot_have_is_an_error(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig(**settings)
