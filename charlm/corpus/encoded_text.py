@@ -100,7 +100,7 @@ class IdFile:
     ) -> None:
         """Write ids that stand for `characters` characters of raw text.
 
-        All their boundaries are listed, unless `boundaries` says which.
+        All their boundaries are listed, or those in `boundaries`.
         """
         if boundaries is None:
             boundaries = np.flatnonzero(ids == self._boundary_id)

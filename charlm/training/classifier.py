@@ -15,10 +15,7 @@ class LabelNetwork(SavedNetwork):
 
     def __init__(self, config: ModelConfig, vocab_size: int, *, dropout: float = 0.0) -> None:
         super().__init__(config, vocab_size, dropout, None)
-        self.encoder, self.encoder_reverse = (
-            self.layers(config.embedding_size, config.encoder_size, config.hidden_size)
-            for _ in range(2)
-        )
+        self.encoder, self.encoder_reverse = self.layers_both_ways(config.embedding_size)
         self.output = self.new_output()
 
     def read(
@@ -57,10 +54,7 @@ class TagNetwork(SavedNetwork):
             self.layers(config.embedding_size, config.character_size, 0, num_layers=1)
             for _ in range(2)
         )
-        self.encoder, self.encoder_reverse = (
-            self.layers(2 * config.character_size, config.encoder_size, config.hidden_size)
-            for _ in range(2)
-        )
+        self.encoder, self.encoder_reverse = self.layers_both_ways(2 * config.character_size)
         self.output = self.new_output()
 
     def read(

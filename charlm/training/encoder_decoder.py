@@ -70,10 +70,7 @@ class EncoderDecoder(SavedNetwork):
 
     def __init__(self, config: ModelConfig, vocab_size: int, *, dropout: float = 0.0) -> None:
         super().__init__(config, vocab_size, dropout, None)
-        self.encoder, self.encoder_reverse = (
-            self.layers(config.embedding_size, config.encoder_size, config.hidden_size)
-            for _ in range(2)
-        )
+        self.encoder, self.encoder_reverse = self.layers_both_ways(config.embedding_size)
         self.bridge = nn.Linear(config.hidden_size, state_count(config) * config.hidden_size)
         self.recurrent = self.layers(config.embedding_size, config.hidden_size, config.hidden_size)
         self.attention: Attention | None = None

@@ -136,6 +136,11 @@ class SavedNetwork(nn.Module, ABC):
         """Return the output of the network, whose initial weights are drawn last."""
         return Output(self.config, self.vocab_size, self.embedding)
 
+    def layers_both_ways(self, input_size: int) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """Return the layers of an encoder: those that read forward, and those that read back."""
+        sizes = input_size, self.config.encoder_size, self.config.hidden_size
+        return self.layers(*sizes), self.layers(*sizes)
+
     def layers(
         self, input_size: int, hidden_size: int, between: int, num_layers: int | None = None
     ) -> nn.ModuleList:

@@ -166,9 +166,9 @@ class Run:
 
     @property
     def has_stopped_improving(self) -> bool:
-        """Whether the last validations say that the rate should fall, which it does not yet.
+        """Whether the last validations did not improve, and the rate does not fall yet.
 
-        Never with an encoder: few held-out examples say little, and nats rise while answers get
+        Never with an encoder: few examples are held out, and nats rise while answers get
         better.
         """
         if self._plan.model.has_encoder:

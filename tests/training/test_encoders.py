@@ -100,6 +100,27 @@ def test_a_pair_whose_source_was_cut_predicts_nothing():
     assert with_cut == pytest.approx(logits_of(network, PAIRS[:1], SCORED[:1]), abs=1e-5)
 
 
+@pytest.mark.parametrize("encoder", ["attention", "context"])
+def test_sources_that_are_read_at_once_are_read_as_token_by_token(encoder):
+    config = ModelConfig(
+        task="pairs", encoder=encoder, tie_weights=True, hidden_size=8, embedding_size=6
+    )
+    network = EncoderDecoder(config, network_of(config).to_arrays())
+    sources = [[A, B, C], [BYTE], [A, A, D, B, C]]
+    state, left = network.start([[V, *source, V] for source in sources])
+    at_once, state = network.step(np.array([V] * len(sources)), state)
+    next_at_once, _ = network.step(np.array([A, B, C]), state)
+
+    assert left == 1
+    for row, (source, token) in enumerate(zip(sources, (A, B, C), strict=True)):
+        state = network.zero_state(1)
+        for read in [V, *source, V]:
+            alone, state = network.step(np.array([read]), state)
+        next_alone, _ = network.step(np.array([token]), state)
+        assert at_once[row] == pytest.approx(alone[0], abs=1e-5)
+        assert next_at_once[row] == pytest.approx(next_alone[0], abs=1e-5)
+
+
 def test_attention_is_spread_over_the_source_alone():
     config = ModelConfig(task="pairs", encoder="attention", hidden_size=8, embedding_size=6)
     network = EncoderDecoder(config, network_of(config).to_arrays())
