@@ -217,6 +217,7 @@ def _model_lines(info: dict[str, Any], network: str) -> Iterator[str]:
     sizes = (
         f"V = {info['tokenizer']['vocab_size']}, "
         f"E = {info['embedding_size']}, H = {info['hidden_size']}"
+        + (f", K = {info['num_classes']}" if info["num_classes"] else "")
     )
     rows = [("parameter", "shape", "size", f"formula, {sizes}")]
     for parameter in info["parameters"]:

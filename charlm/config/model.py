@@ -160,8 +160,9 @@ class ModelConfig:
         directions = {"backward": " that reads backward", "both": " for each direction"}
         encoder = {"attention": " with attention", "context": " with a context vector"}
         return (
-            f"{'encoder and decoder of ' if self.has_encoder else ''}"
+            f"{'encoder and decoder of ' if self.encoder != 'none' else ''}"
             f"{'residual ' if self.residual else ''}{name}{nonlinearity}"
+            f"{' that reads both ways' if self.is_of_classes else ''}"
             f"{directions.get(self.direction, '')}, "
             f"{count(self.num_layers, 'layer')} of {count(self.hidden_size, 'unit')}"
             f"{encoder.get(self.encoder, '')}"

@@ -37,7 +37,7 @@ def origin_lines(provenance: dict[str, Any], direction: Direction) -> Iterator[t
         is_mean = ", mean of both directions" * (direction == "both")
         held_out = HELD_OUT.get(validation.get("from"), "")
         share = validation.get("errors", 0) / max(1, validation.get("tokens", 0))
-        wrong = f"{share:.1%} of predictions wrong, " * ("errors" in validation)
+        wrong = f"{100 * share:.1f} % of predictions wrong, " * ("errors" in validation)
         unit = (
             "prediction"
             if wrong and validation["characters"] == validation["tokens"]

@@ -92,3 +92,21 @@ def test_labels_and_tags_have_an_output_of_their_own(task, kind):
 def test_what_an_encoder_cannot_have_is_an_error(settings, message):
     with pytest.raises(ConfigError, match=message):
         ModelConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"task": "labels"}, "LSTM that reads both ways, 1 layer of 8 units"),
+        (
+            {"task": "pairs", "encoder": "attention", "num_layers": 2},
+            "encoder and decoder of LSTM, 2 layers of 8 units with attention",
+        ),
+        (
+            {"task": "pairs", "encoder": "context", "cell": "gru"},
+            "encoder and decoder of GRU, 1 layer of 8 units with a context vector",
+        ),
+    ],
+)
+def test_networks_with_an_encoder_have_names(settings, name):
+    assert ModelConfig(hidden_size=8, **settings).network == name
