@@ -46,6 +46,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charlm.errors import CharlmError as CharlmError
+    from charlm.inference.attention import AttentionMatrix as AttentionMatrix
+    from charlm.inference.classification import ClassPrediction as ClassPrediction
     from charlm.inference.inspection import NetworkState as NetworkState
     from charlm.inference.model import Model as Model
     from charlm.inference.model import load as load
@@ -54,7 +56,9 @@ if TYPE_CHECKING:
 
 # Imported on first use, so that `charlm --help` does not wait for NumPy.
 _MODULES = {
+    "AttentionMatrix": "charlm.inference.attention",
     "CharlmError": "charlm.errors",
+    "ClassPrediction": "charlm.inference.classification",
     "Model": "charlm.inference.model",
     "NetworkState": "charlm.inference.inspection",
     "Score": "charlm.inference.scoring",
@@ -62,7 +66,16 @@ _MODULES = {
     "load": "charlm.inference.model",
 }
 
-__all__ = ["CharlmError", "Model", "NetworkState", "Score", "TokenScores", "load"]
+__all__ = [
+    "AttentionMatrix",
+    "CharlmError",
+    "ClassPrediction",
+    "Model",
+    "NetworkState",
+    "Score",
+    "TokenScores",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
