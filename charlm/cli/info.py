@@ -186,14 +186,15 @@ def _model_lines(info: dict[str, Any], network: str) -> Iterator[str]:
         f"{', which is also the output matrix' if info['tie_weights'] else ''}"
     )
     if info["task"] != "text":
-        yield f"task        {info['task']}"
+        columns = ", ".join(map(str, info["columns"] or ()))
+        yield f"task        {info['task']}{f', columns {columns}' if columns else ''}"
     if info["document_separator"] is not None:
         yield f"documents   separated by {visible(info['document_separator'])!r}"
     if info["mask"] is not None:
         yield f"mask        {visible(info['mask'])}"
     yield f"tokenizer   {info['tokenizer']['kind']}: {info['vocabulary']}"
     try:
-        origin = list(origin_lines(info["provenance"], info["direction"]))
+        origin = list(origin_lines(info["provenance"], info["direction"], info["task"]))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise CheckpointError(f"{info['model']} has an unknown kind of provenance") from None
     for name, value in origin:

@@ -179,6 +179,11 @@ class ModelConfig:
         return self.encoder != "none" or self.is_of_classes
 
     @property
+    def has_features(self) -> bool:
+        """Whether the sources of pairs have features."""
+        return self.columns is not None and len(self.columns) > 2
+
+    @property
     def copies(self) -> bool:
         """Whether attention also raises the logits of the tokens that it looks at."""
         return self.encoder == "attention" and self.tie_weights

@@ -24,7 +24,7 @@ PARTS: dict[Task, str] = {
     "labels": "a line is a text, one tab and its label",
     "tags": "a line is a token, one tab and its tag",
 }
-WITH_FEATURES = "a line is a source, a tab, a target, a tab and its features, as the first line is"
+WITH_FEATURES = "a line with features is a source, a tab, a target, a tab and the features"
 TRAINING_HINTS: dict[Task, str] = {
     "pairs": "put a tab between source and target, or train with --lines; if lines have more "
     "columns, name those of source and target with --columns, and a third one of features",

@@ -15,7 +15,7 @@ from itertools import chain
 import numpy as np
 
 from charlm import tokenizers
-from charlm.config import TERMINATORS, CorpusConfig, HeldOut, Task
+from charlm.config import CLASS_TASKS, TERMINATORS, CorpusConfig, HeldOut, Task
 from charlm.corpus.columns import with_columns
 from charlm.corpus.encoded_text import EncodedText
 from charlm.corpus.examples import (
@@ -44,11 +44,12 @@ from charlm.corpus.symbols import SymbolCounts
 from charlm.corpus.text_kinds import CR_TO_LF
 from charlm.errors import CorpusError
 from charlm.fingerprint import Fingerprint
-from charlm.formatting import count
+from charlm.formatting import count, visible
 from charlm.process_group import SINGLE_PROCESS, ProcessGroup
 from charlm.tokenizers import Tokenizer
 from charlm.tokenizers.symbols import FEATURE_MARK
 
+MOST_CLASSES_NAMED = 10  # in a message
 LONGEST_EXAMPLE = 1 << 13  # tokens of a pair, a text with its label, or a sentence
 HASHED_AT_ONCE = 1 << 20  # ids
 LINE_ENDS = ("\r\n", "\n", "\r")  # of several that a text has as often, the first
@@ -256,6 +257,8 @@ def _encode_examples(
     if config.task != "lines":
         for part in (train, held_out):
             _check_lengths(part, config.task)
+    if config.task in CLASS_TASKS:
+        _check_classes(train, held_out, tokenizer, config.task)
     blank_lines, source_characters = survey_lines(documents)
     examples = (len(train.boundaries) + len(held_out.boundaries) - 2) // BOUNDARIES[config.task]
     if not validation and not held_out.tokens:
@@ -277,14 +280,35 @@ def _encode_examples(
     )
 
 
+def _check_classes(
+    train: EncodedText, held_out: EncodedText, tokenizer: Tokenizer, task: Task
+) -> None:
+    """Raise CorpusError if no label or tag of a part is one of the tokenizer's."""
+    classes = tokenizer.pieces[tokenizer.first_symbol :]
+    shown = ", ".join(visible(str(name)) for name in classes[:MOST_CLASSES_NAMED])
+    if not train.predictions:
+        raise CorpusError(
+            f"the text has none of the {task} that the model of --from predicts: {shown}",
+            hint="train a new model without --from",
+        )
+    if not held_out.predictions:
+        raise CorpusError(
+            f"the held-out part has none of the {task} of the training part: {shown}",
+            hint="hold out another share with --validation-fraction, or another --validation FILE",
+        )
+
+
 def _check_lengths(text: EncodedText, task: Task) -> None:
     """Raise CorpusError if an example is so long that attention to all of it fills the memory."""
     lengths = np.diff(text.boundaries[:: BOUNDARIES[task]])
     if len(lengths) and lengths.max() > LONGEST_EXAMPLE:
+        what = "sentence" if task == "tags" else "line"
         raise CorpusError(
-            f"the longest of the {task} has {lengths.max():,} tokens, but at most "
+            f"the longest {what} has {lengths.max():,} characters or other tokens, but at most "
             f"{LONGEST_EXAMPLE:,} are read at once",
-            hint="cut it, or leave it out",
+            hint="end each sentence with an empty line; or use --labels for one label a line"
+            if task == "tags"
+            else "cut it, or leave it out",
         )
 
 

@@ -88,7 +88,8 @@ class SymbolCounts:
             raise CorpusError(
                 f"the text has {len(self.symbols):,} different {what}; a model needs 2 to "
                 f"{MOST_CLASSES:,}",
-                hint="train a model of targets that are no closed set with --pairs",
+                hint="name the columns of source and target with --columns; targets that are no "
+                "closed set are for --pairs",
             )
         if "" in self.symbols:
             raise CorpusError(f"the text has empty {what}", hint="leave out their lines")

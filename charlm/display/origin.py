@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from charlm.config import Direction
+from charlm.config import CLASS_TASKS, Direction, Task
 from charlm.formatting import count
 
 HELD_OUT = {
@@ -13,7 +13,9 @@ HELD_OUT = {
 }
 
 
-def origin_lines(provenance: dict[str, Any], direction: Direction) -> Iterator[tuple[str, str]]:
+def origin_lines(
+    provenance: dict[str, Any], direction: Direction, task: Task
+) -> Iterator[tuple[str, str]]:
     """Yield the names and values of what provenance holds; any part of it may be missing."""
     for document in provenance.get("corpus", []):
         yield (
@@ -38,11 +40,7 @@ def origin_lines(provenance: dict[str, Any], direction: Direction) -> Iterator[t
         held_out = HELD_OUT.get(validation.get("from"), "")
         share = validation.get("errors", 0) / max(1, validation.get("tokens", 0))
         wrong = f"{100 * share:.1f} % of predictions wrong, " * ("errors" in validation)
-        unit = (
-            "prediction"
-            if wrong and validation["characters"] == validation["tokens"]
-            else "character"
-        )
+        unit = task.removesuffix("s") if task in CLASS_TASKS else "character"
         yield (
             "validation",
             f"{wrong}{validation['bits_per_character']:.4f} bits per {unit} "

@@ -16,6 +16,7 @@ sampling        logits → the next token
 constraints     tokens that may not come next
 seed_counts     names and phrases of a long seed text come again
 stopping        where a text ends
+seed_texts      what a network reads of seed texts and endings
 sequences       the texts that are being generated
 generation      sequences → text, token by token
 candidates      several texts for each seed, and a filter that keeps some

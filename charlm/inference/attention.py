@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from charlm.errors import ConfigError
 from charlm.inference.encoder_decoder import EncoderDecoder
 from charlm.inference.runtime import Floats
-from charlm.inference.sequences import read_example
+from charlm.inference.seed_texts import read_example
 from charlm.tokenizers import Tokenizer
 from charlm.tokenizers.symbols import FEATURE_MARK
 

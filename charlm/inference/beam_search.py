@@ -9,7 +9,8 @@ from charlm.config import CandidateFilter
 from charlm.errors import ConfigError
 from charlm.inference.candidates import GeneratedText
 from charlm.inference.runtime import log_softmax, select_rows
-from charlm.inference.sequences import GeneratorSettings, read_example
+from charlm.inference.seed_texts import read_example
+from charlm.inference.sequences import GeneratorSettings
 
 FEWEST_HYPOTHESES = 8  # by default; a narrow beam may lose the second likeliest answer
 LONGEST_ANSWER = 1000  # tokens, unless the length is smaller

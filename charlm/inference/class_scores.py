@@ -20,7 +20,7 @@ class ClassScore:
         unknown: How many of the tokens that training never read are right, and how many wrong.
         sentences: How many sentences are right in all tokens, and how many are not.
         spans: Of tags such as B-PER: spans that are right, predicted and there; see `span_f1`.
-        nats: −ln p of the right classes, summed; a class that the model has not counts 0.
+        nats: −ln p of the right classes, summed; without those that the model does not have.
     """
 
     classes: Sequence[str]
@@ -36,6 +36,18 @@ class ClassScore:
     def predictions(self) -> int:
         """Number of labels or tags."""
         return self.pairs.total()
+
+    @property
+    def unknown_classes(self) -> int:
+        """Number of labels or tags that the model does not have; they are never right."""
+        known = {*self.classes}
+        return sum(number for (name, _), number in self.pairs.items() if name not in known)
+
+    @property
+    def nats_per_class(self) -> float | None:
+        """The mean −ln p of the labels or tags that the model has; None if it has none of them."""
+        known = self.predictions - self.unknown_classes
+        return self.nats / known if known else None
 
     @property
     def accuracy(self) -> float:

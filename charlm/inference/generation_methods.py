@@ -170,7 +170,7 @@ class GenerationMethods(ABC):
         config = GenerationConfig.for_model(settings, self.config)
         is_answer = self.config.task == "pairs" and config.temperature == 0
         if config.beam > 1 and not is_answer:
-            raise ConfigError("beam is for the likeliest answers of a model of pairs")
+            raise ConfigError("beam is for the likeliest answers of pairs, at temperature 0")
         if is_answer and (candidate_filter.count > 1 or config.beam > 1):
             return generate_answers(self._generator(config), seed_batches, candidate_filter)
         forward = self._generator(config, is_scored=is_scored or candidate_filter.best_of > 1)

@@ -12,12 +12,12 @@ from charlm.inference.generation import generate_all
 from charlm.inference.runtime import Network
 from charlm.inference.sampling import draw, next_token_probabilities
 from charlm.inference.scoring import score_windows, windows_of
+from charlm.inference.seed_texts import read_example
 from charlm.inference.sequences import (
     BackwardContinuation,
     Continuation,
     GeneratorSettings,
     RngSeed,
-    read_example,
 )
 
 FEWEST_DRAWS, MOST_DRAWS = 2, 16  # texts after the seed text, and as many before the ending

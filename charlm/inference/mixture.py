@@ -68,6 +68,8 @@ def check_mixable(
     tokenizer: Tokenizer, config: ModelConfig, other_tokenizer: Tokenizer, other: ModelConfig
 ) -> None:
     """Raise ConfigError unless two models have the same tokenizer, task and mask."""
+    if config.is_of_classes or other.is_of_classes:
+        raise ConfigError("models of labels and tags are not mixed; name one model")
     is_same = tokenizer.to_json() == other_tokenizer.to_json()
     if not is_same or tokenizer.binary != other_tokenizer.binary:
         raise ConfigError(

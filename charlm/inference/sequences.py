@@ -10,16 +10,13 @@ from numbers import Integral
 
 import numpy as np
 
-from charlm.config import TERMINATORS, GenerationConfig, ModelConfig, Task
+from charlm.config import TERMINATORS, GenerationConfig
 from charlm.config.checks import require_type
-from charlm.corpus.columns import as_source
-from charlm.corpus.masks import masked
 from charlm.corpus.windows import prefix_of
-from charlm.errors import ConfigError
-from charlm.formatting import visible
 from charlm.inference.constraints import LogitsProcessors, TokenHistory
 from charlm.inference.runtime import Floats, Network
 from charlm.inference.seed_counts import SHORTEST_SEED, SeedCounts
+from charlm.inference.seed_texts import read_example
 from charlm.inference.stopping import FinishReason, StoppingCriteria
 from charlm.tokenizers import StreamDecoder, Tokenizer, UnfinishedText
 
@@ -317,28 +314,3 @@ def _uniforms(rng_seed: RngSeed | None) -> Iterator[float]:
     generator = np.random.default_rng(rng_seed)
     while True:
         yield from generator.random(UNIFORMS_AT_ONCE).tolist()
-
-
-def read_example(text: str, config: ModelConfig, name: str) -> str:
-    """Return the beginning or end of an example as the network reads it: with masks.
-
-    Raises:
-        ConfigError: If `text` contains a terminator, or the mask takes too long.
-    """
-    text = as_source(text, config.columns)
-    check_example(text, config.task, name)
-    return masked(text, config.mask)
-
-
-def check_example(text: str, task: Task, name: str) -> None:
-    """Raise ConfigError if `text`, called `name` in the message, contains a terminator."""
-    terminators = set(text) & set(TERMINATORS[task])
-    if terminators:
-        terminator = "a line end" if "\n" in terminators else "a tab"
-        raise ConfigError(
-            f"the {name} {visible(text[:40])!r} contains {terminator}, "
-            f"which no example of a model of {task} can contain",
-            hint="give the sources only: cut -f1 FILE | charlm generate --seed-file -"
-            if terminators == {"\t"}
-            else None,
-        )

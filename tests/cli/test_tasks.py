@@ -490,7 +490,7 @@ def test_models_of_classes_are_compared(charlm, classes):
         (("eval", "-m", "tags", "-m", "labels", "labels.tsv"), b"predict different things"),
         (("generate", "-m", "forms", "--lexicon", "none.tsv", "--seed", "cat\tN;SG"), b"none.tsv"),
         (("generate", "-m", "lines", "--show-attention"), b"this model has no attention"),
-        (("generate", "-m", "lines", "--beam", 3), b"beam is for the likeliest answers"),
+        (("generate", "-m", "lines", "--beam", 3), b"beam is for the likeliest answers of pairs"),
         (("generate", "-m", "lines", "--lexicon", "x"), b"--lexicon is for models of pairs"),
     ],
 )
@@ -589,3 +589,49 @@ def test_of_pairs_every_twentieth_is_held_out(charlm, classes):
     assert info["provenance"]["validation"]["from"] == "spread"
     # Of 600 forms 30: each has three letters, maybe an s, and the end.
     assert 30 * 4 <= info["provenance"]["validation"]["tokens"] <= 30 * 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (("train", "-", "--from", "labels"), "cat\tbird\n" * 40, b"none of the labels that"),
+        (("train", "-", "--tags"), "a\tX\nb\tY\n" * 5000, b"end each sentence with an empty line"),
+        (("train", "-", "--labels"), "a\tX\n" * 40, b"1 different labels"),
+        (("generate", "-m", "forms", "--seed", "cat"), "", b"is not a source, a tab and features"),
+        (("generate", "-m", "forms", "--seed-file", "-"), "cat\tcats\tN;PL\n", b"cut -f1,3"),
+        (("generate", "-m", "tags", "--seed-file", "-"), "the\tDET\n", b"2 columns, but the model"),
+        (("generate", "-m", "labels", "-m", "tags", "--seed", "x"), "", b"are not mixed"),
+        (
+            ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--attention-svg", "forms.tsv"),
+            "",
+            b"forms.tsv is not an SVG picture",
+        ),
+    ],
+)
+def test_mistakes_are_named(charlm, classes, arguments, stdin, message):
+    budget = ("--max-steps", 2, "-o", "mistake") if arguments[0] == "train" else ()
+    result = charlm(*arguments, *budget, cwd=classes, stdin=stdin.encode())
+
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count(b"error: ") == 1
+
+
+def test_labels_that_the_model_lacks_are_named(charlm, classes):
+    pairs = b"a cat here\ttame\na cat here\tbird\n"
+    result = charlm("eval", "-m", "labels", "-", cwd=classes, stdin=pairs)
+    figures = dict(line.split() for line in result.stdout.decode().split("\n\n")[0].splitlines())
+    odd = "".join(f"x{n}\t{'odd' if n % 20 == 19 else ('yes', 'no')[n % 2]}\n" for n in range(80))
+    budget = ("--labels", "--max-steps", 2, "-o", "odd")
+    trained = charlm("train", "-", *budget, cwd=classes, stdin=odd.encode())
+
+    assert b"labels has no labels bird" in result.stderr
+    assert (figures["accuracy"], figures["unknown_labels"]) == ("0.5000", "1")
+    assert trained.returncode == 2
+    assert b"the held-out part has none of the labels" in trained.stderr
+
+
+def test_features_that_training_lacked_are_noted(charlm, classes):
+    result = charlm("generate", "-m", "forms", "--seed", "cat\tN;DUAL", cwd=classes)
+
+    assert b"note: features that no source of the training text had: DUAL" in result.stderr

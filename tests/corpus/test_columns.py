@@ -70,7 +70,7 @@ def test_a_source_is_written_with_a_tab_before_its_features():
         ("labels", None, "a text", "has no tab, but a line is a text, one tab and its label"),
         ("tags", None, "a\tb\tc", "has 2 tabs, but a line is a token, one tab and its tag"),
         ("tags", (2, 4), "1\ta\tb", "has 2 tabs, but column 4 is needed"),
-        ("pairs", (1, 2, 3), "a\tb", "has 1 tab, but a line is a source"),
+        ("pairs", (1, 2, 3), "a\tb", "has 1 tab, but a line with features is a source"),
     ],
 )
 def test_a_line_without_the_columns_is_named(task, columns, line, problem):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from charlm.cli.eval.tables import Figures, cell, write_figures, write_table
-from charlm.cli.output import is_terminal, write, write_json
+from charlm.cli.output import is_terminal, print_note, write, write_json
 from charlm.corpus.reading import Document
 from charlm.errors import CorpusError
 from charlm.formatting import harmless, visible
@@ -12,6 +12,7 @@ from charlm.inference.class_scores import ClassScore
 from charlm.inference.classification import ClassError, evaluate
 from charlm.inference.model import Model
 
+MOST_UNKNOWN_SHOWN = 5
 MOST_CLASSES_SHOWN = 20  # in a confusion table
 
 
@@ -47,20 +48,24 @@ def _show_figures(
     task = next(iter(models.values())).config.task
     if not all(score.predictions for score in scores.values()):
         raise CorpusError(f"the text has no {task}")
+    for label, score in scores.items():
+        if score.unknown_classes:
+            unknown = sorted({name for name, _ in score.pairs} - {*score.classes})
+            shown = ", ".join(map(visible, unknown[:MOST_UNKNOWN_SHOWN]))
+            others = " and others" if len(unknown) > MOST_UNKNOWN_SHOWN else ""
+            print_note(f"{label} has no {task} {shown}{others}")
     figures = {label: _figures(score, task) for label, score in scores.items()}
     if len(models) > 1:
         if is_json:
             for label, row in figures.items():
                 write_json({"model": label, **row})
             return
-        names = next(iter(figures.values()))
-        write_table(
-            {"model": list(names)}
-            | {
-                visible(label): [cell(value) for value in row.values()]
-                for label, row in figures.items()
-            }
-        )
+        names = list(dict.fromkeys(name for row in figures.values() for name in row))
+        rows = {
+            visible(label): [cell(row[name]) if name in row else "" for name in names]
+            for label, row in figures.items()
+        }
+        write_table({"model": names, **rows})
         return
     [(label, score)] = scores.items()
     if is_json:
@@ -96,8 +101,11 @@ def _figures(score: ClassScore, task: str) -> Figures:
         task: score.predictions,
         "accuracy": score.accuracy,
         "macro_f1": score.macro_f1,
-        "nats_per_" + task.removesuffix("s"): score.nats / score.predictions,
     }
+    if score.nats_per_class is not None:
+        figures[f"nats_per_{task.removesuffix('s')}"] = score.nats_per_class
+    if score.unknown_classes:
+        figures[f"unknown_{task}"] = score.unknown_classes
     if task == "labels":
         if len(score.classes) == 2:
             figures["auc"] = score.auc
@@ -106,7 +114,8 @@ def _figures(score: ClassScore, task: str) -> Figures:
     figures["sentences"] = sentences.total()
     figures["sentence_accuracy"] = sentences[True] / max(1, sentences.total())
     figures["unknown_tokens"] = unknown.total()
-    figures["unknown_accuracy"] = unknown[True] / unknown.total() if unknown else None
+    if unknown:
+        figures["unknown_accuracy"] = unknown[True] / unknown.total()
     if score.span_f1 is not None:
         figures["span_f1"] = score.span_f1
     return figures

@@ -143,7 +143,9 @@ IdColumnOption = Annotated[
 ErrorsOption = Annotated[
     bool,
     _pairs(
-        "Write the wrong answers: source, expected and answered, with tabs between.", "--errors"
+        "Write the wrong answers: source, expected and answered, with tabs between. Of labels and "
+        "tags: text or token, expected, predicted and its probability.",
+        "--errors",
     ),
 ]
 SeparatorOption = Annotated[

@@ -40,6 +40,11 @@ def print_attention(
         ConfigError: If the model has no attention.
         CheckpointError: If the picture cannot be written.
     """
+    if picture is not None and picture.is_file() and not picture.read_bytes().startswith(b"<svg"):
+        raise ConfigError(
+            f"{picture} is not an SVG picture, so it is not replaced",
+            hint="remove it, or name another file with --attention-svg",
+        )
     answer = model.generate(seed)
     matrix = model.attention(seed, answer)
     printer.show(f"{answer}\n")

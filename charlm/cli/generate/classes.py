@@ -6,8 +6,8 @@ from charlm.cli.output import write, write_json
 from charlm.config import ModelConfig
 from charlm.corpus.columns import LineLayout
 from charlm.corpus.line_batches import read_line_batches
-from charlm.errors import ConfigError
-from charlm.formatting import without_surrogates
+from charlm.errors import ConfigError, CorpusError
+from charlm.formatting import visible, without_surrogates
 from charlm.inference.classification import ClassPrediction
 from charlm.inference.model import Model
 from charlm.tokenizers.pre_tokenization import words_of
@@ -98,9 +98,16 @@ def _sentences(batches: Iterable[Sequence[str]], config: ModelConfig) -> Iterato
 
 def _text_of(line: str, config: ModelConfig) -> str:
     """Return the text of a line that may have other columns, too."""
+    if config.columns is None or "\t" not in line:
+        return line.partition("\t")[0]
     fields = line.split("\t")
-    number = config.columns[0] if config.columns is not None and len(fields) > 1 else 1
-    return fields[number - 1] if number <= len(fields) else ""
+    if len(fields) < max(config.columns):
+        raise CorpusError(
+            f"the line {visible(line[:40])!r} has {len(fields)} columns, but the model was trained "
+            f"with --columns {','.join(map(str, config.columns))}",
+            hint="give lines with these columns, or the tokens alone, one a line",
+        )
+    return fields[config.columns[0] - 1]
 
 
 def _fields(what: str, prediction: ClassPrediction) -> dict[str, object]:

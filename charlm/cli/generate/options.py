@@ -45,7 +45,8 @@ SeedFileOption = Annotated[
     str | None,
     _general(
         "Continue each line of this file, or of stdin for -, and print one line for each, in the "
-        "same order. For an empty line, generate a new text.",
+        "same order. For an empty line, generate a new text. Models of labels and tags print those "
+        "of the lines.",
         metavar="FILE",
     ),
 ]
@@ -253,7 +254,8 @@ JsonlOption = Annotated[
     bool,
     _output(
         "Print one JSON object per text: seed, text, tokens, nats, finish_reason, number, "
-        "rng_seed.",
+        "rng_seed; of labels: seed, label, probability, probabilities; of tags: tokens, tags, "
+        "probabilities.",
         "--jsonl",
     ),
 ]

@@ -24,7 +24,7 @@ from charlm.inference.candidates import GeneratedText
 from charlm.inference.lexicon import Lexicon, answer_with_lexicon
 from charlm.inference.model import Model
 from charlm.inference.model import load as load_model
-from charlm.inference.sequences import read_example
+from charlm.inference.seed_texts import read_example
 from charlm.inference.stopping import FinishReason
 
 if TYPE_CHECKING:

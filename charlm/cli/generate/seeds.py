@@ -8,6 +8,7 @@ from charlm.cli.options import unescaped
 from charlm.cli.output import print_note
 from charlm.config import ModelConfig
 from charlm.errors import CharlmError, ConfigError
+from charlm.formatting import visible
 
 if TYPE_CHECKING:
     from charlm.inference.model import Model
@@ -45,7 +46,7 @@ def read_seed_batches(name: str, config: ModelConfig) -> Iterator[list[str]]:
             model; the lines before it are yielded first.
     """
     from charlm.corpus.line_batches import read_line_batches  # NumPy, which --help does not need
-    from charlm.inference.sequences import read_example
+    from charlm.inference.seed_texts import read_example
 
     if name == STDIN:
         _standard_input("--seed-file -")
@@ -76,6 +77,9 @@ def note_out_of_vocabulary(
     for batch in batches:
         texts = [] if is_noted else masked_lines([*batch, ending], model.config.mask)
         text = "".join(text.partition("\t")[0] for text in texts)  # without features
+        if unknown_features := _unknown_features(batch, model):
+            is_noted = True
+            print_note(f"features that no source of the training text had: {unknown_features}")
         unknown = model.tokenizer.out_of_vocabulary(text)
         what = "out of the model's vocabulary, encoded as bytes"
         if isinstance(source_characters, str) and not unknown:
@@ -92,6 +96,22 @@ def note_out_of_vocabulary(
             others = " and others" if len(unknown) > MOST_SHOWN else ""
             print_note(f"{what}: {names}{others}")
         yield batch
+
+
+def _unknown_features(batch: Iterable[str], model: "Model") -> str:
+    """Return the features in a batch of sources that are out of vocabulary."""
+    from charlm.corpus.columns import as_source
+    from charlm.tokenizers.symbols import features_of
+
+    if not model.config.has_features:
+        return ""
+    found = {
+        feature[1:]
+        for source in batch
+        for feature in features_of(as_source(source, model.config.columns))
+        if feature not in model.tokenizer.pieces
+    }
+    return ", ".join(map(visible, sorted(found)[:MOST_SHOWN]))
 
 
 def check_unicode(text: str, name: str) -> None:

@@ -18,7 +18,7 @@ from charlm.cli.train.metrics import Metrics
 from charlm.cli.train.new_run import NewRun, TrainingStart
 from charlm.cli.train.resume import ResumedRun, loss_of_later_model
 from charlm.cli.train.torchrun import launch_command
-from charlm.config import DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
+from charlm.config import CLASS_TASKS, DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
 from charlm.errors import CheckpointError, TrainingError
 from charlm.formatting import count, quantity, visible
 from charlm.process_group import ProcessGroup
@@ -151,6 +151,14 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
         display.note(f"{names_of_kind[0]}{others} {text}")
     if corpus.blank_lines:
         display.note(f"{count(corpus.blank_lines, 'line')} of white space were left out")
+    task = corpus.config.task
+    if task in CLASS_TASKS:
+        for part, name in ((corpus.train, "training"), (corpus.validation, "held-out")):
+            if unknown := part.characters - part.predictions:
+                display.note(
+                    f"{unknown:,} of {part.characters:,} {name} {task} are none that the model "
+                    "predicts; they are left out"
+                )
     size = corpus.tokenizer.vocab_size - BYTES
     total = sum(document.characters for document in corpus.documents)
     if total < FEW_CHARACTERS:
@@ -159,9 +167,10 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
             "a model gets interesting. --from starts from a model of a longer text of this kind"
         )
     if corpus.validation.characters < FEW_HELD_OUT:
+        what = task.removesuffix("s") if task in CLASS_TASKS else "character"
         display.note(
-            f"{count(corpus.validation.characters, 'held-out character')} are too few to judge "
-            "a model by: its score may be far off"
+            f"{count(corpus.validation.characters, f'held-out {what}')} can hardly judge "
+            "a model: its score may be far off"
         )
     if config.vocab_size is not None and size < config.vocab_size:
         display.note(f"the text fills a vocabulary of {size:,}, not of {config.vocab_size:,}")
@@ -175,8 +184,8 @@ def _print_corpus(corpus: "Corpus", config: CorpusConfig, display: "TrainingDisp
         names = corpus.documents[0].name
     line = f"read {quantity(total)} characters from {names}"
     if corpus.examples:
-        task = corpus.config.task
-        noun = "document" if task == "text" else task.removesuffix("s")
+        nouns = {"text": "document", "labels": "text", "tags": "sentence"}
+        noun = nouns.get(task, task.removesuffix("s"))
         line += f": {count(corpus.examples, noun)}"
     display.line(line)
 
