@@ -81,7 +81,7 @@ def test_a_narrower_window_leaves_no_block_of_training_behind(terminal, verse_pa
     monkeypatch.delenv("STY", raising=False)
     child = terminal("train", verse_path, *SMALL, "--max-steps", 1_000_000)
     wrapped = 0
-    for _ in range(5):  # a window may become narrower while the block is being drawn
+    for _ in range(10):  # a window may become narrower while the block is being drawn
         child.setwinsize(24, 90)
         child.expect("it writes.*it writes")
         child.setwinsize(24, 40)
