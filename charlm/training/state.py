@@ -102,8 +102,8 @@ class PlanEstimate:
 class Best:
     """When the best model was found, and its validation score.
 
-    The best has the fewest wrong predictions of labels, tags or target tokens, and of as many the
-    fewest nats. Without an encoder no errors are counted.
+    With an encoder it is the last one, and errors are its wrong predictions of labels, tags or
+    target tokens. Without one it has the fewest nats, and no errors are counted.
     """
 
     step: int
@@ -114,7 +114,7 @@ class Best:
 
     @property
     def loss(self) -> tuple[int, float]:
-        """What training lowers."""
+        """What training lowers: two models of one run compare by it after a kill."""
         return self.errors, self.nats
 
     def __post_init__(self) -> None:
