@@ -267,8 +267,7 @@ class Run:
         score = Best(step=self.step, epoch=self.epoch, seconds=seconds, nats=nats, errors=errors)
         # With an encoder the last model is the best: the rate has fallen furthest, and the few
         # held-out examples cannot choose: of Turkish forms they chose a model with 79 % right.
-        is_best = self.best is None or score.loss < self.best.score.loss
-        is_best = is_best or self._plan.model.has_encoder
+        is_best = self._plan.model.has_encoder or self.best is None or nats < self.best.nats
         self._validations_since_best = 0 if is_best else self._validations_since_best + 1
         planned_steps = self.clock.expected_steps(self.step)
         recorded = provenance(

@@ -112,11 +112,6 @@ class Best:
     nats: float
     errors: int = 0
 
-    @property
-    def loss(self) -> tuple[int, float]:
-        """What training lowers: two models of one run compare by it after a kill."""
-        return self.errors, self.nats
-
     def __post_init__(self) -> None:
         require_whole("step", self.step, 0)
         require("epoch", self.epoch, at_least=0)

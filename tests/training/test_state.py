@@ -12,7 +12,9 @@ from charlm.config import ModelConfig, TrainingConfig
 from charlm.errors import CheckpointError
 from charlm.training.loop import train
 from charlm.training.plan import make_plan
-from charlm.training.state import KIND, Best, TrainingState, state_path
+from charlm.training.schedule import RunClock
+from charlm.training.state import KIND, TrainingState, state_path
+from charlm.training.trainer import Trainer
 
 SMALL = ModelConfig(embedding_size=8, hidden_size=24)
 EXACT = {"precision": "fp32", "device": "cpu", "dropout": 0.0}
@@ -120,13 +122,17 @@ def test_an_unknown_field_names_the_version_that_wrote_it(saved, owner):
     assert caught.value.hint.startswith("upgrade charlm, or begin a new run with --overwrite")
 
 
-def test_the_best_model_of_an_encoder_errs_least_and_then_has_the_fewest_nats():
-    worse, rarer, better = (
-        Best(step=1, epoch=1, seconds=1, nats=nats, errors=errors)
-        for nats, errors in ((1.0, 3), (9.0, 2), (8.0, 2))
-    )
+@pytest.mark.parametrize(("encoder", "kept"), [("none", 30), ("attention", 60)])
+def test_with_an_encoder_the_last_model_is_kept(corpus_of, monkeypatch, encoder, kept):
+    """The score gets worse from validation to validation; the first of two is at step 30."""
+    scores = iter(range(1, 100))
+    monkeypatch.setattr(Trainer, "validate", lambda self, give_up: (float(next(scores)), 0))
+    monkeypatch.setattr(RunClock, "next_validation", lambda self, step: step + 30)
+    corpus = corpus_of("ab\tb\n" * 40, task="pairs")
+    model = ModelConfig(task="pairs", encoder=encoder, embedding_size=4, hidden_size=4)
+    *_, end = train(corpus, make_plan(corpus, model, settings(max_steps=60)))
 
-    assert sorted([worse, rarer, better], key=lambda best: best.loss) == [better, rarer, worse]
+    assert end.best.step == kept
 
 
 def test_a_model_of_pairs_is_validated_by_its_wrong_tokens(corpus_of):

@@ -105,13 +105,13 @@ def _unknown_features(batch: Iterable[str], model: "Model") -> str:
 
     if not model.config.has_features:
         return ""
-    found = {
+    unknown = {
         feature[1:]
         for source in batch
         for feature in features_of(as_source(source, model.config.columns))
         if feature not in model.tokenizer.pieces
     }
-    return ", ".join(map(visible, sorted(found)[:MOST_SHOWN]))
+    return ", ".join(map(visible, sorted(unknown)[:MOST_SHOWN]))
 
 
 def check_unicode(text: str, name: str) -> None:

@@ -29,7 +29,6 @@ CHANGEABLE = (
     "precision", "device", "threads",
 )  # fmt: skip
 STARTS = ("start", "embeddings")  # a resumed run no longer needs them
-NO_MODEL = math.inf, math.inf  # errors and nats
 NEW_RUN = "begin a new run with --overwrite instead of --resume, or choose another --output"
 
 
@@ -177,12 +176,12 @@ def load_run(context: typer.Context, path: Path, group: ProcessGroup) -> Resumed
     )
 
 
-def loss_of_later_model(path: Path, state: "TrainingState") -> tuple[float, float]:
-    """Return errors and nats of a model at `path` that the run saved after `state`.
+def nats_of_later_model(path: Path, state: "TrainingState") -> float:
+    """Return the score in nats of a model at `path` that the run saved after `state`.
 
     After a kill, a run goes on from before that model and must not replace it with a worse one.
     Infinity stands for any other model: also one of a stopped run, which the run itself would not
-    have saved.
+    have saved, and one with an encoder, whose run keeps its last model.
     """
     from charlm.checkpoint import Checkpoint
 
@@ -192,11 +191,10 @@ def loss_of_later_model(path: Path, state: "TrainingState") -> tuple[float, floa
         texts = [document["sha256"] for document in provenance["corpus"]]
         is_later = provenance["steps"] > state.progress.step and "stopped" not in provenance
         is_same_run = model.config == state.model and texts == list(state.texts[:-1])
-        validation = provenance["validation"]
-        loss = float(validation.get("errors", 0)), float(validation["nats"])
-        return loss if is_later and is_same_run else NO_MODEL
+        is_kept = is_later and is_same_run and not model.config.has_encoder
+        return float(provenance["validation"]["nats"]) if is_kept else math.inf
     except (CheckpointError, KeyError, TypeError, ValueError):
-        return NO_MODEL
+        return math.inf
 
 
 def _change(name: str, value: Any, former: Any) -> str:

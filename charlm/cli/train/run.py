@@ -16,7 +16,7 @@ from charlm.cli.signals import Stop, stop_signals
 from charlm.cli.train.destination import Destination
 from charlm.cli.train.metrics import Metrics
 from charlm.cli.train.new_run import NewRun, TrainingStart
-from charlm.cli.train.resume import ResumedRun, loss_of_later_model
+from charlm.cli.train.resume import ResumedRun, nats_of_later_model
 from charlm.cli.train.torchrun import launch_command
 from charlm.config import CLASS_TASKS, DEFAULT_MODEL_PATH, CorpusConfig, ModelConfig
 from charlm.errors import CheckpointError, TrainingError
@@ -232,14 +232,14 @@ class _Results:
     ) -> None:
         self.output, self.state = destination.output, destination.state
         self.metrics, self._options = metrics, settings.options
-        self._later_loss: tuple[float, float] = (math.inf, math.inf)
-        if settings.state is not None:
-            self._later_loss = loss_of_later_model(self.output, settings.state)
+        self._nats_of_later_model = (
+            math.inf if settings.state is None else nats_of_later_model(self.output, settings.state)
+        )
         self.has_model = False  # whether this process saved one
 
     def save_model(self, validation: "Validation") -> bool:
         """Save the model of a validation, unless the file holds a better one of the same run."""
-        if validation.best is None or validation.score.loss > self._later_loss:
+        if validation.best is None or validation.nats > self._nats_of_later_model:
             return False
         validation.best.save(self.output)
         self.has_model = True

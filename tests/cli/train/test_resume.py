@@ -1,6 +1,7 @@
 """`charlm train --resume` as a user runs it."""
 
 import json
+import math
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from charlm.checkpoint import Checkpoint
-from charlm.cli.train.resume import NO_MODEL, loss_of_later_model
+from charlm.cli.train.resume import nats_of_later_model
 from charlm.training.state import TrainingState
 
 SIZE = ("--hidden-size", 16, "--embedding-size", 8, "--batch-size", 64, "--bptt-length", 32)
@@ -393,13 +394,13 @@ def test_only_a_later_model_of_the_same_run_counts(stopped_folder, whole, tmp_pa
         "as late": replace(state, progress=replace(state.progress, step=60)),
     }
 
-    assert loss_of_later_model(whole[0] / MODEL, state) == (0, provenance["validation"]["nats"])
-    assert loss_of_later_model(tmp_path / "nothing", state) == NO_MODEL
+    assert nats_of_later_model(whole[0] / MODEL, state) == provenance["validation"]["nats"]
+    assert nats_of_later_model(tmp_path / "nothing", state) == math.inf
     for name, other in others.items():
-        assert loss_of_later_model(whole[0] / MODEL, other) == NO_MODEL, name
+        assert nats_of_later_model(whole[0] / MODEL, other) == math.inf, name
     for change in ({"stopped": True}, {"steps": "many"}, {"validation": {}}):
         replace(model, provenance={**provenance, **change}).save(tmp_path / "changed")
-        assert loss_of_later_model(tmp_path / "changed", state) == NO_MODEL, change
+        assert nats_of_later_model(tmp_path / "changed", state) == math.inf, change
 
 
 def test_the_printed_command_keeps_the_end_of_options(charlm, stopped, verse_path, tmp_path):
