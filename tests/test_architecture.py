@@ -25,7 +25,12 @@ LAYERS = [
     ["cli"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-LIBRARIES = {"torch": {"training"}, "typer": {"cli"}, "rich": {"display", "cli"}}
+LIBRARIES = {
+    "torch": {"training"},
+    "typer": {"cli"},
+    "rich": {"display", "cli"},
+    "matplotlib": {"display"},
+}
 MOST_LINES = 350  # of a file
 LONGEST_FUNCTION = 80  # lines after the signature
 MOST_ENTRIES = 8  # in cli/

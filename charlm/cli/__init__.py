@@ -3,7 +3,7 @@
 train/      train a model
 generate/   generate text
 eval/       score text
-info        describe a model
+info/       describe a model
 options     options that commands share
 output      stdout
 signals     Ctrl-C and the other signals that stop a run
@@ -22,7 +22,7 @@ import typer
 
 from charlm.cli.eval.command import eval_command
 from charlm.cli.generate.command import generate_command
-from charlm.cli.info import info_command
+from charlm.cli.info.command import info_command
 from charlm.cli.options import Command, CommandGroup
 from charlm.cli.train.command import train_command
 from charlm.cli.train.torchrun import reports_errors

@@ -5,11 +5,13 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TextIO, TypeVar
 
 import typer
 
 from charlm.errors import CharlmError
+from charlm.files.file_types import HEAD_SIZE, is_picture
 from charlm.formatting import to_json, without_surrogates
 
 Item = TypeVar("Item")
@@ -42,6 +44,18 @@ def write(text: str, *, is_flushed: bool = True) -> None:
     except OSError as error:
         discard_stdout()
         raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def check_picture(path: Path, option: str) -> None:
+    """Raise CharlmError if a picture would replace a file that is not one."""
+    if path.is_file():
+        with path.open("rb") as file:
+            is_replaceable = is_picture(file.read(HEAD_SIZE))
+        if not is_replaceable:
+            raise CharlmError(
+                f"{path} is not a picture, so it is not replaced",
+                hint=f"remove it, or name another file with {option}",
+            )
 
 
 def finite(value: float) -> float | None:

@@ -6,6 +6,7 @@ training    the progress of a training run
 counter     the progress of other commands
 origin      the origin of a model
 attention   the attention of a pair, with characters or as SVG
+plots       the curves of a run and the memory of a model, by matplotlib
 """
 
 import errno

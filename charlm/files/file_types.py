@@ -64,6 +64,12 @@ def is_html(head: bytes) -> bool:
     return head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
 
 
+def is_picture(head: bytes) -> bool:
+    """Return whether `head` is the beginning of a picture as charlm writes: SVG, PNG or PDF."""
+    is_svg = head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head)
+    return is_svg or head.startswith((b"\x89PNG", b"%PDF-"))
+
+
 def is_text(head: bytes) -> bool:
     """Return whether `head` is UTF-8 without a NUL; its last character may be cut."""
     try:

@@ -604,7 +604,7 @@ def test_of_pairs_every_twentieth_is_held_out(charlm, classes):
         (
             ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--attention-svg", "forms.tsv"),
             "",
-            b"forms.tsv is not an SVG picture",
+            b"forms.tsv is not a picture",
         ),
     ],
 )

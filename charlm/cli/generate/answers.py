@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from charlm.cli.generate.printing import Printer
-from charlm.cli.output import write
+from charlm.cli.output import check_picture, write
 from charlm.corpus.line_batches import read_line_batches
 from charlm.display import show_line
 from charlm.display.attention import attention_svg, attention_text
@@ -40,11 +40,8 @@ def print_attention(
         ConfigError: If the model has no attention.
         CheckpointError: If the picture cannot be written.
     """
-    if picture is not None and picture.is_file() and not picture.read_bytes().startswith(b"<svg"):
-        raise ConfigError(
-            f"{picture} is not an SVG picture, so it is not replaced",
-            hint="remove it, or name another file with --attention-svg",
-        )
+    if picture is not None:
+        check_picture(picture, "--attention-svg")
     answer = model.generate(seed)
     matrix = model.attention(seed, answer)
     printer.show(f"{answer}\n")

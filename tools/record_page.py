@@ -1,6 +1,6 @@
 """Save a picture of a page that `charlm eval --html` wrote.
 
-    python docs/record_page.py page.html docs/page.png
+    python tools/record_page.py page.html docs/pictures/page.png
 
 Needs Chromium. The picture shows the details of the third token with a high surprisal.
 """

@@ -2,7 +2,7 @@
 
 Needs tmux and an installed charlm. From the project's folder:
 
-    .venv/bin/python docs/record_terminal.py
+    .venv/bin/python tools/record_terminal.py
 """
 
 import os
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "docs" / "terminal.svg"
+PICTURE = ROOT / "docs" / "pictures" / "terminal.svg"
 WIDTH, HEIGHT = 94, 28
 COMMANDS = [
     "charlm train ferry-house.txt --max-time 60s",
