@@ -87,11 +87,12 @@ def main() -> None:
         _exit(error)
     except UsageError as error:
         _exit(_usage_error(error))
-    except OSError as error:  # typer cannot write: --help > /dev/full
+    except OSError as error:  # a file that cannot be looked at; or --help > /dev/full
         from charlm.cli.output import discard_stdout
 
         discard_stdout()
-        _exit(CharlmError(str(error)))
+        place = f"{error.filename} cannot be used: " if error.filename else ""
+        _exit(CharlmError(f"{place}{error.strerror or error}"))
     except Exception:  # a fault of charlm's own: nothing is hidden, only the status is another
         _crash()
     # Here, not above: while it is handled, the error keeps alive everything that fills the memory.

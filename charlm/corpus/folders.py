@@ -1,6 +1,7 @@
 """The names of a command line: files, directories of .txt files, and - for stdin."""
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,19 +65,27 @@ def named_files(name: str) -> list[Path]:
             file.
     """
     path = Path(name)
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)  # is_dir() hides errors from Python 3.14 on
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(name, path) from None
+    except OSError as error:
+        raise CorpusError(f"{name} cannot be read: {error.strerror}") from None
+    if is_folder:
         folder = Folder.of(path)
         if not folder.texts:
             raise CorpusError(f"{path} holds no .txt file", hint="give the names of the files")
         return folder.texts
-    if not path.exists():
-        # The shell closes the pipe of <(…) for the processes that torchrun starts.
-        is_pipe = path.parts[:3] == ("/", "dev", "fd")
-        hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
-        if " " in name:
-            hint = "if this is the text itself, pipe it into stdin: echo … | charlm … -"
-        raise CorpusError(f"{name} does not exist", hint=hint)
     return [path]
+
+
+def _missing(name: str, path: Path) -> CorpusError:
+    # The shell closes the pipe of <(…) for the processes that torchrun starts.
+    is_pipe = path.parts[:3] == ("/", "dev", "fd")
+    hint = "pipe the text into stdin instead: … | charlm … -" if is_pipe else None
+    if " " in name:
+        hint = "if this is the text itself, pipe it into stdin: echo … | charlm … -"
+    return CorpusError(f"{name} does not exist", hint=hint)
 
 
 def paths_of(names: Iterable[str]) -> list[Path | None]:

@@ -80,6 +80,8 @@ def write_temporary(file: IO[bytes], data: bytes, *, what: str) -> None:
         file.write(data)
         file.flush()
     except OSError as error:
+        with contextlib.suppress(OSError):  # closing writes again what the buffer still holds
+            file.close()
         raise CorpusError(
             f"{what} cannot be written to {tempfile.gettempdir()}: {error.strerror}",
             hint=TEMPORARY_HINT,

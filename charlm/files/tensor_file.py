@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -198,14 +199,17 @@ def _cure_of_age(metadata: Metadata) -> str:
 def _check_file_type(path: Path, kind: FileKind) -> None:
     """Raise CheckpointError if the first bytes show another type of file, or a false header."""
     try:
-        if not path.exists():
-            raise CheckpointError(f"there is no {kind.name.split()[-1]} at {path}", hint=kind.cure)
-        if not path.is_file():  # a directory; or a pipe or device, which may never end
-            name = "a directory" if path.is_dir() else "not a regular file"
+        status = path.stat()  # is_file() hides errors from Python 3.14 on
+        if not stat.S_ISREG(
+            status.st_mode
+        ):  # a directory; or a pipe or device, which may never end
+            name = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise CheckpointError(f"{path} is {name}", hint=kind.cure)
-        size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"there is no {kind.name.split()[-1]} at {path}"
+        raise CheckpointError(message, hint=kind.cure) from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     file_type = recognise(head)
@@ -220,8 +224,10 @@ def _check_file_type(path: Path, kind: FileKind) -> None:
             hint=kind.repair,
         )
     # safetensors panics without memory. A sparse file may claim any size and take no room.
-    if size > _memory():
-        raise CheckpointError(f"{path} has {size:,} bytes, more than this machine's memory")
+    if status.st_size > _memory():
+        raise CheckpointError(
+            f"{path} has {status.st_size:,} bytes, more than this machine's memory"
+        )
 
 
 def _memory() -> float:

@@ -27,3 +27,23 @@ def test_a_closed_stdout_is_an_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(CharlmError, match="standard output is closed"):
         write("text")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("eval", "--html", "{}", "verse.txt"),
+        ("info", "--plot", "{}.svg", "--metrics", "verse.txt"),
+        ("train", "verse.txt", "--metrics", "{}"),
+    ],
+)
+def test_a_name_that_is_too_long_is_named(charlm, verse_model_path, tmp_path, command):
+    (tmp_path / "verse.txt").write_text("The tide went out.\n")
+    name = "long" * 100
+    model = () if command[0] == "train" else ("-m", verse_model_path)
+    result = charlm(*(part.format(name) for part in command), *model)
+    [line] = result.stderr.decode().split("\n\n")[0].splitlines()
+
+    assert result.returncode == 2
+    assert line.startswith(f"error: {name}")
+    assert line.endswith(": File name too long")

@@ -29,3 +29,14 @@ def test_a_directory_without_texts_is_an_error(tmp_path):
     (tmp_path / "notes.md").touch()
     with pytest.raises(CorpusError, match=r"holds no \.txt file"):
         named_files(str(tmp_path))
+
+
+def test_a_name_that_is_too_long_is_an_error_that_says_so():
+    with pytest.raises(CorpusError, match="cannot be read: File name too long"):
+        named_files("long" * 100)
+
+
+def test_a_name_below_a_file_is_missing(tmp_path):
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(CorpusError, match=r"notes\.md/a\.txt does not exist"):
+        named_files(str(tmp_path / "notes.md" / "a.txt"))

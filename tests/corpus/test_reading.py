@@ -311,7 +311,8 @@ def test_every_pipe_is_the_file_that_it_is_fed_from(
         assert result.stdout == score
 
 
-def test_a_full_temporary_directory_is_an_error_with_a_hint(tmp_path):
+@pytest.mark.parametrize("lines", [100, 1000])  # some kilobytes, which a buffer may hold, or more
+def test_a_full_temporary_directory_is_an_error_with_a_hint(tmp_path, lines):
     pytest.importorskip("resource")
     limited = (
         "import resource, sys; sys.argv = ['charlm', 'train', '-'];"
@@ -320,7 +321,7 @@ def test_a_full_temporary_directory_is_an_error_with_a_hint(tmp_path):
     )
     result = subprocess.run(
         [sys.executable, "-c", limited],
-        input=LINE.encode() * 1000,
+        input=LINE.encode() * lines,
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path), "COVERAGE_PROCESS_START": ""},
         capture_output=True,

@@ -16,7 +16,7 @@ def test_an_error_has_its_rank_and_its_hint(capsys):
 
 
 def test_a_note_is_one_line_of_any_length(capsys):
-    show_note("a\tb " + "long " * 99)
+    show_note("a\tb" + " long" * 99)  # rich before 14.3 drops a space at the end
     show_line("[bold]plain[/]")
 
-    assert capsys.readouterr().err == "note: a→b " + "long " * 99 + "\n[bold]plain[/]\n"
+    assert capsys.readouterr().err == "note: a→b" + " long" * 99 + "\n[bold]plain[/]\n"
