@@ -10,7 +10,7 @@ from typing import TextIO, TypeVar
 
 import typer
 
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, ConfigError
 from charlm.files.file_types import HEAD_SIZE, is_picture
 from charlm.formatting import to_json, without_surrogates
 
@@ -46,16 +46,30 @@ def write(text: str, *, is_flushed: bool = True) -> None:
         raise CharlmError(f"standard output cannot be written: {error.strerror}") from None
 
 
-def check_picture(path: Path, option: str) -> None:
-    """Raise CharlmError if a picture would replace a file that is not one."""
+def check_replaceable(
+    path: Path, option: str, *, kind: str, is_kind: Callable[[bytes], bool]
+) -> None:
+    """Raise ConfigError if the output of an option would replace a file of another kind.
+
+    Args:
+        path: The file to write; an empty or missing one may be written.
+        option: The option that names it.
+        kind: What the file has to be, with its article.
+        is_kind: Whether these first bytes of a file are of that kind.
+    """
     if path.is_file():
         with path.open("rb") as file:
-            is_replaceable = is_picture(file.read(HEAD_SIZE))
-        if not is_replaceable:
-            raise CharlmError(
-                f"{path} is not a picture, so it is not replaced",
+            head = file.read(HEAD_SIZE)
+        if head and not is_kind(head):
+            raise ConfigError(
+                f"{path} is not {kind}, so it is not replaced",
                 hint=f"remove it, or name another file with {option}",
             )
+
+
+def check_picture(path: Path, option: str) -> None:
+    """Raise ConfigError if a picture would replace a file that is not one."""
+    check_replaceable(path, option, kind="a picture", is_kind=is_picture)
 
 
 def finite(value: float) -> float | None:

@@ -35,16 +35,14 @@ LONGEST_NAME = 60  # characters of a text's name in the representation of a mode
 
 
 class Model(GenerationMethods):
-    """A trained model.
+    """A trained model, which `charlm.load` returns.
 
-    >>> model = charlm.load("model.safetensors")                         # doctest: +SKIP
-    >>> model                                                            # doctest: +SKIP
-    <charlm.Model of running text: LSTM, 1 layer of 512 units, 1.36 M parameters, 60 characters and
-    256 bytes, trained on ferry-house.txt>
-    >>> model.generate("This is", length=40, temperature=0)              # doctest: +SKIP
-    ' the tale of the second stone, and the to'
-    >>> model.score("This is the tale").bits_per_character               # doctest: +SKIP
-    1.13
+    Examples:
+        >>> model = charlm.load("model.safetensors")  # doctest: +SKIP
+        >>> model.generate("This is", length=40, temperature=0)  # doctest: +SKIP
+        ' the tale of the second stone, and the to'
+        >>> model.score("This is the tale").bits_per_character  # doctest: +SKIP
+        1.13
 
     A `direction` is by default the model's own; of a model that reads both ways, forward. A method
     raises ConfigError if it is lacking.

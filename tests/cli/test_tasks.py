@@ -567,6 +567,14 @@ def test_attention_is_drawn(charlm, classes):
     assert (classes / "a.svg").read_text().count("<title>") == 25
 
 
+def test_options_of_generation_count_beside_attention(charlm, classes):
+    answer = ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--show-attention")
+    lines = charlm(*answer, "--length", 2, cwd=classes).stdout.decode().splitlines()
+
+    assert lines[0] == "ca"
+    assert [row[0] for row in lines[3:]][:2] == ["c", "a"]
+
+
 def test_a_context_vector_is_chosen_by_no_attention(charlm, trained, classes):
     short = ("--max-steps", 2, "--hidden-size", 8, "--embedding-size", 4)
     made = charlm("train", "pairs.tsv", "--pairs", "--no-attention", *short, "-o", "m", cwd=classes)
@@ -602,13 +610,19 @@ def test_of_pairs_every_twentieth_is_held_out(charlm, classes):
         (("generate", "-m", "tags", "--seed-file", "-"), "the\tDET\n", b"2 columns, but the model"),
         (("generate", "-m", "labels", "-m", "tags", "--seed", "x"), "", b"are not mixed"),
         (
-            ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--attention-svg", "forms.tsv"),
+            ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--attention-svg", "forms.svg"),
             "",
-            b"forms.tsv is not a picture",
+            b"forms.svg is not a picture",
+        ),
+        (
+            ("generate", "-m", "forms", "--seed", "cat\tN;PL", "--attention-svg", "forms.png"),
+            "",
+            b"forms.png has to end in .svg",
         ),
     ],
 )
 def test_mistakes_are_named(charlm, classes, arguments, stdin, message):
+    (classes / "forms.svg").write_text("not a picture")
     budget = ("--max-steps", 2, "-o", "mistake") if arguments[0] == "train" else ()
     result = charlm(*arguments, *budget, cwd=classes, stdin=stdin.encode())
 

@@ -9,7 +9,7 @@ import typer
 from charlm.cli.eval.answers import answer_figures
 from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.eval.tables import Figures, cell, write_figures, write_table
-from charlm.cli.output import finite, print_note, write_json
+from charlm.cli.output import check_replaceable, finite, print_note, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
 from charlm.corpus.text_kinds import differences
@@ -254,21 +254,14 @@ def _note_training_text(model: Model, text: str, name: str, label: str) -> None:
 def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:
     """Raise an error, before any work, if the page cannot be written."""
     from charlm.files.atomic import check_writable
-    from charlm.files.file_types import HEAD_SIZE, is_html
+    from charlm.files.file_types import is_html
 
     if len(documents) > 1:
         raise ConfigError(f"a page shows one text; these are {len(documents)}")
     if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
         raise ConfigError(f"{path} is also an input", hint="name another file with --html")
     check_writable(path)
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(HEAD_SIZE)
-        if head and not is_html(head):
-            raise ConfigError(
-                f"{path} is not an HTML page, so it is not replaced",
-                hint="remove it, or name another file with --html",
-            )
+    check_replaceable(path, "--html", kind="an HTML page", is_kind=is_html)
 
 
 def _write_page(

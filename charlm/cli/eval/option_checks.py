@@ -93,8 +93,14 @@ def check_options(
     if unit == "percentile" and (not is_of_lines or "--carry" in options):
         raise ConfigError(
             "a percentile is for lines that are read alone",
-            hint="leave out --carry" if is_of_lines else "use it with --per-line",
+            hint=_cure_of_percentile(options, is_of_lines=is_of_lines),
         )
+
+
+def _cure_of_percentile(options: Set[str], *, is_of_lines: bool) -> str:
+    if "--fail-above" in options:
+        return "use --min-score, whose exit status is 1 if no line passes"
+    return "leave out --carry" if is_of_lines else "use it with --per-line"
 
 
 def check_class_options(options: Set[str], task: Task) -> None:

@@ -1,6 +1,7 @@
 """The tokens or words of texts with their scores: tab-separated tables, or JSON."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -143,6 +144,7 @@ def _parts(text: str, name: str, options: TableOptions) -> Iterator[_Part]:
     header = lines[0].rstrip("\r").split("\t")
     text_index = _index(options.text_column, header, name)
     id_indices = [_index(column, header, name) for column in options.id_columns]
+    has_quoted = False
     for number, line in enumerate(lines[1:], start=2):
         fields = line.rstrip("\r").split("\t")
         if not line.strip():
@@ -155,6 +157,12 @@ def _parts(text: str, name: str, options: TableOptions) -> Iterator[_Part]:
         if not fields[text_index].strip():
             print_note(f"{name}, line {number:,}, has an empty text, which is left out")
             continue
+        if not has_quoted and re.fullmatch('".+"', fields[text_index]):
+            has_quoted = True
+            print_note(
+                f"{name}, line {number:,}, has a text between quotation marks, which are read as "
+                "part of it; if a program added them, save the table without"
+            )
         yield _Part(number, tuple(fields[index] for index in id_indices), fields[text_index])
 
 
@@ -165,9 +173,10 @@ def _index(column: str, header: list[str], name: str) -> int:
         ConfigError: If there is none.
     """
     if column not in header:
-        raise ConfigError(
-            f"{name} has no column {column!r}", hint=f"its columns are {', '.join(header)}"
-        )
+        hint = f"its columns are {', '.join(header)}"
+        if len(header) == 1:
+            hint = f"columns are separated by tabs, and its first line has none: {header[0]}"
+        raise ConfigError(f"{name} has no column {column!r}", hint=hint)
     return header.index(column)
 
 

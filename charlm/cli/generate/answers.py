@@ -1,8 +1,9 @@
 """What `charlm generate` does for models of pairs alone: a lexicon, and attention as a picture."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from charlm.cli.generate.printing import Printer
 from charlm.cli.output import check_picture, write
@@ -32,17 +33,25 @@ def load_lexicon(model: Model, names: Sequence[str]) -> Lexicon:
 
 
 def print_attention(
-    model: Model, printer: Printer, seed: str, picture: Path | None, *, is_shown: bool
+    model: Model,
+    printer: Printer,
+    seed: str,
+    picture: Path | None,
+    settings: Mapping[str, Any],
+    *,
+    is_shown: bool,
 ) -> None:
     """Print the answer to a source and its attention, and write the picture.
 
     Raises:
-        ConfigError: If the model has no attention.
+        ConfigError: If the model has no attention, or the name of the picture is not that of one.
         CheckpointError: If the picture cannot be written.
     """
     if picture is not None:
+        if picture.suffix.lower() != ".svg":
+            raise ConfigError(f"--attention-svg writes SVG, so {picture} has to end in .svg")
         check_picture(picture, "--attention-svg")
-    answer = model.generate(seed)
+    answer = model.generate(seed, rng_seed=printer.rng_seed, **settings)
     matrix = model.attention(seed, answer)
     printer.show(f"{answer}\n")
     if is_shown:

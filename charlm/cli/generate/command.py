@@ -80,7 +80,10 @@ EXCLUDED_BY = {
     "-n -1": SEVERAL,
     "--top-tokens": ("--ending", "--count", *FILTERS),
     "--interactive": ("--seed", "--ending", "--top-tokens", *SEVERAL),
-    "an ending": (*FILTERS, "--jsonl", "--show-probabilities", "--beam", "--lexicon", *ATTENTION),
+    "an ending": (
+        *(*FILTERS, "--sort", "--jsonl", "--show-probabilities", "--beam", "--lexicon"),
+        *ATTENTION,
+    ),
     **dict.fromkeys(ATTENTION, (*SEVERAL, "--top-tokens", "--interactive", "--show-probabilities")),
     "--lexicon": FILTERS,
 }
@@ -104,10 +107,10 @@ def generate_command(
     allow_chars: AllowCharsOption = None,
     forbid_chars: ForbidCharsOption = GenerationConfig.forbid_chars,
     max_width: MaxWidthOption = None,
+    seed_weight: SeedWeightOption = GenerationConfig.seed_weight,
     no_repeat_ngram: NoRepeatNgramOption = GenerationConfig.no_repeat_ngram,
     repetition_penalty: RepetitionPenaltyOption = GenerationConfig.repetition_penalty,
     repetition_window: RepetitionWindowOption = GenerationConfig.repetition_window,
-    seed_weight: SeedWeightOption = GenerationConfig.seed_weight,
     temperature: TemperatureOption = None,
     top_k: TopKOption = GenerationConfig.top_k,
     top_p: TopPOption = GenerationConfig.top_p,
@@ -197,7 +200,9 @@ def generate_command(
         stops=config.stop,
     )
     if show_attention or attention_svg is not None:
-        answers.print_attention(loaded, printer, seed_text, attention_svg, is_shown=show_attention)
+        answers.print_attention(
+            loaded, printer, seed_text, attention_svg, settings, is_shown=show_attention
+        )
     elif interactive:
         printing.print_interactively(loaded, printer, settings)
     elif top_tokens is not None:

@@ -148,7 +148,7 @@ TemperatureOption = Annotated[
     float | None,
     _sampling(
         "Divide the logits by this number. Lower is more predictable, higher more varied; 0 always "
-        "takes the most probable token. 1 draws as the training text is; 0.8 narrows what data "
+        "takes the most probable token. 1 draws as the model predicts; 0.8 narrows what data "
         "look like.",
         "--temperature",
         "--temp",

@@ -221,7 +221,10 @@ def print_texts(
         attempts = counted(candidate_filter.attempts, "attempt")
         conditions = " and ".join(candidate_filter.conditions)
         failed = f": none passed {conditions}" if conditions else ""
-        print_note(f"{counted(rejected, 'text')} could not be generated in {attempts}{failed}")
+        print_note(
+            f"{counted(rejected, 'text')} could not be generated in {attempts}{failed}; "
+            "--attempts allows more"
+        )
         raise typer.Exit(1)
 
 

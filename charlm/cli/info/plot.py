@@ -70,8 +70,10 @@ def _format(picture: Path) -> str:
 def _lines(metrics: Path) -> list[str]:
     try:
         return metrics.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise CharlmError(f"{metrics} cannot be read: {error}") from None
+    except OSError as error:
+        raise CharlmError(f"{metrics} cannot be read: {error.strerror}") from None
+    except UnicodeError:
+        raise CharlmError(f"{metrics} is not UTF-8, so no file of train --metrics") from None
 
 
 def _point(line: str, place: str) -> tuple[str, str, tuple[float, float]]:

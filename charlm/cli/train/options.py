@@ -217,8 +217,8 @@ NgramOrderOption = Annotated[
     _model(
         "Tokens before a position whose counts predict beside the network: 0 (single tokens "
         "alone) to 12.",
-        show_default="at most 8; 4 for words and subwords; the counts take no more room than the "
-        "network",
+        show_default="at most 8; 4 for words and subwords; the counts take 6 MB, or the size of a "
+        "larger network",
     ),
 ]
 EmbeddingSizeOption = Annotated[

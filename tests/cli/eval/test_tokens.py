@@ -191,6 +191,24 @@ def test_texts_and_ids_may_be_columns_of_a_table(words_of):
     assert surprisals(rows)[:2] == pytest.approx(surprisals(words_of("the cat")), abs=1e-4)
 
 
+def test_a_text_between_quotation_marks_is_noted_once(charlm, verse_model_path):
+    table = b'item\tsentence\n1\t"the cat"\n2\t"the dog"\n3\tthe mat\n'
+    arguments = ("--per-word", "--text-column", "sentence")
+    result = charlm("eval", "-m", verse_model_path, *arguments, stdin=table)
+
+    assert result.returncode == 0
+    assert result.stderr.count(b"has a text between quotation marks") == 1
+    assert b"stdin, line 2, has a text" in result.stderr
+
+
+def test_a_table_with_commas_is_an_error_that_names_tabs(charlm, verse_model_path):
+    arguments = ("--per-word", "--text-column", "sentence")
+    result = charlm("eval", "-m", verse_model_path, *arguments, stdin=b"item,sentence\n1,the\n")
+
+    assert result.returncode == 2
+    assert b"columns are separated by tabs" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

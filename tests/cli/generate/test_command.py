@@ -307,7 +307,8 @@ def test_rejected_texts_are_counted_in_a_note(generate):
 
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr == (
-        b"note: 3 texts could not be generated in 4 attempts: none passed --match '[0-9]'\n"
+        b"note: 3 texts could not be generated in 4 attempts: none passed --match '[0-9]'; "
+        b"--attempts allows more\n"
     )
     assert [line[:1] for line in lines.stdout.split(b"\n")] == [b"", b"4", b"", b""]
     assert b"note: 2 texts could not be generated in 4 attempts: none" in lines.stderr
