@@ -1,6 +1,9 @@
 """The benchmarks run on tiny inputs, and their peers compute the same."""
 
 import importlib
+import math
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from charlm.checkpoint import Checkpoint
 from charlm.inference.model import Model
 
-LEARN = Path(__file__).resolve().parent.parent / "benchmarks" / "learn.py"
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+LEARN = BENCHMARKS / "learn.py"
 
 
 def test_configurations_and_peers_are_in_one_table(verse_path):
@@ -111,3 +116,60 @@ def test_many_lines_are_sent_through_the_command(verse_model_path, verse_path, m
     score.main()
 
     assert "60 lines" in capfd.readouterr().out
+
+
+def run_script(charlm_path, name, *arguments):
+    """Return the lines that a benchmark of shell prints."""
+    environment = os.environ | {"PATH": f"{Path(charlm_path).parent}:{os.environ['PATH']}"}
+    command = ["bash", BENCHMARKS / name, *arguments]
+    result = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=environment, check=True
+    )
+    return result.stdout.splitlines()
+
+
+def test_minimal_pairs_are_counted_by_field(charlm_path, verse_model_path, verse_path, tmp_path):
+    good = verse_path.read_text().splitlines()[0]
+    bad = good[::-1]
+    rows = [("item", "field", "good", "bad"), ("1", "order", good, bad), ("2", "order", good, good)]
+    rows += [("3", "mirror", bad, good)]
+    (tmp_path / "pairs.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    lines = run_script(charlm_path, "minimal_pairs.sh", tmp_path / "pairs.tsv", verse_model_path)
+    shares = {line.split()[0]: (line.split()[1], line.split()[3]) for line in lines}
+
+    # Equal sentences are no right pair.
+    assert shares == {"order": ("2", "0.5000"), "mirror": ("1", "0.0000"), "all": ("3", "0.3333")}
+
+
+def test_alerts_unlike_all_lines_have_the_largest_auc(charlm_path, tmp_path):
+    lines = [f"- {n} d p t p RAS KERNEL INFO cache parity error corrected\n" for n in range(400)]
+    lines[250:260] = [f"APPSEV {n} d p t p RAS APP FATAL ciod: xyz % qqq !!\n" for n in range(10)]
+    (tmp_path / "a.log").write_text("".join(lines))
+
+    assert run_script(charlm_path, "odd_lines.sh", tmp_path / "a.log", 2) == [
+        "no-alerts: 10 alerts in 200 lines, AUC 1.0000",
+        "all-lines: 10 alerts in 200 lines, AUC 1.0000",
+    ]
+
+
+def test_reading_times_that_follow_from_the_surprisal_are_explained(
+    verse_model_path, verse_path, tmp_path
+):
+    text = " ".join(verse_path.read_text().split()[:60])
+    (tmp_path / "1.txt").write_text(text)
+    words = Model(Checkpoint.load(verse_model_path)).score_tokens(text).by_word()
+    names = ("story", "zone", "word", "mean_rt", "length", "unigram_surprisal")
+    rows = [(*names, "bigram_surprisal", "trigram_surprisal")]
+    for zone, (word, nats) in enumerate(zip(text.split(), words.nats, strict=True)):
+        # Figures that have nothing to do with the time, but are not constant.
+        others = (len(word), zone % 7, zone % 5, zone % 3)
+        rows.append((1, zone, word, float(300 + 20 * nats / math.log(2)), *others))
+    (tmp_path / "words.tsv").write_text("".join("\t".join(map(str, r)) + "\n" for r in rows))
+    command = [sys.executable, BENCHMARKS / "reading_times.py", "words.tsv", ".", verse_model_path]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    [base] = re.findall(r"explain ([0-9.]+)", done.stdout)
+    [gain] = re.findall(r"^model +adds ([0-9.]+)", done.stdout, re.MULTILINE)
+
+    assert float(base) + float(gain) == pytest.approx(1, abs=2e-4)

@@ -2,22 +2,22 @@
 
     .venv/bin/python tools/console_blocks.py README.md docs/recipes/names.md
 
-runs them and writes what they print into the pages. The tests run the same commands.
+runs them and writes what they print into the pages, and the pictures that they draw into
+docs/pictures. The tests run the same commands.
 
 A page shows commands in blocks of `console`: a line that begins with `$ ` is run by bash, and the
 lines below it are what it prints, stdout and stderr together. `…` stands for any lines. A block of
 `python` is run by Python; a block without a language after it is what it prints. All blocks of a
-page run in one new folder, which holds the corpora. Two kinds of HTML comments, which readers do
-not see, are for this tool:
+page run in one new folder, which holds corpora/ and tests/. Two kinds of HTML comments, which
+readers do not see, are for this tool:
 
-    <!-- before               the commands below run before the first block of the page
-    charlm train ...
-    -->
+    <!-- before FILE -->      the lines of this file run before the first block of the page
     <!-- within 20 % -->      the numbers of the next block agree if they differ by 20 % at most
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ELLIPSIS = "…"
 BLOCK = re.compile(
-    r"(?:^<!-- before\n(?P<before>.*?)^-->$)"
+    r"(?:^<!-- before (?P<before>\S+) -->$)"
     r"|(?:(?:^<!-- within (?P<percent>\d+) % -->\n\n?)?^```(?P<language>\w*)\n(?P<text>.*?)^```$)",
     re.MULTILINE | re.DOTALL,
 )
@@ -38,6 +38,8 @@ BUDGET = re.compile(r"--max-(time \S+|steps \d+)")
 FIXED_COUNT = ("--count", "--seed-file", "--top-tokens", "--jsonl")  # of texts that are generated
 UNKNOWN_COUNT = ("--min-score", "--max-score", "grep", "uniq")  # of lines that are kept
 SHORT_BUDGET = "--max-time 1s"
+COUNT = re.compile(r"--count \d{3,}")  # texts that take long to find with a model of a second
+BROKEN_PIPE = 141  # status of a program that writes to `head` when that has ended
 LONGEST = 900  # seconds of one command
 
 
@@ -51,6 +53,7 @@ class Command:
     end: int
     percent: int | None = None  # by which numbers may differ; None does not compare them
     is_python: bool = False
+    is_shown: bool = True  # whether the page has a place for what it prints
 
     def problems(self, printed: list[str], status: int, *, is_short: bool) -> list[str]:
         """Return in which ways the command does not print what the page shows.
@@ -60,6 +63,7 @@ class Command:
         expected = [line for line in self.shown if line != ELLIPSIS]
         is_count_fixed = not (
             ELLIPSIS in self.shown
+            or ("charlm train" in self.text and "--quiet" not in self.text)
             or ("charlm generate" in self.text and not self._has(FIXED_COUNT))
             or (is_short and self._has(UNKNOWN_COUNT))
         )
@@ -109,13 +113,20 @@ def commands_of(page: str) -> tuple[list[str], list[Command]]:
     for match in BLOCK.finditer(page):
         percent = None if match["percent"] is None else int(match["percent"])
         if match["before"] is not None:
-            before += match["before"].splitlines()
+            before += (ROOT / match["before"]).read_text(encoding="utf-8").splitlines()
         elif match["language"] == "console":
             commands += _console_commands(match["text"], match.start("text"), percent)
         elif match["language"] == "python":
             end = match.end()
             commands.append(
-                Command(text=match["text"], shown=[], start=end, end=end, is_python=True)
+                Command(
+                    text=match["text"],
+                    shown=[],
+                    start=end,
+                    end=end,
+                    is_python=True,
+                    is_shown=False,
+                )
             )
         elif match["language"] == "" and commands and commands[-1].is_python:
             last = commands.pop()
@@ -160,9 +171,11 @@ def run_page(page: str, folder: Path, *, is_short: bool = False) -> Iterator[Res
     Args:
         page: The Markdown text.
         folder: An empty folder.
-        is_short: Replace the budget of every training by a second.
+        is_short: Replace the budget of every training by a second, and generate 10 texts where
+            the page generates hundreds.
     """
-    (folder / "corpora").symlink_to(ROOT / "corpora")
+    for name in ("corpora", "tests"):
+        (folder / name).symlink_to(ROOT / name)
     before, commands = commands_of(page)
     for text in before:
         printed, status = _run(_bash(text, is_short=is_short), folder)
@@ -182,14 +195,13 @@ def run_page(page: str, folder: Path, *, is_short: bool = False) -> Iterator[Res
 
 def _silent(code: str) -> str:
     """Return code that runs `code` without its output."""
-    return (
-        f"import contextlib as _c, io as _i\nwith _c.redirect_stdout(_i.StringIO()): exec({code!r})"
-    )
+    redirect = "with contextlib.redirect_stdout(io.StringIO())"
+    return f"import contextlib, io\n{redirect}: exec({code!r})"
 
 
 def _bash(text: str, *, is_short: bool) -> list[str]:
     if is_short:
-        text = BUDGET.sub(SHORT_BUDGET, text)
+        text = COUNT.sub("--count 10", BUDGET.sub(SHORT_BUDGET, text))
     return ["bash", "-o", "pipefail", "-c", text]
 
 
@@ -207,14 +219,15 @@ def _run(arguments: list[str], folder: Path) -> tuple[str, int]:
         timeout=LONGEST,
         check=False,
     )
-    return done.stdout.decode("utf-8", "replace"), done.returncode
+    status = 0 if done.returncode == BROKEN_PIPE else done.returncode
+    return done.stdout.decode("utf-8", "replace"), status
 
 
 def with_output(page: str, results: list[Result]) -> str:
     """Return the page with what the commands printed; lines that `…` stands for stay left out."""
     for result in reversed(results):
         command = result.command
-        if command.is_python and command.start == command.end:
+        if not command.is_shown:
             continue
         lines = result.printed
         if ELLIPSIS in command.shown:
@@ -238,6 +251,9 @@ def main() -> None:
                 print(f"{name}: $ {result.command.text}", *result.printed[-3:], sep="\n")
                 if result.status:
                     print(f"exit status {result.status}")
+            for picture in re.findall(r"\]\([./]*(pictures/[\w-]+\.\w+)\)", page):
+                if (made := Path(folder) / Path(picture).name).exists():
+                    shutil.copy(made, ROOT / "docs" / picture)
         path.write_text(with_output(page, results), encoding="utf-8")
 
 

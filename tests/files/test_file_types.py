@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from charlm.files.file_types import is_text, recognise
+from charlm.files.file_types import is_picture, is_text, recognise
 
 
 def zipped():
@@ -58,3 +58,19 @@ def test_a_header_whose_length_looks_like_a_pickle_is_safetensors():
 )
 def test_text_is_utf8_without_nul(head, expected):
     assert is_text(head) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'>", True),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE svg>\n<svg>", True),
+        (b"\x89PNG\r\n", True),
+        (b"%PDF-1.4", True),
+        (b"<?xml version='1.0'?>\n<book>", False),
+        (b"The tide went out.", False),
+        (b"", False),
+    ],
+)
+def test_pictures_are_recognised(head, expected):
+    assert is_picture(head) is expected
