@@ -95,7 +95,7 @@ def problems_of(name, folder, *, is_short):
 
 @pytest.mark.parametrize("name", sorted({*with_commands("console"), *with_commands("python")}))
 def test_the_commands_of_a_page_run(name, tmp_path):
-    """Each training takes a second here: what models write is not compared."""
+    """Each training takes three steps here: what models write is not compared."""
     assert problems_of(name, tmp_path, is_short=True) == []
 
 

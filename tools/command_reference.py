@@ -28,8 +28,8 @@ Every command and option, as `charlm COMMAND --help` prints them. (This page is 
 
 def reference() -> str:
     """Return the page."""
-    group = typer.main.get_command(charlm.cli.app)
-    commands = {name: group.commands[name] for name in charlm.cli.COMMANDS}  # type: ignore[attr-defined] # typer's group has commands
+    group: Any = typer.main.get_command(charlm.cli.app)
+    commands = {name: group.commands[name] for name in charlm.cli.COMMANDS}
     rows = [
         f"| [`charlm {name}`](#charlm-{name}) | {_summary(command)} |\n"
         for name, command in commands.items()

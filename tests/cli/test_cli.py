@@ -58,4 +58,4 @@ def test_a_full_stdout_is_one_line(main_with, monkeypatch):
     status, printed = main_with(OSError(28, "No space left on device"))
 
     assert (status, discarded) == (2, [True])
-    assert printed == "error: [Errno 28] No space left on device\n"
+    assert printed == "error: No space left on device\n"
