@@ -33,14 +33,17 @@ def test_a_closed_stdout_is_an_error(monkeypatch):
     "command",
     [
         ("eval", "--html", "{}", "verse.txt"),
-        ("info", "--plot", "{}.svg", "--metrics", "verse.txt"),
+        ("info", "--plot", "{}.svg", "--metrics", "runs.jsonl"),
         ("train", "verse.txt", "--metrics", "{}"),
     ],
 )
 def test_a_name_that_is_too_long_is_named(charlm, verse_model_path, tmp_path, command):
-    (tmp_path / "verse.txt").write_text("The tide went out.\n")
+    (tmp_path / "verse.txt").write_text("The tide went out.\n" * 50)
+    (tmp_path / "runs.jsonl").write_text(
+        '{"run": "a", "split": "train", "step": 1, "bits_per_character": 2}\n'
+    )
     name = "long" * 100
-    model = () if command[0] == "train" else ("-m", verse_model_path)
+    model = ("-m", verse_model_path) if command[0] == "eval" else ()
     result = charlm(*(part.format(name) for part in command), *model)
     [line] = result.stderr.decode().split("\n\n")[0].splitlines()
 
