@@ -20,8 +20,8 @@ own package; `tests/test_architecture.py` checks it.
     checkpoint           the model file
     inference/           NumPy: the network, sampling, generation and scoring
     training/            PyTorch: the network, the plan, the loop and the training state
-    display/             progress, scores and errors on a terminal
-    cli/                 the commands: train/, generate/, eval/ and info
+    display/             progress, scores and errors on a terminal; plots
+    cli/                 the commands: train/, generate/, eval/ and info/
 
 Where to add:
 

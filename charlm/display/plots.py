@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES = {"train": "training", "validation": "validation"}  # keys of metrics, and their names
 COLOURS = ("#1f5fa8", "#c2571a", "#2c7a4b", "#7b4ba8", "#8a6d1f", "#a50f1f")
 INCHES = (7.0, 4.0)
 

@@ -9,7 +9,7 @@ import typer
 
 from charlm.cli.info.description import folded_lines, model_info, model_lines
 from charlm.cli.info.memory import memory_info, memory_lines
-from charlm.cli.info.plot import plot_memory, plot_metrics
+from charlm.cli.info.plot import check_plot, plot_memory, plot_metrics
 from charlm.cli.options import DEFAULT_MODEL, model_path, refuse
 from charlm.cli.output import is_terminal, write, write_json
 from charlm.config.checks import require_whole
@@ -90,6 +90,7 @@ def info_command(
         refuse("--metrics", {"--vocabulary": vocabulary, "--json": json})
         if plot is None:
             raise ConfigError("--metrics needs --plot FILE", hint="--plot curves.svg")
+        check_plot(plot)
         plot_metrics(metrics, plot, run=path or model)
         return
     if plot is not None and memory is None:
@@ -97,6 +98,8 @@ def info_command(
             "--plot needs --metrics FILE or --memory FILE, which it draws",
             hint="charlm info --plot curves.svg --metrics FILE",
         )
+    if plot is not None:
+        check_plot(plot)
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
 
     path = model_path(path or model)

@@ -12,6 +12,7 @@ from charlm.errors import CharlmError
 from charlm.files.atomic import write_atomically
 
 FORMATS = (".svg", ".png", ".pdf")
+SPLITS = ("train", "validation")  # of the lines of metrics
 
 
 def plot_metrics(metrics: Path, picture: Path, *, run: Path | None) -> None:
@@ -25,20 +26,19 @@ def plot_metrics(metrics: Path, picture: Path, *, run: Path | None) -> None:
     Raises:
         CharlmError: If a file cannot be read or written, or has no such run.
     """
-    file_format = _format(picture)
-    from charlm.display.plots import CURVES, curves
+    from charlm.display.plots import curves
 
     runs: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for number, line in enumerate(_lines(metrics), 1):
         name, split, point = _point(line, f"{metrics}: line {number}")
         if run is None or Path(name) == run:
-            runs.setdefault(name, {split: [] for split in CURVES})[split].append(point)
+            runs.setdefault(name, {split: [] for split in SPLITS})[split].append(point)
     if not runs:
         raise CharlmError(
             f"{metrics} holds no metrics" + (f" of {run}" if run else ""),
             hint="charlm train --metrics FILE writes them; without MODEL all runs are drawn",
         )
-    _save(picture, curves(runs, file_format))
+    _save(picture, curves(runs, _format(picture)))
 
 
 def plot_memory(info: dict[str, Any], picture: Path) -> None:
@@ -47,14 +47,13 @@ def plot_memory(info: dict[str, Any], picture: Path) -> None:
     Raises:
         CharlmError: If the picture cannot be written.
     """
-    file_format = _format(picture)
     from charlm.display.plots import memory_curves
 
-    _save(picture, memory_curves(info, file_format))
+    _save(picture, memory_curves(info, _format(picture)))
 
 
-def _format(picture: Path) -> str:
-    """Return the format of a picture, before anything is computed for it."""
+def check_plot(picture: Path) -> None:
+    """Raise CharlmError if a picture cannot be drawn, before anything is computed for it."""
     if picture.suffix.lower() not in FORMATS:
         raise CharlmError(
             f"{picture} is no name of a picture", hint=f"let it end in {', '.join(FORMATS)}"
@@ -64,16 +63,21 @@ def _format(picture: Path) -> str:
         raise CharlmError(
             "--plot needs matplotlib, which is not installed", hint='pip install "charlm[plot]"'
         )
+
+
+def _format(picture: Path) -> str:
+    """Return the format that the name of a picture stands for, such as svg."""
     return picture.suffix.lower()[1:]
 
 
 def _lines(metrics: Path) -> list[str]:
     try:
-        return metrics.read_text(encoding="utf-8").splitlines()
+        content = metrics.read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
         raise CharlmError(f"{metrics} cannot be read: {error.strerror}") from None
     except UnicodeError:
         raise CharlmError(f"{metrics} is not UTF-8, so no file of train --metrics") from None
+    return content.split("\n") if content else []
 
 
 def _point(line: str, place: str) -> tuple[str, str, tuple[float, float]]:
@@ -81,7 +85,7 @@ def _point(line: str, place: str) -> tuple[str, str, tuple[float, float]]:
     try:
         entry = json.loads(line)
         point = float(entry["step"]), float(entry["bits_per_character"])
-        if entry["split"] in ("train", "validation") and all(map(math.isfinite, point)):
+        if entry["split"] in SPLITS and all(map(math.isfinite, point)):
             return str(entry["run"]), entry["split"], point
     except (ValueError, TypeError, KeyError, RecursionError):
         pass

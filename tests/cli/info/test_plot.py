@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from charlm.cli.info.plot import plot_metrics
+from charlm.cli.info.plot import check_plot
 from charlm.errors import CharlmError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -87,6 +87,7 @@ def test_the_memory_of_a_model_is_drawn_beside_its_figures(
         (["--metrics", "runs.jsonl", "--plot", "x.txt"], b"x.txt is no name of a picture"),
         (["--metrics", "absent", "--plot", "x.svg"], b"absent cannot be read"),
         (["--metrics", "text.txt", "--plot", "x.svg"], b"text.txt: line 1 is no line of train"),
+        (["--metrics", "empty.jsonl", "--plot", "x.svg"], b"empty.jsonl holds no metrics"),
         (["--metrics", "runs.jsonl", "--plot", "text.svg"], b"text.svg is not a picture"),
         (["c", "--metrics", "runs.jsonl", "--plot", "x.svg"], b"runs.jsonl holds no metrics of c"),
         (["--metrics", "runs.jsonl", "--plot", "x.svg", "--json"], b"--metrics and --json exclude"),
@@ -95,6 +96,7 @@ def test_the_memory_of_a_model_is_drawn_beside_its_figures(
 def test_what_cannot_be_drawn_is_named(charlm, metrics, tmp_path, arguments, message):
     for name in ("text.txt", "text.svg"):
         (tmp_path / name).write_text("The tide went out.\n")
+    (tmp_path / "empty.jsonl").touch()
     result = charlm("info", *arguments)
 
     assert result.returncode == 2
@@ -103,9 +105,16 @@ def test_what_cannot_be_drawn_is_named(charlm, metrics, tmp_path, arguments, mes
     assert (tmp_path / "text.svg").read_text() == "The tide went out.\n"
 
 
-def test_without_matplotlib_the_cure_is_named(metrics, tmp_path, monkeypatch):
+def test_a_picture_is_checked_before_a_model_is_read(charlm):
+    result = charlm("info", "absent.safetensors", "--memory", "absent.txt", "--plot", "x.txt")
+
+    assert result.returncode == 2
+    assert b"x.txt is no name of a picture" in result.stderr
+
+
+def test_without_matplotlib_the_cure_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(CharlmError, match="needs matplotlib") as error:
-        plot_metrics(metrics, tmp_path / "x.svg", run=None)
+        check_plot(tmp_path / "x.svg")
 
     assert error.value.hint == 'pip install "charlm[plot]"'
