@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from itertools import chain, islice
+from pathlib import Path
 
 import hostile_commands
 import pytest
@@ -28,6 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutants import honest, lying_metadata, signed
 
+import charlm
 from charlm.checkpoint import KIND, Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
@@ -35,6 +37,9 @@ from charlm.fingerprint import MOST_FINGERPRINTS
 from charlm.parameters import parameters
 
 pytestmark = pytest.mark.repetitive
+
+# Python lists a folder of its own modules again if that changed while a test ran.
+PACKAGE = Path(charlm.__file__).parent
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="it measures as Linux does")
 
@@ -235,6 +240,7 @@ def test_nothing_in_a_file_picks_a_file_a_module_or_a_host(tmp_path):
             yield {
                 (name, re.sub(" at 0x[0-9a-f]+", "", arguments.replace(str(path), "MODEL")))
                 for name, arguments in outcome["events"]
+                if not (name == "os.listdir" and arguments.startswith(f"('{PACKAGE}"))
             }
 
     good = signed(*honest("bpe"))
