@@ -21,7 +21,8 @@ own package; `tests/test_architecture.py` checks it.
     inference/           NumPy: the network, sampling, generation and scoring
     training/            PyTorch: the network, the plan, the loop and the training state
     display/             progress, scores and errors on a terminal; plots
-    cli/                 the commands: train/, generate/, eval/ and info/
+    pages/               HTML pages: the surprisal of a text, a model
+    cli/                 the commands: train/, generate/, eval/, info/ and export
 
 Where to add:
 
@@ -32,7 +33,7 @@ Where to add:
     a tokenizer                       a module in tokenizers/; two cases in tokenizers/__init__.py;
                                       its name in config/corpus.py
     a field of the training state     training/state.py; its value in training/run.py
-    a subcommand                      a folder in cli/; its name in cli/__init__.py
+    a subcommand                      a module or folder in cli/; its name in cli/__init__.py
     a network for another task        settings in config/model.py; matrices in parameters.py; its
                                       torch module, as training/classifier.py, and the entry in
                                       training/networks.py; the same in inference/classifier.py;

@@ -21,7 +21,7 @@ LAYERS = [
     ["corpus", "checkpoint"],
     ["inference"],
     ["training"],
-    ["display"],
+    ["display", "pages"],
     ["cli"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

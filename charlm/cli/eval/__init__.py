@@ -11,5 +11,4 @@ classes        labels and tags: accuracy, F1, confusion table, errors
 tables         named figures in columns, or as JSON
 tokens         tables of tokens and words
 heatmap        the surprisal in the text, on a terminal
-page           the same as an HTML page
 """

@@ -273,7 +273,7 @@ def _write_page(
     direction: SingleDirection | None,
 ) -> None:
     """Write a page about a document and its score."""
-    from charlm.cli.eval.page import write_page
+    from charlm.pages.surprisal import write_page
 
     scores = model.score_tokens(
         "".join(document.read_text()),

@@ -4,16 +4,12 @@ The page holds its text twice: as plain text, which needs no script, and as comp
 the visible part has an element for each token.
 """
 
-import json
 import math
-import re
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,16 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.files.atomic import write_atomically
-from charlm.formatting import harmless, without_surrogates
 from charlm.inference.token_scores import TokenScores
+from charlm.pages.template import facts, fill, printable
 
 # The lowest number of bits of each colour.
 CHARACTER_STEPS = (0, 1, 3, 6, 10)
 TOKEN_STEPS = (0, 2, 6, 12, 20)
 MOST_BINS = 300  # of the chart
 SHORTEST_BLOCK, LONGEST_BLOCK = 600, 1600  # characters; a browser lays out a block at once
-
-_MARKER = re.compile(r"\{\{(\w+)\}\}")
 
 Integers = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -51,20 +45,13 @@ def write_page(path: Path, scores: TokenScores, *, title: str, figures: Mapping[
     Raises:
         CheckpointError: If the file cannot be written.
     """
-    text = _printable(scores.text)
+    text = printable(scores.text)
     lengths = scores.stop - scores.start
     by_character = float(np.median(lengths)) <= 1
     steps = CHARACTER_STEPS if by_character else TOKEN_STEPS
     chart = _chart(scores)
-    template = resources.files("charlm.cli.eval").joinpath("page.html").read_text("utf-8")
     parts = {
-        "style_hash": _hash_of("style", template),
-        "script_hash": _hash_of("script", template),
-        "title": escape(_printable(title)),
-        "figures": "".join(
-            f"<div><dt>{escape(_printable(name))}</dt><dd>{escape(_printable(value))}</dd></div>"
-            for name, value in figures.items()
-        ),
+        "figures": facts(figures),
         "legend": _legend(
             steps, by_character=by_character, has_gaps=bool(lengths.sum() < len(text))
         ),
@@ -72,11 +59,10 @@ def write_page(path: Path, scores: TokenScores, *, title: str, figures: Mapping[
         "blocks": "".join(
             f'<div class="block">{escape(block)}</div>' for block in _blocks(text, scores)
         ),
-        "data": _data(scores, text, steps, chart),
         **chart.parts(),
     }
-    page = _MARKER.sub(lambda marker: parts[marker[1]], template)
-    write_atomically(path, page.encode())
+    data = _data(scores, text, steps, chart)
+    write_atomically(path, fill("surprisal", parts, title=title, data=data).encode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,17 +129,6 @@ def _counted(scores: TokenScores) -> Integers:
     return np.where(is_end, 1, scores.stop - scores.start)
 
 
-def _printable(text: str) -> str:
-    """Return `text` without control characters and surrogates, with the same length."""
-    return without_surrogates(harmless(text))
-
-
-def _hash_of(tag: str, template: str) -> str:
-    """Return the hash of the template's style or script for its Content-Security-Policy."""
-    content = template.split(f"<{tag}>")[1].split(f"</{tag}>")[0]
-    return f"sha256-{b64encode(sha256(content.encode()).digest()).decode()}"
-
-
 def _legend(steps: Sequence[int], *, by_character: bool, has_gaps: bool) -> str:
     """Return a list item for each colour with its range of bits."""
     names = [f"{low}–{high}" for low, high in pairwise(steps)]
@@ -184,8 +159,8 @@ def _blocks(text: str, scores: TokenScores) -> Iterator[str]:
     yield text[begin:]
 
 
-def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -> str:
-    """Return the data of the page's script as JSON; positions are in UTF-16 code units."""
+def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -> dict[str, Any]:
+    """Return the data of the page's script; positions are in UTF-16 code units."""
     codes = np.frombuffer(text.encode("utf-32-le"), "<u4")
     position = np.append(0, np.cumsum(1 + (codes > 0xFFFF)))  # of each character
     begin, end = position[scores.start], position[scores.stop]
@@ -212,7 +187,7 @@ def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -
         "lineUnits": first,
         "lineCharacters": np.add.reduceat(_counted(scores), first),
     }
-    data = {
+    return {
         "steps": steps,
         "strong": steps[3],
         # The end of an example counts only if it was predicted.
@@ -223,7 +198,6 @@ def _data(scores: TokenScores, text: str, steps: Sequence[int], chart: _Chart) -
         "binStarts": position[chart.edges[:-1]].tolist(),
         "columns": {name: _packed(values) for name, values in columns.items()},
     }
-    return json.dumps(data).replace("<", "\\u003c")  # so that no text can end the script
 
 
 def _thousandths(values: NDArray[np.floating[Any]]) -> Integers:

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from charlm.cli.eval.page import write_page
 from charlm.errors import CheckpointError
 from charlm.inference.token_scores import TokenScores
+from charlm.pages.surprisal import write_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
