@@ -33,7 +33,7 @@ LIBRARIES = {
 }
 MOST_LINES = 350  # of a file
 LONGEST_FUNCTION = 80  # lines after the signature
-MOST_ENTRIES = 8  # in cli/
+MOST_ENTRIES = 9  # in cli/: five commands, and what they share
 
 TREES = {
     path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ train/      train a model
 generate/   generate text
 eval/       score text
 info/       describe a model
+export      write a model as a web page
 options     options that commands share
 output      stdout
 signals     Ctrl-C and the other signals that stop a run
@@ -21,6 +22,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from charlm.cli.eval.command import eval_command
+from charlm.cli.export import export_command
 from charlm.cli.generate.command import generate_command
 from charlm.cli.info.command import info_command
 from charlm.cli.options import Command, CommandGroup
@@ -35,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = ("train", "generate", "eval", "info")
+COMMANDS = ("train", "generate", "eval", "info", "export")
 STATUS = "Exit status: 0 done, {}2 an error, 130 Ctrl-C, 143 SIGTERM."
 NO_TEXT = "1 some texts could not be generated, "
 NO_PASS = "1 no line passes or the score is above --fail-above, "
@@ -43,6 +45,7 @@ app.command("train", cls=Command, epilog=STATUS.format(""))(train_command)
 app.command("generate", cls=Command, epilog=STATUS.format(NO_TEXT))(generate_command)
 app.command("eval", cls=Command, epilog=STATUS.format(NO_PASS))(eval_command)
 app.command("info", cls=Command, epilog=STATUS.format(""))(info_command)
+app.command("export", cls=Command, epilog=STATUS.format(""))(export_command)
 
 # typer raises it for bad usage. Not every release has a public name for it; its subclass has one.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

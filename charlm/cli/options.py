@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,6 +18,15 @@ ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 ESCAPES_HELP = "Escapes are \\n, \\r, \\t and \\\\."
 LONGEST_CHOICES = 18  # characters of choices that help shows in the column of types
 DEFAULT_MODEL = f"${MODEL_VARIABLE}, else {DEFAULT_MODEL_PATH}"  # as help shows it
+
+
+ModelArgument = Annotated[
+    Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", "-m", metavar="FILE", help="Model file.", show_default=DEFAULT_MODEL),
+]
 
 
 def option_group(name: str | None) -> Callable[..., Any]:
@@ -64,6 +73,17 @@ def _shorten_types(parameters: Iterable[Any], context: Any) -> None:
 def model_path(option: Path | None) -> Path:
     """Return the model of --model, else of $CHARLM_MODEL, else the default one."""
     return option or Path(os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL_PATH)
+
+
+def named_model(argument: Path | None, option: Path | None) -> Path:
+    """Return the model that a command names as its argument or with --model, else the default.
+
+    Raises:
+        ConfigError: If it names two.
+    """
+    if argument is not None and option is not None:
+        raise ConfigError("MODEL and --model exclude one another")
+    return model_path(argument or option)
 
 
 def command_line_options(context: typer.Context) -> Iterator[tuple[str, str, Any]]:

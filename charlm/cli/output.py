@@ -11,7 +11,8 @@ from typing import TextIO, TypeVar
 import typer
 
 from charlm.errors import CharlmError, ConfigError
-from charlm.files.file_types import HEAD_SIZE, is_picture
+from charlm.files.atomic import check_writable
+from charlm.files.file_types import HEAD_SIZE, is_html, is_picture
 from charlm.formatting import to_json, without_surrogates
 
 Item = TypeVar("Item")
@@ -65,6 +66,24 @@ def check_replaceable(
                 f"{path} is not {kind}, so it is not replaced",
                 hint=f"remove it, or name another file with {option}",
             )
+
+
+def check_page(path: Path, option: str, inputs: Iterable[Path]) -> None:
+    """Raise an error, before any work, if an HTML page cannot be written.
+
+    Args:
+        path: The page.
+        option: The option that names it.
+        inputs: Files that are read, which the page must not replace.
+
+    Raises:
+        CharlmError: If the page is an input, would replace something else than a page, or its
+            directory cannot be written.
+    """
+    if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
+        raise ConfigError(f"{path} is also an input", hint=f"name another file with {option}")
+    check_writable(path)
+    check_replaceable(path, option, kind="an HTML page", is_kind=is_html)
 
 
 def check_picture(path: Path, option: str) -> None:

@@ -5,6 +5,7 @@ model        the network's size, cell, direction and task
 training     the optimizer, the batches and the limits of a run
 generation   sampling, stopping, and which texts are kept
 scoring      the unit of scores
+page         what a page holds of a model
 patterns     regular expressions that end in time
 checks       the checks of a value, and their messages
 
@@ -34,6 +35,8 @@ from charlm.config.model import Encoder as Encoder
 from charlm.config.model import ModelConfig as ModelConfig
 from charlm.config.model import Nonlinearity as Nonlinearity
 from charlm.config.model import SingleDirection as SingleDirection
+from charlm.config.page import PageConfig as PageConfig
+from charlm.config.page import WeightType as WeightType
 from charlm.config.patterns import UserPattern as UserPattern
 from charlm.config.patterns import require_pattern as require_pattern
 from charlm.config.scoring import DEFAULT_SCORE_UNIT as DEFAULT_SCORE_UNIT

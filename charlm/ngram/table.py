@@ -93,6 +93,11 @@ class NGramTable:
         """Number of tokens that are predicted."""
         return len(self.unigrams)
 
+    @property
+    def entry_count(self) -> int:
+        """Number of tokens that are listed after contexts."""
+        return sum(len(known.tokens) for known in self.contexts)
+
     def log_ratios(self, contexts: Integers) -> tuple[NDArray[np.int64], Floats]:
         """Return the order that matched, and log p − log Λ of all tokens.
 
@@ -121,7 +126,7 @@ class NGramTable:
             if sums is None:
                 left = masses[dense]
                 sums = np.zeros(len(contexts) * self.outputs)
-            owners, tokens, shares, lambdas = self._entries(order, places)
+            owners, tokens, shares, lambdas = self.entries(order, places)
             left[at] *= lambdas
             flat = at[owners] * self.outputs + tokens
             sums[flat] += shares / left[at][owners]
@@ -183,7 +188,7 @@ class NGramTable:
         return matched, row
 
     def _node(self, order: int, place: int) -> tuple[list[int], list[float], float]:
-        """Return what `_entries` returns for one context, and keep it."""
+        """Return what `entries` returns for one context, and keep it."""
         if len(self._nodes) >= MOST_NODES:
             self._nodes.clear()
         known, discounts = self.contexts[order - 1], self._discount_lists[order]
@@ -226,7 +231,7 @@ class NGramTable:
                 return
             yield at, places
 
-    def _entries(
+    def entries(
         self, order: int, places: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Integers, NDArray[np.float64], NDArray[np.float64]]:
         """Return the entries after some contexts of one length.
@@ -273,7 +278,7 @@ class NGramTable:
             if (size + len(known.keys)) * self.outputs > MOST_ROWS:
                 break
             parents = known.keys.astype(np.int64) // (self.boundary_id + 1)
-            owners, tokens, shares, lambdas = self._entries(order, np.arange(len(parents)))
+            owners, tokens, shares, lambdas = self.entries(order, np.arange(len(parents)))
             mass = masses[-1][parents] * lambdas
             of_order = rows[-1][parents]
             of_order[owners, tokens] += shares / mass[owners]

@@ -52,7 +52,7 @@ def write_page(path: Path, scores: TokenScores, *, title: str, figures: Mapping[
     chart = _chart(scores)
     parts = {
         "figures": facts(figures),
-        "legend": _legend(
+        "legend": legend(
             steps, by_character=by_character, has_gaps=bool(lengths.sum() < len(text))
         ),
         "strong": str(steps[3]),
@@ -129,7 +129,7 @@ def _counted(scores: TokenScores) -> Integers:
     return np.where(is_end, 1, scores.stop - scores.start)
 
 
-def _legend(steps: Sequence[int], *, by_character: bool, has_gaps: bool) -> str:
+def legend(steps: Sequence[int], *, by_character: bool, has_gaps: bool) -> str:
     """Return a list item for each colour with its range of bits."""
     names = [f"{low}–{high}" for low, high in pairwise(steps)]
     items = [

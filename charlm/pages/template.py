@@ -7,7 +7,7 @@ runs, whatever the data hold.
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from importlib import resources
@@ -18,7 +18,15 @@ from charlm.formatting import harmless, without_surrogates
 _MARKER = re.compile(r"\{\{(\w+)\}\}")
 
 
-def fill(name: str, parts: Mapping[str, str], *, title: str, data: Any, sources: str = "") -> str:
+def fill(
+    name: str,
+    parts: Mapping[str, str],
+    *,
+    title: str,
+    data: Any,
+    scripts: Sequence[str] = (),
+    sources: str = "",
+) -> str:
     """Return a page.
 
     Args:
@@ -26,9 +34,11 @@ def fill(name: str, parts: Mapping[str, str], *, title: str, data: Any, sources:
         parts: HTML by the markers of the body, such as {{legend}}.
         title: A text.
         data: JSON for the script.
+        scripts: Names of scripts that stand before that of the page.
         sources: Further directives of its Content-Security-Policy, each with a semicolon.
     """
-    style, script = (_read(f"page.{kind}") + _read(f"{name}.{kind}") for kind in ("css", "js"))
+    style = _read("page.css") + _read(f"{name}.css")
+    script = "\n".join(_read(f"{script}.js") for script in ("page", *scripts, name))
     heading = escape(printable(title))
     body = {"title": heading, "details": _read("details.html"), **parts}
     shell = {

@@ -119,6 +119,19 @@ class SubwordTokenizer(SplitTokenizer):
             "model_sha256": hashlib.sha256(self._model).hexdigest(),
         }
 
+    @property
+    def scores(self) -> list[float | None]:
+        """The score of each piece after the bytes; None of white space, which has none."""
+        score_of = (
+            {}
+            if self._processor is None
+            else {
+                self._id_of_number[number]: self._processor.GetScore(number)
+                for number in self._id_of_number
+            }
+        )
+        return [score_of.get(token) for token in range(BYTES, self.vocab_size)]
+
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor | None:
         if not self._model:

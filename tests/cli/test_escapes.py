@@ -91,7 +91,11 @@ def test_bad_usage_looks_like_any_other_error(charlm):
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        (["score"], "no such command 'score'", "the commands are train, generate, eval, info; "),
+        (
+            ["score"],
+            "no such command 'score'",
+            "the commands are train, generate, eval, info, export; ",
+        ),
         (["eval", "--html"], "option '--html' requires an argument", "charlm eval -h shows"),
         (["generate", "-n", "x"], "invalid value for .* must be a whole number", "charlm generate"),
         (["generate", "m.safetensors"], "got unexpected .*", "name the model with -m FILE"),

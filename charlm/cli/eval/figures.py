@@ -9,7 +9,7 @@ import typer
 from charlm.cli.eval.answers import answer_figures
 from charlm.cli.eval.compressors import compressed_sizes
 from charlm.cli.eval.tables import Figures, cell, write_figures, write_table
-from charlm.cli.output import check_replaceable, finite, print_note, write_json
+from charlm.cli.output import check_page, finite, print_note, write_json
 from charlm.config import Device, ScoreUnit, SingleDirection
 from charlm.corpus.reading import Document
 from charlm.corpus.text_kinds import differences
@@ -73,7 +73,9 @@ def show_figures(
         direction: In which texts are read.
     """
     if options.page is not None:
-        _check_page(options.page, documents, options.inputs)
+        if len(documents) > 1:
+            raise ConfigError(f"a page shows one text; these are {len(documents)}")
+        check_page(options.page, "--html", options.inputs)
     if options.device is not None or options.is_dynamic:
         _load_pytorch()
     scorers = {label: _scorer(model, direction, options.device) for label, model in models.items()}
@@ -249,19 +251,6 @@ def _note_training_text(model: Model, text: str, name: str, label: str) -> None:
         f"about {100 * share:.0f} % of {name} is in the text that {labelled} was trained on; "
         "only held-out text is a test"
     )
-
-
-def _check_page(path: Path, documents: Sequence[Document], inputs: Sequence[Path]) -> None:
-    """Raise an error, before any work, if the page cannot be written."""
-    from charlm.files.atomic import check_writable
-    from charlm.files.file_types import is_html
-
-    if len(documents) > 1:
-        raise ConfigError(f"a page shows one text; these are {len(documents)}")
-    if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
-        raise ConfigError(f"{path} is also an input", hint="name another file with --html")
-    check_writable(path)
-    check_replaceable(path, "--html", kind="an HTML page", is_kind=is_html)
 
 
 def _write_page(

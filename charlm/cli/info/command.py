@@ -10,7 +10,7 @@ import typer
 from charlm.cli.info.description import folded_lines, model_info, model_lines
 from charlm.cli.info.memory import memory_info, memory_lines
 from charlm.cli.info.plot import check_plot, plot_memory, plot_metrics
-from charlm.cli.options import DEFAULT_MODEL, model_path, refuse
+from charlm.cli.options import ModelArgument, ModelOption, named_model, refuse
 from charlm.cli.output import is_terminal, write, write_json
 from charlm.config.checks import require_whole
 from charlm.errors import ConfigError
@@ -19,13 +19,6 @@ from charlm.formatting import in_field, token_name, visible
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
 
-ModelArgument = Annotated[
-    Path | None, typer.Argument(metavar="MODEL", help="The model.", show_default=DEFAULT_MODEL)
-]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", "-m", metavar="FILE", help="Model file.", show_default=DEFAULT_MODEL),
-]
 MemoryOption = Annotated[
     str | None,
     typer.Option(
@@ -83,8 +76,7 @@ def info_command(
 
     Example: charlm info model.safetensors
     """
-    if path is not None and model is not None:
-        raise ConfigError("MODEL and --model exclude one another")
+    model_file = named_model(path, model)
     if metrics is not None:
         refuse("--metrics", {"--memory": memory is not None, "--ngrams": ngrams is not None})
         refuse("--metrics", {"--vocabulary": vocabulary, "--json": json})
@@ -102,8 +94,7 @@ def info_command(
         check_plot(plot)
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
 
-    path = model_path(path or model)
-    checkpoint = Checkpoint.load(path)
+    checkpoint = Checkpoint.load(model_file)
     if vocabulary:
         refuse("--vocabulary", {"--memory": memory is not None, "--ngrams": ngrams is not None})
     if ngrams is not None:
@@ -115,7 +106,7 @@ def info_command(
     if vocabulary and not json:
         write("".join(f"{number}\t{in_field(token)}\n" for number, token in enumerate(tokens)))
         return
-    info = model_info(checkpoint, path) if memory is None else memory_info(checkpoint, memory)
+    info = model_info(checkpoint, model_file) if memory is None else memory_info(checkpoint, memory)
     if plot is not None:
         plot_memory(info, plot)
     if json:

@@ -47,7 +47,7 @@ def model_info(checkpoint: "Checkpoint", path: Path) -> dict[str, Any]:
             direction: {
                 "order": table.order,
                 "contexts": sum(len(known.keys) for known in table.contexts),
-                "entries": sum(len(known.tokens) for known in table.contexts),
+                "entries": table.entry_count,
                 "bytes": sum(array.nbytes for array in to_arrays(table).values()),
                 "weights": table.weights.tolist(),
             }
