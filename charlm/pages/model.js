@@ -2,11 +2,15 @@
    the page answers mouse and keys. */
 
 const MOST_TYPED = 20_000; // characters
+const MOST_LAYOUTS = 4; // of a text, until it is twice as long
 const MOST_SHOWN = 300; // characters of what was written that are read first
 const waiting = []; // of each question to the worker: what takes its answer
 const runs = {}; // how often each task began
-let worker, data, typed, paper;
-let units, starts; // of the text that is read: what was scored, and where each unit begins
+const answers = {}; // to the last question about each task
+const spans = []; // of the text that is read, as far as it is scored
+let worker, data, typed;
+let units = [], starts = [0]; // what was scored, and where each unit begins
+let rest; // the text node of what is not scored yet
 let seen; // the tokens and panels that are looked at
 let isStopped = false;
 
@@ -20,19 +24,22 @@ function ask(request) {
     Return whether it came to its end; a newer run of the same task stops an older one. */
 async function run(task, settings, take) {
   const number = (runs[task] = (runs[task] ?? 0) + 1);
-  for (let request = { task, settings }; ; request = { task }) {
-    const { items, isDone } = await ask(request);
-    if (runs[task] !== number) return false;
-    if (take(items) === false || isDone) return true;
+  await answers[task];
+  for (let request = { task, settings }; runs[task] === number; request = { task }) {
+    const { items, isDone, error } = await (answers[task] = ask(request));
+    if (error) throw new Error(error);
+    if (runs[task] !== number) break;
+    if (take(items, isDone) === false || isDone) return true;
   }
+  return false;
 }
 
 /* Write */
 
 async function write() {
   const { elements } = element("settings"), output = element("output"), began = performance.now();
-  const settings = { seed: elements.seed.value.replaceAll("\r\n", "\n"), count: 1, length: data.mostCharacters };
-  for (const name of ["temperature", "topP", "length", "count", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
+  const settings = { seed: elements.seed.value, count: 1, characters: data.mostCharacters };
+  for (const name of ["temperature", "topP", "characters", "count", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
   settings.rngSeed ??= Math.floor(Math.random() * 2 ** 32);
   let characters = 0;
   output.replaceChildren();
@@ -50,7 +57,8 @@ async function write() {
   element("stop").disabled = true;
   const seconds = (performance.now() - began) / 1000;
   element("written").textContent = `${characters.toLocaleString("en")} characters in ${seconds.toFixed(1)} s, random seed ${settings.rngSeed}`;
-  for (const box of [typed, element("studied")]) box.value ||= writtenText().slice(0, MOST_SHOWN).replace(/\S*$/, "").trimEnd();
+  const written = writtenText(), shown = written.length > MOST_SHOWN ? written.slice(0, MOST_SHOWN).replace(/\S*$/, "") : written;
+  for (const box of [typed, element("studied")]) if (data.config.task !== "pairs") box.value ||= shown.trimEnd();
 }
 
 const writtenText = () => [...element("output").children].map(({ textContent }) => textContent).join("\n");
@@ -86,37 +94,41 @@ function showUnit(index) {
   }, tops);
 }
 
-/** Put a unit into the coloured text; spans that are still right stay. */
-function putUnit(unit, text) {
-  const index = units.push(unit) - 1, place = starts[index];
-  starts.push(place + unit.text.length);
-  let span = paper.children[index];
-  if (span?.textContent !== unit.text) {
-    while (paper.children.length > index) paper.lastElementChild.remove();
-    while (paper.lastChild && paper.lastChild !== paper.lastElementChild) paper.lastChild.remove();
-    paper.append((span = make("span", "", unit.text)), text.slice(starts[index + 1]));
-    span.dataset.unit = index;
+/** Put units into the coloured text; spans that are still right stay. */
+function putUnits(items, text) {
+  const added = [];
+  for (const unit of items) {
+    const index = units.push(unit) - 1;
+    starts.push(starts[index] + unit.text.length);
+    if (spans[index]?.textContent !== unit.text) {
+      for (const span of spans.splice(index)) span.remove();
+      spans.push(make("span", "", unit.text));
+      added.push(spans[index]);
+    }
+    spans[index].className = unit.top ? `heat-${lastUpTo(data.steps, unit.bits)}` : "gap";
+    spans[index].dataset.unit = index;
   }
-  span.className = unit.top ? `heat-${lastUpTo(data.steps, unit.bits)}` : "gap";
+  if (!added.length) return;
+  rest.before(...added);
+  rest.data = text.slice(starts.at(-1));
 }
 
 async function read() {
   const text = typed.value;
-  let place = 0, kept = 0, bits = 0, characters = 0;
-  for (const { textContent } of paper.children) {
-    if (!text.startsWith(textContent, place)) break;
-    place += textContent.length;
-    kept += 1;
-  }
-  while (paper.children.length > kept) paper.lastElementChild.remove();
-  while (paper.lastChild && paper.lastChild !== paper.lastElementChild) paper.lastChild.remove();
-  paper.append(text.slice(place));
+  let kept = 0, place = 0, bits = 0, characters = 0, pending = [];
+  while (kept < spans.length && text.startsWith(spans[kept].textContent, place)) place += spans[kept++].textContent.length;
+  for (const span of spans.splice(kept)) span.remove();
+  rest.data = text.slice(place);
   [units, starts] = [[], [0]];
-  await run("score", text, (items) => {
+  await run("score", text, (items, isDone) => {
     for (const unit of items) {
-      putUnit(unit, text);
       bits += unit.bits ?? 0;
       characters += unit.characters ?? 0;
+    }
+    pending.push(...items);
+    if (isDone || pending.length * MOST_LAYOUTS > units.length) { // a browser lays out all of a text anew
+      putUnits(pending, text);
+      pending = [];
     }
     element("total").textContent = characters ? `${(bits / characters).toFixed(3)} bits per character; ${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters` : "";
   });
@@ -133,15 +145,18 @@ function pointAtCaret() {
 /* Look inside */
 
 async function look() {
-  const text = element("studied").value, select = element("panel");
-  await run("look", text, ([result]) => { seen = result ?? seen; });
-  const chosen = select.value;
+  const text = element("studied").value, select = element("panel"), chosen = select.value;
+  let result;
+  await run("look", text, (items) => { result ??= items[0]; });
+  element("columns").hidden = !result;
+  if (!result) return;
+  seen = result;
   select.replaceChildren(...seen.panels.map(({ name }) => make("option", "", name)));
   if (seen.panels.some(({ name }) => name === chosen)) select.value = chosen;
   showPanel();
 }
 
-const shortName = (token) => (typeof token === "string" ? [...token].map((one) => SIGNS[one] ?? one).join("") : named(token));
+const shortName = (token) => (typeof token === "string" ? Array.from(token, (one) => SIGNS[one] ?? one).join("") : (token === null ? "■" : named(token)));
 const shownPanel = () => seen.panels.find(({ name }) => name === element("panel").value);
 
 /** Draw a panel: a column for each token and a row for each unit, with the liveliest unit chosen. */
@@ -150,7 +165,7 @@ function showPanel() {
   const names = seen.tokens.map(shortName), width = Math.min(12, Math.max(2, ...names.map((name) => [...name].length + 1)));
   element("columns").style.setProperty("--width", `${width}ch`);
   element("columns").style.setProperty("--tokens", vectors.length);
-  [canvas.width, canvas.height] = [vectors.length || 1, size];
+  [canvas.width, canvas.height] = [vectors.length, size];
   const image = new ImageData(canvas.width, size);
   vectors.forEach((vector, column) => vector.forEach((value, row) => {
     image.data.set([...(value < 0 ? [38, 110, 200] : [214, 92, 20]), 255 * Math.abs(value) / largest], 4 * (row * canvas.width + column));
@@ -159,7 +174,7 @@ function showPanel() {
   element("axis").replaceChildren(...names.map((name) => make("span", "", name)));
   const spread = (unit) => Math.max(...vectors.map((vector) => vector[unit])) - Math.min(...vectors.map((vector) => vector[unit]));
   element("unit").max = size;
-  if (seen.tokens.length) showRow(Array.from({ length: size }, (_, unit) => spread(unit)).reduce((best, value, unit, all) => (value > all[best] ? unit : best), 0));
+  showRow(Array.from({ length: size }, (_, unit) => spread(unit)).reduce((best, value, unit, all) => (value > all[best] ? unit : best), 0));
 }
 
 /** Follow a unit over the text: a curve, the colours of the tokens, and a sentence. */
@@ -201,7 +216,7 @@ function listen() {
     });
   });
   element("settings").addEventListener("submit", (event) => { event.preventDefault(); (isOfClasses ? classify : write)(); });
-  element("settings").addEventListener("input", ({ target }) => { if (target.labels[0]?.querySelector("output")) target.labels[0].querySelector("output").value = target.value; if (isOfClasses) classify(); });
+  element("settings").addEventListener("input", ({ target }) => { if (target.type === "range") target.labels[0].querySelector("span").textContent = target.value; if (isOfClasses) classify(); });
   element("stop").addEventListener("click", () => { isStopped = true; });
   element("copy").addEventListener("click", copy);
   typed.addEventListener("input", read);
@@ -216,13 +231,14 @@ function listen() {
 async function open(source) {
   data = JSON.parse(element("data").textContent);
   data.pieces = [...Array(256).keys(), ...data.tokenizer.texts, ...data.tokenizer.features, ...data.tokenizer.symbols];
-  [typed, paper] = [element("typed"), element("text")];
+  typed = element("typed");
   typed.maxLength = MOST_TYPED;
+  element("text").append((rest = new Text()));
   worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   worker.addEventListener("message", ({ data: answer }) => waiting.shift()(answer));
-  worker.addEventListener("error", ({ message }) => { element("written").textContent = `the model stopped: ${message}`; });
   document.documentElement.classList.add("scripted");
   for (const id of ["tabs", "write", "missing", "details"]) element(id).toggleAttribute("hidden");
+  for (const name of ["error", "unhandledrejection"]) addEventListener(name, ({ reason, message }) => { element("written").textContent = `the page stopped: ${reason ?? message}`; });
   listen();
   await ask({ data });
   await (data.config.isOfClasses ? classify() : write());

@@ -184,11 +184,9 @@ class PageModel:
 
     def _facts(self, cost: str) -> dict[str, str]:
         """Return what the foot of the page lists."""
-        tokenizer, entries = self.checkpoint.tokenizer, self.entry_count
         return {
             "network": self.checkpoint.config.network,
-            "tokens": tokenizer.vocabulary,
-            **({"counts": f"{entries:,} tokens after contexts"} if entries else {}),
+            "tokens": self.checkpoint.tokenizer.vocabulary,
             **({"precision": cost} if cost else {}),
         }
 
@@ -221,9 +219,9 @@ def _description(checkpoint: Checkpoint) -> str:
     if isinstance(corpus, list) and corpus and isinstance(corpus[0], dict):
         origin = f" from {corpus[0].get('name')}"
     kinds = {
-        "text": "It writes more text of that kind, and shows how expected yours is.",
-        "lines": "It writes more lines of that kind, and shows how expected yours are.",
-        "pairs": "It answers a source, and shows how expected a target is.",
+        "text": "It writes more text of that kind, and shows how surprising your text is to it.",
+        "lines": "It writes more lines of that kind, and shows how surprising yours are to it.",
+        "pairs": "It answers a source, and shows how surprising a target is to it.",
         "labels": "It guesses the label of a text.",
         "tags": "It guesses the tag of each token of a sentence.",
     }
@@ -240,7 +238,7 @@ def _controls(config: ModelConfig) -> str:
         _slider("Top-p", "topP", 0.05, 1, 1),
     ]
     if config.task == "text":
-        controls.append(_number("Length in characters", "length", 1, 100_000, 500))
+        controls.append(_number("Length in characters", "characters", 1, 100_000, 500))
     elif config.task == "lines":
         controls.append(_number("Lines", "count", 1, 1000, MOST_LINES))
     controls.append(_number("Random seed", "rngSeed", 0, 2**32 - 1, None))
@@ -249,7 +247,7 @@ def _controls(config: ModelConfig) -> str:
 
 def _slider(label: str, name: str, low: float, high: float, value: float) -> str:
     return (
-        f'<label>{label} <output>{value:g}</output><input type="range" name="{name}" '
+        f'<label>{label} <span>{value:g}</span><input type="range" name="{name}" '
         f'min="{low:g}" max="{high:g}" step="0.05" value="{value:g}"></label>'
     )
 

@@ -477,17 +477,17 @@ class Model {
   }
 
   /** Yield the characters of some texts, each with the number of its text. */
-  *write({ seed, count, length, rngSeed, ...settings }) {
+  *write({ seed, count, characters, rngSeed, ...settings }) {
     const random = randomNumbers(rngSeed);
     for (let number = 0; number < count; number++) {
       const reader = new TokenReader(this.tokenizer);
-      let rest = length, { typed } = this.config.task === "pairs" ? { typed: "" } : this.tokenizer.encodeUnfinished(seed);
+      let rest = characters, { typed } = this.config.task === "pairs" ? { typed: "" } : this.tokenizer.encodeUnfinished(seed);
       yield { number, text: "" };
       for (const token of this.continuation(this.asSource(seed), settings, random)) {
-        const characters = Array.from(reader.push(token).slice(typed.length)).slice(0, rest);
+        const part = Array.from(reader.push(token).slice(typed.length)).slice(0, rest);
         typed = "";
-        rest -= characters.length;
-        if (characters.length) yield { number, text: characters.join("") };
+        rest -= part.length;
+        if (part.length) yield { number, text: part.join("") };
         if (!rest) break;
       }
       if (rest) yield { number, text: reader.finish() };
@@ -581,17 +581,22 @@ class Model {
   /** Yield the panels of a text: the vectors of a layer at each token; of pairs, of the answer. */
   *look(text) {
     const { task, cell, isOfClasses } = this.config;
+    if (!text.trim() && (isOfClasses || task === "pairs")) return;
     if (isOfClasses) {
       const { tokens, all } = this.encodeText(text);
       yield { tokens, panels: all.map((states, number) => panel(`layer ${number + 1}, both directions`, states)) };
       return;
     }
     const source = this.asSource(text), ids = [];
-    if (task === "pairs") for (const id of this.continuation(source, { temperature: 0 })) if (ids.push(id) >= LONGEST_TRACE) break;
-    if (task !== "pairs") ids.push(...this.tokenizer.encode(text).slice(0, LONGEST_TRACE));
+    if (task === "pairs") {
+      for (const id of this.continuation(source, { temperature: 0 })) if (ids.push(id) >= LONGEST_TRACE) break;
+    } else {
+      ids.push(...this.tokenizer.encode(task === "lines" ? text.split("\n")[0] : text).slice(0, LONGEST_TRACE));
+    }
     const steps = [this.begin(source)];
     for (const id of ids) steps.push(this.read(id, steps.at(-1)));
     if (task !== "pairs") steps.shift();
+    if (!steps.length) return;
     const panels = this.network.layers.flatMap(({ size }, number) => {
       const layer = this.network.layers.length > 1 ? `layer ${number + 1}, ` : "";
       const vectors = ["output h", "cell state c"].slice(0, cell === "lstm" ? 2 : 1).map((name, index) => panel(layer + name, steps.map(({ layers }) => layers[number][index])));
@@ -625,16 +630,21 @@ const SLICE = 40; // milliseconds
 
 function work() {
   const running = {};
-  let model;
+  let ready; // the model, when it is unpacked
   onmessage = async ({ data: { data, task, settings } }) => {
-    if (data) model = new Model(data, await unpackArrays(data.arrays));
-    if (settings !== undefined) running[task] = model[task](settings);
-    const items = [], end = performance.now() + SLICE;
+    const items = [];
     let step = { done: !task };
-    while (!step.done && performance.now() < end) {
-      step = running[task].next();
-      if (!step.done) items.push(step.value);
+    try { // every question has an answer, or the page would wait
+      ready ??= unpackArrays(data.arrays).then((arrays) => new Model(data, arrays));
+      const model = await ready, end = performance.now() + SLICE;
+      if (settings !== undefined) running[task] = model[task](settings);
+      while (!step.done && performance.now() < end) {
+        step = running[task].next();
+        if (!step.done) items.push(step.value);
+      }
+      postMessage({ items, isDone: step.done });
+    } catch (error) {
+      postMessage({ items, isDone: true, error: String(error) });
     }
-    postMessage({ items, isDone: step.done });
   };
 }

@@ -34,7 +34,7 @@ KINDS = ["byte", "char", "word", "bpe", "unigram"]
 EXACT = PageConfig(weights="float32")
 CALL = """async (value) => {
     const model = new Model(data, await unpackArrays(data.arrays));
-    const usual = { seed: "", count: 1, length: 1000, temperature: 0, topP: 1, rngSeed: 0 };
+    const usual = { seed: "", count: 1, characters: 1000, temperature: 0, topP: 1, rngSeed: 0 };
     const written = (settings) =>
         [...model.write({ ...usual, ...settings })].map(({ text }) => text).join("");
     return (%s)(model, value);
@@ -207,7 +207,7 @@ def test_answers_and_scores_of_pairs_are_those_of_python(
     answers, units = compute(
         checkpoint,
         """(model, [sources, text]) => [
-            sources.map((seed) => written({ seed, length: 99 })),
+            sources.map((seed) => written({ seed, characters: 99 })),
             [...model.score(text)],
         ]""",
         [sources, text],
@@ -251,7 +251,7 @@ def test_features_and_symbols_are_read_as_in_python(compute, checkpoint_of):
         checkpoint,
         """(model, [texts, text]) => [
             texts.map((text) => model.tokenizer.encode(text)),
-            written({ seed: "ab\\tV;PST", length: 99 }),
+            written({ seed: "ab\\tV;PST", characters: 99 }),
             [...model.score(text)],
         ]""",
         [texts, text],
@@ -361,7 +361,7 @@ def test_drawn_tokens_follow_the_probabilities(compute, unigram_checkpoint):
     counts = compute(
         checkpoint,
         """(model) => [[1, 1], [0.5, 1], [1, 0.7], [1, 0.1]].map(([temperature, topP]) => {
-            const text = written({ length: 4000, rngSeed: 7, temperature, topP });
+            const text = written({ characters: 4000, rngSeed: 7, temperature, topP });
             return ["a", "b", "c"].map((letter) => text.split(letter).length - 1);
         })""",
     )
@@ -379,7 +379,7 @@ def test_equal_random_seeds_write_equal_texts(compute, checkpoint_of):
     first, second, other = compute(
         checkpoint_of(),
         """(model) => [1, 1, 2].map((rngSeed) =>
-            written({ count: 3, length: 50, rngSeed, temperature: 1 }))""",
+            written({ count: 3, characters: 50, rngSeed, temperature: 1 }))""",
     )
 
     assert first == second != other

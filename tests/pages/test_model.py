@@ -1,0 +1,449 @@
+"""The page of a model in a browser: it writes, reads and looks inside, by mouse and by keyboard."""
+
+import math
+import random
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, PageConfig
+from charlm.inference.inspection import network_states
+from charlm.inference.model import Model
+from charlm.pages.model import PageModel
+from charlm.parameters import parameters
+from charlm.tokenizers import CharacterTokenizer, SymbolTokenizer, WordTokenizer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+EXACT = PageConfig(weights="float32")
+FRAGMENTS = [
+    *(
+        "</script>",
+        "<script>ran()</script>",
+        "<!--",
+        "-->",
+        "]]>",
+        "<img src=x onerror=ran()>",
+        "'",
+    ),
+    *(
+        '"',
+        "javascript:ran()",
+        "{{data}}",
+        "${ran()}",
+        "`",
+        "\\",
+        "</textarea>",
+        "<svg onload=ran()>",
+    ),
+    *(
+        "&lt;",
+        "&#0;",
+        "\u2028",
+        "\u202e",
+        "\ufeff",
+        "\0",
+        "\n",
+        "__proto__",
+        "constructor",
+        "toString",
+    ),
+    *("'+ran()+'", "</title>", "<base href=//x>", "é", "😀", "</style>", "\ud800", "<a href=//x>"),
+]
+
+
+@pytest.fixture
+def opened(open_file, tmp_path):
+    """Write the page of a model and open it."""
+
+    def open_model(checkpoint, *, title="a model", cost="exact", **options):
+        path = tmp_path / "page.html"
+        PageModel.of(checkpoint, EXACT).write(path, title=title, cost=cost)
+        page = open_file(path, **options)
+        if options.get("java_script_enabled", True):
+            page.locator("#tabs:not([hidden])").wait_for()
+        return page
+
+    return open_model
+
+
+def hostile_texts(count):
+    """Return different texts of what might end a script, an attribute or an element."""
+    generator = random.Random(0)
+    texts = {"".join(generator.choices(FRAGMENTS, k=1 + n % 4)) for n in range(20 * count)}
+    return sorted(texts)[:: max(1, len(texts) // count)][:count]
+
+
+def with_random_weights(config, tokenizer):
+    generator = np.random.default_rng(0)
+    arrays = {
+        parameter.name: generator.standard_normal(parameter.shape, np.float32)
+        / np.sqrt(np.float32(parameter.shape[-1]))
+        for parameter in parameters(config, tokenizer.vocab_size)
+    }
+    return Checkpoint(config=config, tokenizer=tokenizer, arrays=arrays)
+
+
+def write(page, **settings):
+    """Fill in the form, press the button, and return the text when it is complete."""
+    for name, value in settings.items():
+        page.locator(f"#settings [name={name}]").fill(str(value))
+    page.locator("#settings .main").click()
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
+    return page.locator("#output p").all_text_contents()
+
+
+def details(page):
+    names = page.locator("#figures dt").all_text_contents()
+    return dict(zip(names, page.locator("#figures dd").all_text_contents(), strict=True))
+
+
+def test_a_page_writes_as_soon_as_it_is_open(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+
+    expect(page.locator("#written")).to_have_text(re.compile("500 characters in .* random seed"))
+    assert len(page.locator("#output").text_content()) == 500
+    assert page.title() == page.locator("h1").text_content() == "a model"
+
+
+def test_a_text_continues_the_seed_and_depends_on_the_random_seed(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    first = write(page, seed="the cat", characters=80, rngSeed=7)
+    again = write(page)
+    other = write(page, rngSeed=8)
+    greedy = write(page, temperature=0, characters=60)
+
+    assert first == again != other
+    assert first[0].startswith("the cat") and len(first[0]) == 80 + len("the cat")
+    assert page.locator("#output .seed").text_content() == "the cat"
+    model = Model(verse_checkpoint)
+    assert greedy == ["the cat" + model.generate("the cat", temperature=0, length=60)]
+
+
+def test_stop_keeps_what_is_written(opened, random_checkpoint):
+    page = opened(random_checkpoint(hidden_size=64))
+    page.locator("[name=characters]").fill("100000")
+    page.locator("#settings .main").click()
+    expect(page.locator("#output")).to_have_text(re.compile("[^ ]{200}"))
+    page.locator("#stop").click()
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
+    written = page.locator("#output").text_content()
+
+    assert 200 <= len(written) < 100_000
+    assert page.locator("#stop").is_disabled()
+    page.wait_for_timeout(200)
+    assert page.locator("#output").text_content() == written
+
+
+def test_copy_copies_the_text(opened, verse_checkpoint):
+    page = opened(verse_checkpoint, permissions=["clipboard-read", "clipboard-write"])
+    [text] = write(page, seed="the dog")
+    page.locator("#copy").click()
+
+    expect(page.locator("#written")).to_have_text("copied")
+    assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def test_a_model_of_lines_writes_a_list(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.5, "b": 0.3, None: 0.2}, task="lines"))
+    lines = write(page, count=50, seed="ab", temperature=1)
+
+    assert len(lines) == 50
+    assert all(re.fullmatch("ab[ab]*", line) for line in lines)
+    assert 5 <= np.mean(list(map(len, lines))) <= 7.5  # "ab" and 4 more on average
+
+
+def test_a_text_is_coloured_and_scored_as_it_is_typed(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    page.locator("#read-tab").click()
+    typed = page.locator("#typed")
+    typed.fill("")
+    typed.press_sequentially("the cat sat on a zebra")
+    model = Model(verse_checkpoint)
+    for text in ("the cat sat on a zebra", "the dog sat on a zebra, é", ""):
+        typed.fill(text)
+        score = model.score(text)
+        expected = f"{score.bits_per_character:.3f} bits per character; {score.bits:.1f} bits for"
+        expect(page.locator("#total")).to_contain_text(expected if text else "")
+        assert page.locator("#text").text_content() == text
+    typed.fill("the zq")
+    expect(page.locator("#text span")).to_have_count(6)
+    scores = model.score_tokens("the zq")
+    for place, nats in enumerate(scores.nats.tolist()):
+        level = sum(nats / math.log(2) >= bits for bits in (1, 3, 6, 10))
+        assert f"heat-{level}" in page.locator("#text span").nth(place).get_attribute("class")
+
+
+def test_details_follow_the_pointer_and_the_cursor(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.5, "b": 0.25, "c": 0.25}))
+    page.locator("#read-tab").click()
+    page.locator("#typed").fill("aac")
+    expect(page.locator("#text span")).to_have_count(3)
+    box = page.locator("#text span").nth(2).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    assert page.locator("#token").text_content() == "“c”"
+    assert details(page)["Surprisal"] == "2.00 bits"
+    assert details(page)["Entropy"] == "1.50 bits"
+    assert page.locator("#top-tokens li").first.text_content() == "“a”50.0 %"
+    page.locator("#typed").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#token").text_content() == "“a”"
+    assert details(page)["Rank"].startswith("1 of ")
+    assert page.locator("#spoken").text_content() == "“a”, 1.00 bits"
+
+
+def test_lines_and_pairs_are_scored_as_in_eval(opened, random_checkpoint):
+    for task, text in [("lines", "abc\n\nad"), ("pairs", "ab\tba\nc\td\n")]:
+        checkpoint = random_checkpoint(task=task)
+        page = opened(checkpoint)
+        page.locator("#read-tab").click()
+        page.locator("#typed").fill(text)
+        score = Model(checkpoint).score(text)
+
+        expect(page.locator("#total")).to_contain_text(f"{score.bits_per_character:.3f} bits per")
+        assert page.locator("#text").text_content() == text
+        assert page.locator("#text .gap").all_text_contents() == (
+            ["\n"] if task == "lines" else ["ab\t", "c\t", ""]
+        )
+
+
+def test_a_unit_is_followed_over_a_text(opened, random_checkpoint):
+    checkpoint = random_checkpoint(num_layers=2)
+    page = opened(checkpoint)
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("abac")
+    expect(page.locator("#axis span")).to_have_count(4)
+    page.locator("#panel").select_option("layer 2, forget gate")
+    page.locator("#unit").fill("3")
+    values = [state.gates["forget"][1][2] for state in list(network_states(checkpoint, "abac"))[1:]]
+
+    assert page.locator("#panel option").count() == 12
+    assert page.locator("#axis span").all_text_contents() == list("abac")
+    low, high = int(np.argmin(values)), int(np.argmax(values))
+    expect(page.locator("#value")).to_have_text(
+        f"unit 3 of 7: lowest {values[low]:.2f} at “{'abac'[low]}”, "
+        f"highest {values[high]:.2f} at “{'abac'[high]}”"
+    )
+    assert page.locator("#heat").evaluate("({ width, height }) => [width, height]") == [4, 7]
+    titles = [float(label.get_attribute("title")) for label in page.locator("#axis span").all()]
+    assert titles == pytest.approx(values, abs=0.001)
+
+
+def test_the_picture_shows_the_sign_and_the_size_of_each_value(opened, random_checkpoint):
+    checkpoint = random_checkpoint()
+    page = opened(checkpoint)
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("ab")
+    expect(page.locator("#axis span")).to_have_count(2)
+    pixels = page.locator("#heat").evaluate(
+        "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, 2, 7).data]"
+    )
+    hidden = np.array([state.hidden[0] for state in list(network_states(checkpoint, "ab"))[1:]]).T
+
+    alpha = np.array(pixels).reshape(7, 2, 4)
+    assert alpha[..., 3] == pytest.approx(np.abs(hidden) * 255, abs=1)
+    is_visible = alpha[..., 3] > 20
+    assert ((alpha[..., 0] > alpha[..., 2]) == (hidden > 0))[is_visible].all()
+
+
+@pytest.mark.parametrize("task", ["labels", "tags"])
+def test_labels_and_tags_are_shown_with_their_probabilities(opened, task):
+    tokenizer = SymbolTokenizer(
+        CharacterTokenizer("abc"), features=(), symbols=("<b>A</b>", "B", "C")
+    )
+    config = ModelConfig(task=task, hidden_size=16, embedding_size=4, num_classes=3)
+    checkpoint = with_random_weights(config, tokenizer)
+    page = opened(checkpoint)
+    page.locator("[name=seed]").fill("ab cab")
+    model = Model(checkpoint)
+    expected = (
+        list(model.labels(["ab cab"]))
+        if task == "labels"
+        else next(model.tags([["ab", "cab"]]))
+    )  # fmt: skip
+
+    expect(page.locator("#output section")).to_have_count(len(expected))
+    assert page.locator("#read-tab").is_hidden()
+    for section, prediction in zip(page.locator("#output section").all(), expected, strict=True):
+        names = section.locator("li > :first-child").all_text_contents()
+        shares = section.locator("li > :last-child").all_text_contents()
+        assert names == list(prediction.probabilities)
+        assert float(shares[0].removesuffix(" %")) == pytest.approx(
+            100 * prediction.probability, abs=0.06
+        )
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("ab cab")
+    expect(page.locator("#axis span")).to_have_count(6 if task == "labels" else 2)
+
+
+def test_attention_is_a_panel_whose_rows_are_the_source(opened, random_checkpoint):
+    checkpoint = random_checkpoint(task="pairs", encoder="attention", hidden_size=8)
+    page = opened(checkpoint)
+    page.locator("[name=seed]").fill("abc")
+    page.locator("#settings .main").click()
+    expect(page.locator("#output")).not_to_be_empty()
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("abc")
+    page.locator("#panel").select_option("attention")
+    page.locator("#unit").fill("2")
+
+    expect(page.locator("#value")).to_have_text(re.compile("^“b”: lowest 0"))
+    assert page.locator("#axis span").first.text_content() == "■"
+
+
+def test_tabs_and_controls_answer_to_the_keyboard(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
+    page.locator("#write-tab").focus()
+    shown = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+        shown += [
+            panel for panel in ("write", "read", "look") if page.locator(f"#{panel}").is_visible()
+        ]
+        assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
+    assert shown == ["read", "look", "write", "look"]
+    page.keyboard.press("Home")
+    page.locator("#unit").focus()
+    before = int(page.locator("#unit").input_value())
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#value")).to_contain_text(f"unit {before - 1} of 48")
+
+
+def test_a_screen_reader_finds_names_for_all_controls(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
+
+    expect(page.locator("main")).to_match_aria_snapshot("""
+    - main:
+      - tablist "What the model does":
+        - tab "Write" [selected]
+        - tab "Read"
+        - tab "Look inside"
+      - tabpanel "Write":
+        - textbox "Continue this text"
+        - slider "Temperature 0.8"
+        - slider "Top-p 1"
+        - spinbutton "Length in characters"
+        - spinbutton "Random seed"
+        - paragraph:
+          - button "Write"
+          - button "Stop" [disabled]
+          - button "Copy"
+          - status
+        - region "Result"
+    """)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_page_does_not_scroll_sideways(opened, verse_checkpoint, scheme):
+    page = opened(verse_checkpoint, viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
+    for tab in ("write", "read", "look"):
+        page.locator(f"#{tab}-tab").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    light = page.locator("body").evaluate("(body) => getComputedStyle(body).backgroundColor")
+    assert (int(re.search(r"\d+", light)[0]) > 128) == (scheme == "light")
+
+
+def test_the_text_box_lies_exactly_on_the_coloured_text(opened, verse_checkpoint):
+    page = opened(verse_checkpoint, viewport={"width": 360, "height": 740})
+    page.locator("#read-tab").click()
+    page.locator("#typed").fill("the cat sat on the mat,\n\n" * 30 + "end\n")
+    expect(page.locator("#text span").last).to_be_attached()
+    sizes = [
+        page.locator(name).evaluate(
+            "({ clientWidth, scrollHeight }) => [clientWidth, scrollHeight]"
+        )
+        for name in ("#text", "#typed")
+    ]
+
+    assert sizes[0] == sizes[1]
+
+
+def test_a_page_needs_no_network(opened, verse_checkpoint, tmp_path):
+    page = opened(verse_checkpoint, offline=True)
+    expect(page.locator("#written")).to_have_text(re.compile("500 characters in"))
+    [policy] = re.findall('Policy" content="([^"]*)"', (tmp_path / "page.html").read_text())
+
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy and "http" not in policy
+    assert set(re.findall("[a-z]+-src", policy)) == {
+        "default-src", "style-src", "script-src", "img-src", "worker-src",
+    }  # fmt: skip
+
+
+def test_without_scripts_a_page_says_what_it_needs(opened, verse_checkpoint):
+    page = opened(verse_checkpoint, java_script_enabled=False)
+
+    assert page.locator("#missing").is_visible()
+    assert not page.locator("#tabs").is_visible()
+
+
+class Structure(HTMLParser):
+    """The elements of a page with their attributes, and its title."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.path, self.texts = [], [], {}
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, [name for name, _ in attributes]))
+        self.path.append(tag)
+
+    def handle_endtag(self, tag):
+        self.path = self.path[:-1]
+
+    def handle_data(self, data):
+        self.texts.setdefault(self.path[-1] if self.path else "", []).append(data)
+
+
+def test_a_thousand_hostile_names_stay_text(verse_checkpoint):
+    model = PageModel.of(verse_checkpoint, EXACT)
+    elements = Structure(model.to_html(title="x", cost="x")).elements
+    for name in hostile_texts(1000):
+        model.checkpoint.provenance["corpus"][0]["name"] = name
+        structure = Structure(model.to_html(title=name, cost=name))
+
+        assert structure.elements == elements
+        assert len(structure.texts["script"]) == 2
+
+
+def test_a_thousand_hostile_texts_and_tokens_stay_text(opened):
+    texts = [
+        re.sub("[\ud800-\udfff]", "", text).replace("\0", "\x01") for text in hostile_texts(1000)
+    ]
+    words = sorted(set(texts) - {""})
+    tokenizer = WordTokenizer(words)
+    config = ModelConfig(hidden_size=8, embedding_size=4)
+    checkpoint = with_random_weights(config, tokenizer)
+    checkpoint.arrays["output.bias"][:256] = -100  # hostile words alone are written
+    page = opened(checkpoint, title=words[7], cost=words[8])
+    [written] = write(page, characters=5000, temperature=2)
+    elements = page.evaluate("document.querySelectorAll('*').length")
+    page.locator("#read-tab").click()
+    page.locator("#typed").fill("".join(words)[:9000])
+    expect(page.locator("#total")).to_contain_text("bits per character")
+    for place in range(0, 200, 20):
+        page.evaluate("(place) => showUnit(place)", place)
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("".join(words)[:1000])
+    expect(page.locator("#axis span").nth(9)).to_be_attached()
+
+    assert len(written) == 5000
+    assert elements < 150
+    allowed = {"SPAN", "DIV", "DT", "DD", "LI", "OPTION", "P"}
+    names = page.evaluate(
+        "[...new Set([...document.querySelectorAll('main *')].map((one) => one.tagName))]"
+    )
+    assert not set(names) & {"IMG", "SCRIPT", "BASE", "A", "STYLE", "TITLE"}
+    assert allowed & set(names)
+    assert page.evaluate("typeof ran") == "undefined"
+    assert page.locator("#text").text_content() == "".join(words)[:9000]
