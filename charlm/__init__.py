@@ -26,12 +26,12 @@ own package; `tests/test_architecture.py` checks it.
 
 Where to add:
 
-    a cell                            an entry in cells.py; its update in inference/runtime.py; its
-                                      torch layer in training/network.py
+    a cell                            an entry in cells.py; its update in inference/runtime.py and
+                                      pages/network.js; its torch layer in training/network.py
     a sampling filter                 a field in config/generation.py; a function and its entry in
                                       inference/sampling.py; an option in cli/generate/
     a tokenizer                       a module in tokenizers/; two cases in tokenizers/__init__.py;
-                                      its name in config/corpus.py
+                                      its name in config/corpus.py; its encoding in pages/network.js
     a field of the training state     training/state.py; its value in training/run.py
     a subcommand                      a module or folder in cli/; its name in cli/__init__.py
     a network for another task        settings in config/model.py; matrices in parameters.py; its

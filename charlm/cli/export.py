@@ -112,7 +112,10 @@ def _cost(
     unit = (
         checkpoint.config.task.removesuffix("s") if checkpoint.config.is_of_classes else "character"
     )
-    return f"{parts}: {after:.3f} instead of {before:.3f} bits per {unit}, measured on {name}"
+    cost = round(after - before, 4) + 0.0  # not −0.0
+    return (
+        f"{parts}, which cost {cost:.4f} bits per {unit} ({after:.3f} in all), measured on {name}"
+    )
 
 
 def _measured_texts(checkpoint: "Checkpoint", paths: Sequence[Path]) -> tuple[list[str], str]:
