@@ -98,13 +98,17 @@ def _cost(
 
     whole = sum(table.entry_count for table in checkpoint.ngrams.values())
     lacks_counts = page.entry_count < whole
-    names = {"int8": "weights of 8 bits", "float16": "weights of 16 bits", "float32": "all weights"}
+    names = {
+        "int8": "weights of 8 bits",
+        "float16": "weights of 16 bits",
+        "float32": "exact weights",
+    }
     parts = names[config.weights]
     if whole:
         kept = f"{page.entry_count:,} of {whole:,}" if lacks_counts else "all"
         parts += f" and {kept} counts"
     if config.weights == "float32" and not lacks_counts:
-        return f"{parts}, as in the model file"
+        return parts
     measured, name = _measured_texts(checkpoint, texts)
     if not measured:
         return f"{parts}; what that costs was not measured, because there was no --text"
@@ -114,7 +118,8 @@ def _cost(
     )
     cost = round(after - before, 4) + 0.0  # not −0.0
     return (
-        f"{parts}, which cost {cost:.4f} bits per {unit} ({after:.3f} in all), measured on {name}"
+        f"{parts}: {after:.3f} bits per {unit}, {cost:.4f} more than the exact model, measured on "
+        f"{name}"
     )
 
 

@@ -11,8 +11,9 @@ const spans = []; // of the text that is read, as far as it is scored
 let worker, data, typed;
 let units = [], starts = [0]; // what was scored, and where each unit begins
 let rest; // the text node of what is not scored yet
-let seen; // the tokens and panels that are looked at
 let isStopped = false;
+let usedSeed = null; // the random seed of what was written last
+const owned = new Set(); // boxes in which somebody has typed
 
 function ask(request) {
   worker.postMessage(request);
@@ -56,9 +57,18 @@ async function write() {
   if (!isWhole) return;
   element("stop").disabled = true;
   const seconds = (performance.now() - began) / 1000;
-  element("written").textContent = `${characters.toLocaleString("en")} characters in ${seconds.toFixed(1)} s, random seed ${settings.rngSeed}`;
-  const written = writtenText(), shown = written.length > MOST_SHOWN ? written.slice(0, MOST_SHOWN).replace(/\S*$/, "") : written;
-  for (const box of [typed, element("studied")]) if (data.config.task !== "pairs") box.value ||= shown.trimEnd();
+  element("written").textContent = `${characters.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
+  usedSeed = settings.temperature ? settings.rngSeed : null;
+  element("again").hidden = usedSeed === null;
+  element("again").textContent = `keep random seed ${usedSeed}`;
+  const written = writtenText();
+  if (data.config.task !== "pairs") offer(written.length > MOST_SHOWN ? written.slice(0, MOST_SHOWN).replace(/\S*$/, "") : written);
+}
+
+/** Put a text into the boxes of the other tabs in which nobody has typed. */
+function offer(text) {
+  const lines = data.config.task === "text" ? text : text.split("\n")[0];
+  for (const [box, content] of [[typed, text], [element("studied"), lines]]) if (!owned.has(box)) box.value = content.trimEnd();
 }
 
 const writtenText = () => [...element("output").children].map(({ textContent }) => textContent).join("\n");
@@ -82,16 +92,36 @@ async function classify() {
 
 const bitsText = (bits) => `${bits.toFixed(2)} bits`;
 
+const nameOfUnit = ({ isEnd, text }) => named(isEnd ? null : text);
+const isOutside = ({ token, isEnd }) => !isEnd && typeof data.pieces[token] === "number" && data.tokenizer.kind !== "byte"; // the vocabulary
+
 function showUnit(index) {
   const unit = units[index];
   if (!unit?.top) return;
-  const tops = unit.top.map(({ token, share }) => ({ name: named(data.pieces[token] ?? null), share, percent: percent(share), isUnit: token === unit.token }));
-  showDetails(unit.isEnd ? named(null) : named(unit.text), {
+  element("text").querySelector(".current")?.classList.remove("current");
+  spans[index]?.classList.add("current");
+  const share = 2 ** -unit.bits, tops = unit.top.map((top) => ({ name: named(data.pieces[top.token] ?? null), share: top.share, percent: percent(top.share), isUnit: top.token === unit.token }));
+  if (!tops.some(({ isUnit }) => isUnit)) tops.push({ name: nameOfUnit(unit), share, percent: percent(share), isUnit: true });
+  showDetails(nameOfUnit(unit), {
     Surprisal: bitsText(unit.bits),
-    Probability: percent(2 ** -unit.bits),
+    Probability: percent(share),
     Rank: `${unit.rank.toLocaleString("en")} of ${data.outputs.toLocaleString("en")}`,
     Entropy: bitsText(unit.entropy),
+    ...(isOutside(unit) ? { Vocabulary: "not in it" } : {}),
   }, tops);
+}
+
+/** Return the score of what is read so far, in words. */
+function totalText() {
+  const scored = units.filter(({ top }) => top), bits = scored.reduce((sum, unit) => sum + unit.bits, 0);
+  const characters = scored.reduce((sum, unit) => sum + unit.characters, 0);
+  if (!characters) return "";
+  const each = bits / characters, most = scored.reduce((one, other) => (other.bits > one.bits ? other : one));
+  const place = units.indexOf(most), before = units.slice(Math.max(0, place - 12), place).map(({ text }) => text).join("");
+  const ends = data.config.predictsBoundary && data.config.task !== "text" ? ", line ends included" : "";
+  const where = before ? ` after “${Array.from(before, (one) => SIGNS[one] ?? one).join("").replaceAll("␣", " ")}”` : "";
+  return `${each.toFixed(3)} bits per character: as hard as one of ${(2 ** each).toFixed(1)} equally likely characters each time. `
+    + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}. Most surprising: ${nameOfUnit(most)}${where}, ${bitsText(most.bits)}.`;
 }
 
 /** Put units into the coloured text; spans that are still right stay. */
@@ -115,22 +145,17 @@ function putUnits(items, text) {
 
 async function read() {
   const text = typed.value;
-  let kept = 0, place = 0, bits = 0, characters = 0, pending = [];
+  let kept = 0, place = 0, pending = [];
   while (kept < spans.length && text.startsWith(spans[kept].textContent, place)) place += spans[kept++].textContent.length;
   for (const span of spans.splice(kept)) span.remove();
   rest.data = text.slice(place);
   [units, starts] = [[], [0]];
   await run("score", text, (items, isDone) => {
-    for (const unit of items) {
-      bits += unit.bits ?? 0;
-      characters += unit.characters ?? 0;
-    }
     pending.push(...items);
-    if (isDone || pending.length * MOST_LAYOUTS > units.length) { // a browser lays out all of a text anew
-      putUnits(pending, text);
-      pending = [];
-    }
-    element("total").textContent = characters ? `${(bits / characters).toFixed(3)} bits per character; ${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters` : "";
+    if (!isDone && pending.length * MOST_LAYOUTS <= units.length) return; // a browser lays out all of a text anew
+    putUnits(pending, text);
+    pending = [];
+    element("total").textContent = totalText();
   });
   pointAtCaret();
 }
@@ -139,59 +164,7 @@ function pointAtCaret() {
   if (document.activeElement !== typed || !units.length) return;
   const unit = Math.min(lastUpTo(starts, typed.selectionStart), units.length - 1);
   showUnit(unit);
-  element("spoken").textContent = units[unit].top ? `${named(units[unit].text)}, ${bitsText(units[unit].bits)}` : "";
-}
-
-/* Look inside */
-
-async function look() {
-  const text = element("studied").value, select = element("panel"), chosen = select.value;
-  let result;
-  await run("look", text, (items) => { result ??= items[0]; });
-  element("columns").hidden = !result;
-  if (!result) return;
-  seen = result;
-  select.replaceChildren(...seen.panels.map(({ name }) => make("option", "", name)));
-  if (seen.panels.some(({ name }) => name === chosen)) select.value = chosen;
-  showPanel();
-}
-
-const shortName = (token) => (typeof token === "string" ? Array.from(token, (one) => SIGNS[one] ?? one).join("") : (token === null ? "■" : named(token)));
-const shownPanel = () => seen.panels.find(({ name }) => name === element("panel").value);
-
-/** Draw a panel: a column for each token and a row for each unit, with the liveliest unit chosen. */
-function showPanel() {
-  const { size, vectors } = shownPanel(), canvas = element("heat"), largest = vectors.reduce((most, vector) => vector.reduce((one, value) => Math.max(one, Math.abs(value)), most), 1);
-  const names = seen.tokens.map(shortName), width = Math.min(12, Math.max(2, ...names.map((name) => [...name].length + 1)));
-  element("columns").style.setProperty("--width", `${width}ch`);
-  element("columns").style.setProperty("--tokens", vectors.length);
-  [canvas.width, canvas.height] = [vectors.length, size];
-  const image = new ImageData(canvas.width, size);
-  vectors.forEach((vector, column) => vector.forEach((value, row) => {
-    image.data.set([...(value < 0 ? [38, 110, 200] : [214, 92, 20]), 255 * Math.abs(value) / largest], 4 * (row * canvas.width + column));
-  }));
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  element("axis").replaceChildren(...names.map((name) => make("span", "", name)));
-  const spread = (unit) => Math.max(...vectors.map((vector) => vector[unit])) - Math.min(...vectors.map((vector) => vector[unit]));
-  element("unit").max = size;
-  showRow(Array.from({ length: size }, (_, unit) => spread(unit)).reduce((best, value, unit, all) => (value > all[best] ? unit : best), 0));
-}
-
-/** Follow a unit over the text: a curve, the colours of the tokens, and a sentence. */
-function showRow(unit) {
-  const { size, vectors, rows } = shownPanel(), values = vectors.map((vector) => vector[unit]), largest = Math.max(1, ...values.map(Math.abs));
-  element("unit").value = unit + 1;
-  element("row").style.top = `${(100 * (unit + 0.5)) / size}%`;
-  element("curve").setAttribute("viewBox", `0 ${-largest} ${values.length} ${2 * largest}`);
-  element("line").setAttribute("d", `M${values.map((value, place) => `${place + 0.5} ${-value}`).join("L")}`);
-  const at = (value) => `${value.toFixed(2)} at ${named(seen.tokens[values.indexOf(value)])}`;
-  const name = rows ? named(rows[unit]) : `unit ${unit + 1} of ${size}`;
-  element("value").textContent = `${name}: lowest ${at(Math.min(...values))}, highest ${at(Math.max(...values))}`;
-  [...element("axis").children].forEach((label, place) => {
-    label.title = values[place].toFixed(3);
-    label.style.setProperty("--share", `${(100 * Math.abs(values[place])) / largest}%`);
-    label.classList.toggle("is-negative", values[place] < 0);
-  });
+  element("spoken").textContent = units[unit].top ? `${nameOfUnit(units[unit])}, ${bitsText(units[unit].bits)}` : "";
 }
 
 function choose(tab) {
@@ -215,17 +188,33 @@ function listen() {
       next.focus();
     });
   });
-  element("settings").addEventListener("submit", (event) => { event.preventDefault(); (isOfClasses ? classify : write)(); });
-  element("settings").addEventListener("input", ({ target }) => { if (target.type === "range") target.labels[0].querySelector("span").textContent = target.value; if (isOfClasses) classify(); });
+  const form = element("settings");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    (isOfClasses ? classify : write)();
+  });
+  form.addEventListener("input", ({ target }) => {
+    if (target.type === "range") target.labels[0].querySelector("span").textContent = target.value;
+    if (isOfClasses) classify();
+  });
+  form.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
+    if (key === "Enter" && (ctrlKey || metaKey)) form.requestSubmit();
+    if (key === "Escape") isStopped = true;
+  });
   element("stop").addEventListener("click", () => { isStopped = true; });
+  element("again").addEventListener("click", () => { form.elements.rngSeed.value = usedSeed; });
   element("copy").addEventListener("click", copy);
-  typed.addEventListener("input", read);
+  for (const box of [typed, element("studied")]) box.addEventListener("input", () => owned.add(box));
+  typed.addEventListener("input", () => {
+    offer(typed.value);
+    read();
+  });
   for (const name of ["keyup", "click"]) typed.addEventListener(name, pointAtCaret);
-  typed.addEventListener("pointermove", ({ clientX, clientY }) => showUnit(Number(document.elementsFromPoint(clientX, clientY).find(({ dataset }) => dataset.unit)?.dataset.unit ?? -1)));
-  element("studied").addEventListener("input", look);
-  element("panel").addEventListener("change", showPanel);
-  element("unit").addEventListener("input", ({ target }) => showRow(target.valueAsNumber - 1));
-  element("heat").addEventListener("click", ({ offsetY, target }) => showRow(Math.min(Math.floor((offsetY / target.clientHeight) * target.height), target.height - 1)));
+  typed.addEventListener("pointermove", ({ clientX, clientY }) => {
+    const span = document.elementsFromPoint(clientX, clientY).find(({ dataset }) => dataset.unit);
+    if (span) showUnit(Number(span.dataset.unit));
+  });
+  listenToPicture();
 }
 
 async function open(source) {

@@ -137,6 +137,7 @@ class PageModel:
             "seed": labels.seed,
             "placeholder": labels.placeholder,
             "studied": labels.studied,
+            "studied_rows": "2" if config.task == "text" else "1",
             "description": escape(printable(_description(self.checkpoint))),
             "read_hidden": "hidden" if config.is_of_classes else "",
             "controls": _controls(config),
@@ -154,7 +155,9 @@ class PageModel:
             "outputs": config.outputs(tokenizer.vocab_size),
             "mostCharacters": GenerationConfig().length,
         }
-        return fill("model", parts, title=title, data=data, scripts=["network"], sources=WORKER)
+        return fill(
+            "model", parts, title=title, data=data, scripts=["network", "look"], sources=WORKER
+        )
 
     def _config(self) -> dict[str, Any]:
         """Return what the script has to know of the network and its task."""
@@ -186,7 +189,7 @@ class PageModel:
         """Return what the foot of the page lists."""
         return {
             "network": self.checkpoint.config.network,
-            "tokens": self.checkpoint.tokenizer.vocabulary,
+            "vocabulary": self.checkpoint.tokenizer.vocabulary,
             **({"precision": cost} if cost else {}),
         }
 
@@ -234,8 +237,8 @@ def _controls(config: ModelConfig) -> str:
         return ""
     temperature = GenerationConfig.for_model({}, config).temperature
     controls = [
-        _slider("Temperature", "temperature", 0, 2, temperature),
-        _slider("Top-p", "topP", 0.05, 1, 1),
+        _slider("Temperature (tame to wild)", "temperature", 0, 1.5, temperature),
+        _slider("Top-p (few tokens to all)", "topP", 0.05, 1, 1),
     ]
     if config.task == "text":
         controls.append(_number("Length in characters", "characters", 1, 100_000, 500))

@@ -105,7 +105,7 @@ def details(page):
 def test_a_page_writes_as_soon_as_it_is_open(opened, verse_checkpoint):
     page = opened(verse_checkpoint)
 
-    expect(page.locator("#written")).to_have_text(re.compile("500 characters in .* random seed"))
+    expect(page.locator("#written")).to_have_text(re.compile("500 characters in .* s"))
     assert len(page.locator("#output").text_content()) == 500
     assert page.title() == page.locator("h1").text_content() == "a model"
 
@@ -122,6 +122,17 @@ def test_a_text_continues_the_seed_and_depends_on_the_random_seed(opened, verse_
     assert page.locator("#output .seed").text_content() == "the cat"
     model = Model(verse_checkpoint)
     assert greedy == ["the cat" + model.generate("the cat", temperature=0, length=60)]
+
+
+def test_a_random_seed_can_be_kept(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    first = write(page, temperature=1.2, characters=60)
+    page.locator("#again").click()
+
+    assert write(page) == first
+    page.locator("[name=temperature]").fill("0")
+    write(page)
+    assert page.locator("#again").is_hidden()  # no number is drawn
 
 
 def test_stop_keeps_what_is_written(opened, random_checkpoint):
@@ -150,11 +161,11 @@ def test_copy_copies_the_text(opened, verse_checkpoint):
 
 def test_a_model_of_lines_writes_a_list(opened, unigram_checkpoint):
     page = opened(unigram_checkpoint({"a": 0.5, "b": 0.3, None: 0.2}, task="lines"))
-    lines = write(page, count=50, seed="ab", temperature=1)
+    lines = write(page, count=400, seed="ab", temperature=1, rngSeed=3)
 
-    assert len(lines) == 50
+    assert len(lines) == 400
     assert all(re.fullmatch("ab[ab]*", line) for line in lines)
-    assert 5 <= np.mean(list(map(len, lines))) <= 7.5  # "ab" and 4 more on average
+    assert np.mean(list(map(len, lines))) == pytest.approx(2 + 0.8 / 0.2, abs=0.6)
 
 
 def test_a_text_is_coloured_and_scored_as_it_is_typed(opened, verse_checkpoint):
@@ -167,8 +178,11 @@ def test_a_text_is_coloured_and_scored_as_it_is_typed(opened, verse_checkpoint):
     for text in ("the cat sat on a zebra", "the dog sat on a zebra, é", ""):
         typed.fill(text)
         score = model.score(text)
-        expected = f"{score.bits_per_character:.3f} bits per character; {score.bits:.1f} bits for"
-        expect(page.locator("#total")).to_contain_text(expected if text else "")
+        for figure in (
+            f"{score.bits_per_character:.3f} bits per character",
+            f"{score.bits:.1f} bits for",
+        ):
+            expect(page.locator("#total")).to_contain_text(figure if text else "")
         assert page.locator("#text").text_content() == text
     typed.fill("the zq")
     expect(page.locator("#text span")).to_have_count(6)
@@ -195,6 +209,69 @@ def test_details_follow_the_pointer_and_the_cursor(opened, unigram_checkpoint):
     assert page.locator("#token").text_content() == "“a”"
     assert details(page)["Rank"].startswith("1 of ")
     assert page.locator("#spoken").text_content() == "“a”, 1.00 bits"
+
+
+def test_the_most_surprising_place_is_named(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.75, "b": 0.25}))
+    page.locator("#read-tab").click()
+    page.locator("#typed").fill("aaba")
+
+    expect(page.locator("#total")).to_have_text(
+        "0.811 bits per character: as hard as one of 1.8 equally likely characters each time. "
+        "3.2 bits for 4 characters. Most surprising: “b” after “aa”, 2.00 bits."
+    )
+
+
+def test_what_is_not_in_the_vocabulary_is_said(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.5, "b": 0.4, 0xC3: 0.05, 0xA9: 0.05}))
+    page.locator("#read-tab").click()
+    page.locator("#typed").fill("aé")
+    expect(page.locator("#text span")).to_have_count(2)
+    page.locator("#typed").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+
+    assert page.locator("#token").text_content() == "“é”"
+    assert details(page)["Vocabulary"] == "not in it"
+    assert page.locator("#top-tokens .actual").count() == 1
+    assert page.locator("#text .current").text_content() == "é"
+
+
+def test_what_was_written_is_read_unless_somebody_has_typed(opened, verse_checkpoint):
+    page = opened(verse_checkpoint)
+    [text] = write(page, characters=50)
+    page.locator("#read-tab").click()
+    assert page.locator("#typed").input_value() == text.rstrip()
+    page.locator("#typed").fill("the dog")
+    page.locator("#look-tab").click()
+    assert page.locator("#studied").input_value() == "the dog"
+    page.locator("#write-tab").click()
+    write(page)
+    page.locator("#read-tab").click()
+    assert page.locator("#typed").input_value() == "the dog"
+
+
+def test_a_click_below_the_picture_finds_a_unit_for_the_token(opened, random_checkpoint):
+    checkpoint = random_checkpoint()
+    page = opened(checkpoint)
+    page.locator("#look-tab").click()
+    page.locator("#studied").fill("abab")
+    expect(page.locator("#axis span")).to_have_count(4)
+    page.locator("#axis span").first.click()
+    hidden = np.array([state.hidden[0] for state in list(network_states(checkpoint, "abab"))[1:]])
+    distance = np.abs(hidden[::2].mean(axis=0) - hidden[1::2].mean(axis=0))
+    best = int(np.argmax(distance / (hidden.std(axis=0) + 0.01)))
+
+    expect(page.locator("#here")).to_have_text("This unit tells a from all other tokens best.")
+    expect(page.locator("#value")).to_contain_text(f"unit {best + 1} of 7")
+    box = page.locator("#heat").bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + box["height"] - 2)
+    expect(page.locator("#here")).to_have_text(
+        f"At the pointer: unit 7 of 7 is {hidden[0, 6]:.2f} at “a”."
+    )
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#value")).to_contain_text("unit 7 of 7")
 
 
 def test_lines_and_pairs_are_scored_as_in_eval(opened, random_checkpoint):
@@ -226,8 +303,8 @@ def test_a_unit_is_followed_over_a_text(opened, random_checkpoint):
     assert page.locator("#axis span").all_text_contents() == list("abac")
     low, high = int(np.argmin(values)), int(np.argmax(values))
     expect(page.locator("#value")).to_have_text(
-        f"unit 3 of 7: lowest {values[low]:.2f} at “{'abac'[low]}”, "
-        f"highest {values[high]:.2f} at “{'abac'[high]}”"
+        f"unit 3 of 7: lowest {values[low]:.2f} at “{'abac'[low]}” (place {low + 1}), "
+        f"highest {values[high]:.2f} at “{'abac'[high]}” (place {high + 1})"
     )
     assert page.locator("#heat").evaluate("({ width, height }) => [width, height]") == [4, 7]
     titles = [float(label.get_attribute("title")) for label in page.locator("#axis span").all()]
@@ -308,11 +385,12 @@ def test_tabs_and_controls_answer_to_the_keyboard(opened, verse_checkpoint):
         ]
         assert page.evaluate("document.activeElement.getAttribute('aria-selected')") == "true"
     assert shown == ["read", "look", "write", "look"]
-    page.keyboard.press("Home")
-    page.locator("#unit").focus()
+    page.locator("#columns").focus()
     before = int(page.locator("#unit").input_value())
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowUp")
     expect(page.locator("#value")).to_contain_text(f"unit {before - 1} of 48")
+    page.keyboard.press("c")
+    expect(page.locator("#here")).to_have_text("This unit tells c from all other tokens best.")
 
 
 def test_a_screen_reader_finds_names_for_all_controls(opened, verse_checkpoint):
@@ -327,8 +405,8 @@ def test_a_screen_reader_finds_names_for_all_controls(opened, verse_checkpoint):
         - tab "Look inside"
       - tabpanel "Write":
         - textbox "Continue this text"
-        - slider "Temperature 0.8"
-        - slider "Top-p 1"
+        - slider "Temperature (tame to wild) 0.8"
+        - slider "Top-p (few tokens to all) 1"
         - spinbutton "Length in characters"
         - spinbutton "Random seed"
         - paragraph:
@@ -336,6 +414,7 @@ def test_a_screen_reader_finds_names_for_all_controls(opened, verse_checkpoint):
           - button "Stop" [disabled]
           - button "Copy"
           - status
+          - button /keep random seed/
         - region "Result"
     """)
 
