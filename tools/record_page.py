@@ -14,9 +14,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 SIZE = {"width": 1000, "height": 860}  # of a text
-TAB_SIZE = {"width": 620, "height": 900}
+TAB_SIZE = {"width": 620, "height": 960}
 TABS = ("write", "read", "look")
-CENTRE = 200, 380  # a place in the text that is read
+CENTRE = 200, 470  # a place in the text that is read
 
 
 def main() -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from charlm.inference.model import Model
     from charlm.pages.model import PageModel
 
-
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="The HTML page to write.")
 ]
@@ -76,25 +75,49 @@ def export_command(
     check_page(output, "--output", [model_file, *texts])
 
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
+    from charlm.corpus.text_kinds import differences
     from charlm.display import show_line
     from charlm.pages.model import PageModel
 
+    measured, name = _read(texts)
     checkpoint = Checkpoint.load(model_file)
     checkpoint.config.require_direction("forward", "a page")
     checkpoint = checkpoint.for_direction("forward")
     page = PageModel.of(checkpoint, config)
-    cost = _cost(checkpoint, page, config, texts)
-    page.write(output, title=model_file.stem if title is None else title, cost=cost)
-    show_line(f"saved {output} ({quantity(output.stat().st_size, 'B')}): {cost}")
+    for difference in differences("".join(measured), checkpoint.tokenizer, checkpoint.config.task):
+        print_note(f"{name} {difference}")
+    cost = _cost(checkpoint, page, config, measured, name)
+    page.write(output, title=title or model_file.stem, cost=cost)
+    size = output.stat().st_size
+    show_line(f"saved {output} ({quantity(size, 'B')}): {cost}")
+    if max_size is not None and size > max_size * 1e6:
+        print_note(
+            f"the page is larger than {max_size:g} MB, because only counts can be left out; "
+            "weights of 8 bits make it smaller, and so does training with a smaller --hidden-size"
+        )
     if checkpoint.config.mask is not None:
         print_note("the page does not mask lines, so it reads what this model masks as it stands")
 
 
+def _read(paths: Sequence[Path]) -> tuple[list[str], str]:
+    """Return the texts of files, and their names for a message."""
+    from charlm.corpus.reading import open_documents
+
+    with open_documents([str(path) for path in paths]) as documents:
+        texts = ["".join(document.read_text()) for document in documents]
+        return texts, ", ".join(document.name for document in documents)
+
+
 def _cost(
-    checkpoint: "Checkpoint", page: "PageModel", config: PageConfig, texts: Sequence[Path]
+    checkpoint: "Checkpoint", page: "PageModel", config: PageConfig, texts: Sequence[str], name: str
 ) -> str:
-    """Return what the page lacks of the model, and what that costs, in words."""
+    """Return what the page lacks of the model, and what that costs, in words.
+
+    Without texts the model writes some: so the difference of two scores estimates how far apart
+    the two distributions are (Kullback & Leibler 1951). A model of pairs, labels or tags cannot.
+    """
     from charlm.inference.model import Model
+    from charlm.pages.model import written_texts
 
     whole = sum(table.entry_count for table in checkpoint.ngrams.values())
     lacks_counts = page.entry_count < whole
@@ -107,37 +130,20 @@ def _cost(
     if whole:
         kept = f"{page.entry_count:,} of {whole:,}" if lacks_counts else "all"
         parts += f" and {kept} counts"
-    if config.weights == "float32" and not lacks_counts:
+    if not texts and (lacks_counts or config.weights != "float32"):
+        texts, name = written_texts(checkpoint, 0), "text that the model wrote"
+    if not texts:
         return parts
-    measured, name = _measured_texts(checkpoint, texts)
-    if not measured:
-        return f"{parts}; what that costs was not measured, because there was no --text"
-    before, after = (_bits(Model(part), measured, name) for part in (checkpoint, page.checkpoint))
+    before, after = (_bits(Model(part), texts, name) for part in (checkpoint, page.checkpoint))
     unit = (
         checkpoint.config.task.removesuffix("s") if checkpoint.config.is_of_classes else "character"
     )
-    cost = round(after - before, 4) + 0.0  # not −0.0
+    difference = round(after - before, 4)
+    word = "less" if difference < 0 else "more"
     return (
-        f"{parts}: {after:.3f} bits per {unit}, {cost:.4f} more than the exact model, measured on "
-        f"{name}"
+        f"{parts}: {after:.3f} bits per {unit}, {abs(difference):.4f} {word} than the exact model, "
+        f"on {name}"
     )
-
-
-def _measured_texts(checkpoint: "Checkpoint", paths: Sequence[Path]) -> tuple[list[str], str]:
-    """Return texts on which costs are measured, and what to call them.
-
-    Without a file the model writes them: so the difference of two scores estimates how far apart
-    the two distributions are (Kullback & Leibler 1951).
-    """
-    if paths:
-        from charlm.corpus.reading import open_documents
-
-        with open_documents([str(path) for path in paths]) as documents:
-            named = [("".join(document.read_text()), document.name) for document in documents]
-        return [content for content, _ in named], ", ".join(name for _, name in named)
-    from charlm.pages.model import written_texts
-
-    return written_texts(checkpoint, 0), "text that the model wrote"
 
 
 def _bits(model: "Model", texts: Iterable[str], name: str) -> float:

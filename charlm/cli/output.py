@@ -12,7 +12,7 @@ import typer
 
 from charlm.errors import CharlmError, ConfigError
 from charlm.files.atomic import check_writable
-from charlm.files.file_types import HEAD_SIZE, is_html, is_picture
+from charlm.files.file_types import HEAD_SIZE, is_page, is_picture
 from charlm.formatting import to_json, without_surrogates
 
 Item = TypeVar("Item")
@@ -77,13 +77,15 @@ def check_page(path: Path, option: str, inputs: Iterable[Path]) -> None:
         inputs: Files that are read, which the page must not replace.
 
     Raises:
-        CharlmError: If the page is an input, would replace something else than a page, or its
-            directory cannot be written.
+        CharlmError: If the page is an input, would replace something else than a page of charlm, or
+            its directory cannot be written.
     """
+    if str(path) == "-":
+        raise ConfigError(f"a page is a file, so {option} - is none", hint=f"{option} page.html")
     if path.exists() and any(source.exists() and path.samefile(source) for source in inputs):
         raise ConfigError(f"{path} is also an input", hint=f"name another file with {option}")
     check_writable(path)
-    check_replaceable(path, option, kind="an HTML page", is_kind=is_html)
+    check_replaceable(path, option, kind="a page that charlm wrote", is_kind=is_page)
 
 
 def check_picture(path: Path, option: str) -> None:

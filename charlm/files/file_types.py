@@ -64,6 +64,11 @@ def is_html(head: bytes) -> bool:
     return head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
 
 
+def is_page(head: bytes) -> bool:
+    """Return whether `head` is the beginning of a page that charlm wrote."""
+    return is_html(head) and b'<meta name="generator" content="charlm">' in head
+
+
 def is_picture(head: bytes) -> bool:
     """Return whether `head` is the beginning of a picture as charlm writes: SVG, PNG or PDF."""
     is_svg = head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head)

@@ -65,7 +65,7 @@ function follow(unit) {
   element("curve").setAttribute("viewBox", `0 ${-largest} ${values.length} ${2 * largest}`);
   element("line").setAttribute("d", `M${values.map((value, place) => `${place + 0.5} ${-value}`).join("L")}`);
   element("zero").setAttribute("x2", values.length);
-  const at = (value) => `${value.toFixed(2)} at ${named(seen.tokens[values.indexOf(value)])} (place ${values.indexOf(value) + 1})`;
+  const at = (value) => `${value.toFixed(2)} at ${nameAt(values.indexOf(value))} (place ${values.indexOf(value) + 1})`;
   const [low, high] = extremes(values);
   element("value").textContent = `${nameOfRow(chosen, rows, size)}: lowest ${at(low)}, highest ${at(high)}`;
   [...element("axis").children].forEach((label, place) => {
@@ -75,6 +75,7 @@ function follow(unit) {
   });
 }
 
+const nameAt = (place) => (seen.tokens[place] === null ? "the start" : named(seen.tokens[place]));
 const nameOfRow = (unit, rows, size) => (rows ? named(rows[unit]) : `unit ${unit + 1} of ${size}`);
 
 /** Follow the unit that tells a token from all others best: by its means, in standard deviations. */
@@ -102,7 +103,7 @@ function listenToPicture() {
   element("heat").addEventListener("click", (event) => follow(placeAt(event)[0]));
   element("heat").addEventListener("pointermove", (event) => {
     const [unit, place] = placeAt(event), { vectors, rows, size } = shownPanel();
-    element("here").textContent = `At the pointer: ${nameOfRow(unit, rows, size)} is ${vectors[place][unit].toFixed(2)} at ${named(seen.tokens[place])}.`;
+    element("here").textContent = `At the pointer: ${nameOfRow(unit, rows, size)} is ${vectors[place][unit].toFixed(2)} at ${nameAt(place)}.`;
   });
   element("axis").addEventListener("click", ({ target }) => { if (target !== element("axis")) followBestFor(target.textContent); });
   element("columns").addEventListener("keydown", (event) => {

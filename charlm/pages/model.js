@@ -3,6 +3,7 @@
 
 const MOST_TYPED = 20_000; // characters
 const MOST_LAYOUTS = 4; // of a text, until it is twice as long
+const MOST_LABELS = 20, MOST_TAGS = 3; // that are shown of a text or token
 const MOST_SHOWN = 300; // characters of what was written that are read first
 const waiting = []; // of each question to the worker: what takes its answer
 const runs = {}; // how often each task began
@@ -37,18 +38,25 @@ async function run(task, settings, take) {
 
 /* Write */
 
+/** Return what the texts to write begin with: of pairs the sources, of lines all the same. */
+function seedTexts() {
+  const { seed, count } = element("settings").elements, { task } = data.config;
+  if (task === "pairs") return seed.value.split("\n").filter((line) => line.trim());
+  return task === "lines" ? Array(count.valueAsNumber || 1).fill(seed.value.split("\n")[0]) : [seed.value];
+}
+
 async function write() {
   const { elements } = element("settings"), output = element("output"), began = performance.now();
-  const settings = { seed: elements.seed.value, count: 1, characters: data.mostCharacters };
-  for (const name of ["temperature", "topP", "characters", "count", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
-  settings.rngSeed ??= Math.floor(Math.random() * 2 ** 32);
+  const settings = { seeds: seedTexts(), characters: data.mostCharacters, rngSeed: Math.floor(Math.random() * 2 ** 32) };
+  for (const name of ["temperature", "topP", "characters", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
+  const isPairs = data.config.task === "pairs", heads = settings.seeds.map((seed) => (isPairs ? (settings.seeds.length > 1 ? `${seed}\t` : "") : seed));
   let characters = 0;
   output.replaceChildren();
   element("stop").disabled = isStopped = false;
   element("written").textContent = "writing …";
   const isWhole = await run("write", settings, (items) => {
     for (const { number, text } of items) {
-      while (output.children.length <= number) output.append(make("p", "", data.config.task === "pairs" ? "" : make("span", "seed", settings.seed)));
+      while (output.children.length <= number) output.append(make("div", "", make("span", "seed", heads[output.children.length])));
       output.lastElementChild.append(text);
       characters += [...text].length;
     }
@@ -82,9 +90,10 @@ async function copy() {
 async function classify() {
   const results = [];
   if (!(await run("classify", element("settings").elements.seed.value, (items) => { results.push(...items); }))) return;
-  element("output").replaceChildren(...results.map(({ token, shares }) => {
-    const list = make("ol", "shares", shares.slice(0, token === null ? 20 : 3).map(({ name, share }) => shareItem({ name, share, percent: percent(share) })));
-    return make("section", "", token === null ? [list] : [make("h3", "", token), list]);
+  const most = data.config.task === "labels" ? MOST_LABELS : MOST_TAGS;
+  element("output").replaceChildren(...results.map(({ name, shares }) => {
+    const items = shares.slice(0, most).map((one) => shareItem({ ...one, percent: percent(one.share) }));
+    return make("section", "", [make("h3", "", name), make("ol", "shares", items)]);
   }));
 }
 
@@ -112,7 +121,7 @@ function showUnit(index) {
 }
 
 /** Return the score of what is read so far, in words. */
-function totalText() {
+function totalText(isDone) {
   const scored = units.filter(({ top }) => top), bits = scored.reduce((sum, unit) => sum + unit.bits, 0);
   const characters = scored.reduce((sum, unit) => sum + unit.characters, 0);
   if (!characters) return "";
@@ -120,7 +129,8 @@ function totalText() {
   const place = units.indexOf(most), before = units.slice(Math.max(0, place - 12), place).map(({ text }) => text).join("");
   const ends = data.config.predictsBoundary && data.config.task !== "text" ? ", line ends included" : "";
   const where = before ? ` after “${Array.from(before, (one) => SIGNS[one] ?? one).join("").replaceAll("␣", " ")}”` : "";
-  return `${each.toFixed(3)} bits per character: as hard as one of ${(2 ** each).toFixed(1)} equally likely characters each time. `
+  const beginning = isDone ? (typed.value.length === MOST_TYPED ? "The first 20,000 characters: " : "") : "So far: ";
+  return `${beginning}${each.toFixed(3)} bits per character: as hard as one of ${(2 ** each).toFixed(1)} equally likely characters each time. `
     + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}. Most surprising: ${nameOfUnit(most)}${where}, ${bitsText(most.bits)}.`;
 }
 
@@ -155,7 +165,7 @@ async function read() {
     if (!isDone && pending.length * MOST_LAYOUTS <= units.length) return; // a browser lays out all of a text anew
     putUnits(pending, text);
     pending = [];
-    element("total").textContent = totalText();
+    element("total").textContent = totalText(isDone);
   });
   pointAtCaret();
 }
@@ -209,6 +219,15 @@ function listen() {
     offer(typed.value);
     read();
   });
+  let leaves = false; // whether the Tab key leaves the box of pairs
+  typed.addEventListener("keydown", (event) => {
+    if (data.config.task === "pairs" && event.key === "Tab" && !event.shiftKey && !leaves) {
+      event.preventDefault();
+      typed.setRangeText("\t", typed.selectionStart, typed.selectionEnd, "end");
+      typed.dispatchEvent(new Event("input"));
+    }
+    leaves = event.key === "Escape";
+  });
   for (const name of ["keyup", "click"]) typed.addEventListener(name, pointAtCaret);
   typed.addEventListener("pointermove", ({ clientX, clientY }) => {
     const span = document.elementsFromPoint(clientX, clientY).find(({ dataset }) => dataset.unit);
@@ -230,7 +249,7 @@ async function open(source) {
   for (const name of ["error", "unhandledrejection"]) addEventListener(name, ({ reason, message }) => { element("written").textContent = `the page stopped: ${reason ?? message}`; });
   listen();
   await ask({ data });
-  await (data.config.isOfClasses ? classify() : write());
+  if (["text", "lines"].includes(data.config.task)) await write();
 }
 
 if (typeof document === "undefined") work(); else open(document.currentScript.textContent);

@@ -1,6 +1,7 @@
 """A page in which a model writes, scores and shows what its network computes."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -17,10 +18,10 @@ from charlm.inference.scoring import windows_of
 from charlm.ngram import NGramTable, prune
 from charlm.pages.surprisal import CHARACTER_STEPS, TOKEN_STEPS, legend
 from charlm.pages.template import facts, fill, printable
-from charlm.pages.weights import PackedArray, pack_counts, pack_weights, to_json
+from charlm.pages.weights import pack_counts, pack_weights, to_json
 from charlm.tokenizers import Tokenizer, WordTokenizer
 from charlm.tokenizers.base import BYTES
-from charlm.tokenizers.pre_tokenization import SplitTokenizer
+from charlm.tokenizers.pre_tokenization import SplitTokenizer, pre_token_pattern
 from charlm.tokenizers.subword import SubwordTokenizer
 from charlm.tokenizers.symbols import SymbolTokenizer
 
@@ -48,9 +49,21 @@ LABELS: dict[Task, _Labels] = {
     "lines": _Labels(
         write="Write", seed="Begin each line with", placeholder="empty: whole lines", studied="Line"
     ),
-    "pairs": _Labels(write="Answer", seed="Source", studied="Source"),
-    "labels": _Labels(write="Label", seed="Text"),
-    "tags": _Labels(write="Tag", seed="Sentence, with a space between tokens", studied="Sentence"),
+    "pairs": _Labels(
+        write="Answer",
+        seed="Source",
+        placeholder="several lines: several sources",
+        studied="Source",
+    ),
+    "labels": _Labels(write="Label", seed="Text", placeholder="several lines: several texts"),
+    "tags": _Labels(write="Tag", seed="Sentence", studied="Sentence"),
+}
+
+
+READ_HINTS: dict[Task, str] = {
+    "lines": "Type or paste lines.",
+    "pairs": "Type or paste lines of a source, a tab and a target. The Tab key types a tab; after "
+    "the Escape key it leaves the box.",
 }
 
 
@@ -60,11 +73,13 @@ class PageModel:
 
     Attributes:
         checkpoint: The forward network and its counts with the numbers that the script computes.
-        arrays: The same as they stand in the page.
+        weights: The network as it stands in the page.
+        counts: The counts as they stand in the page.
     """
 
     checkpoint: Checkpoint
-    arrays: list[PackedArray]
+    weights: Mapping[str, Any]
+    counts: Mapping[str, Any]
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, config: PageConfig) -> "PageModel":
@@ -79,7 +94,11 @@ class PageModel:
         ]
         arrays = {array.name: array.restored() for array in packed}
         table = checkpoint.ngrams.get("forward")
-        alone = cls(checkpoint=replace(checkpoint, arrays=arrays, ngrams={}), arrays=packed)
+        alone = cls(
+            checkpoint=replace(checkpoint, arrays=arrays, ngrams={}),
+            weights=to_json(packed),
+            counts=to_json([]),
+        )
         if table is None:
             return alone
         without_counts = alone.byte_count
@@ -96,10 +115,11 @@ class PageModel:
         )
 
     def with_counts(self, table: NGramTable) -> "PageModel":
-        """Return a model without counts with these counts."""
-        return PageModel(
+        """Return the model with these counts."""
+        return replace(
+            self,
             checkpoint=replace(self.checkpoint, ngrams={"forward": table}),
-            arrays=[*self.arrays, *pack_counts(table)],
+            counts=to_json(pack_counts(table)),
         )
 
     @property
@@ -140,6 +160,7 @@ class PageModel:
             "studied_rows": "2" if config.task == "text" else "1",
             "description": escape(printable(_description(self.checkpoint))),
             "read_hidden": "hidden" if config.is_of_classes else "",
+            "read_hint": READ_HINTS.get(config.task, "Type or paste a text."),
             "controls": _controls(config),
             "unit": "character" if is_of_characters else "token",
             "legend": legend(steps, by_character=is_of_characters, has_gaps=config.task == "pairs"),
@@ -150,7 +171,8 @@ class PageModel:
             "config": self._config(),
             "tokenizer": tokenizer_to_json(tokenizer),
             "beginning": [tokenizer.boundary_id, *([] if prefix is None else prefix.tolist())],
-            "arrays": to_json(self.arrays),
+            "weights": self.weights,
+            "counts": self.counts,
             "steps": steps,
             "outputs": config.outputs(tokenizer.vocab_size),
             "mostCharacters": GenerationConfig().length,
@@ -183,6 +205,7 @@ class PageModel:
             "columns": config.columns,
             "hasFeatures": config.has_features,
             "separator": None if separator is None else separator.replace("\r\n", "\n"),
+            "wordPattern": _for_javascript(pre_token_pattern(unspaced="{1}")),
         }
 
     def _facts(self, cost: str) -> dict[str, str]:
@@ -279,8 +302,12 @@ def tokenizer_to_json(tokenizer: Tokenizer) -> dict[str, Any]:
         "spellsCharacters": isinstance(base, WordTokenizer) and bool(base.characters),
     }
     if isinstance(base, SplitTokenizer):
-        pattern = base.pattern.pattern.replace("[\\s\\S]", "[^]")
-        value["pattern"] = pattern.replace("\\s", WHITE_SPACE)
+        value["pattern"] = _for_javascript(base.pattern)
     if isinstance(base, SubwordTokenizer):
         value["scores"] = base.scores
     return value
+
+
+def _for_javascript(pattern: "re.Pattern[str]") -> str:
+    """Return a pattern of pre-tokens in JavaScript's syntax."""
+    return pattern.pattern.replace("[\\s\\S]", "[^]").replace("\\s", WHITE_SPACE)

@@ -476,10 +476,10 @@ class Model {
     }
   }
 
-  /** Yield the characters of some texts, each with the number of its text. */
-  *write({ seed, count, characters, rngSeed, ...settings }) {
+  /** Yield the characters of texts that continue the seeds, each with the number of its text. */
+  *write({ seeds, characters, rngSeed, ...settings }) {
     const random = randomNumbers(rngSeed);
-    for (let number = 0; number < count; number++) {
+    for (const [number, seed] of seeds.entries()) {
       const reader = new TokenReader(this.tokenizer);
       let rest = characters, { typed } = this.config.task === "pairs" ? { typed: "" } : this.tokenizer.encodeUnfinished(seed);
       yield { number, text: "" };
@@ -563,18 +563,19 @@ class Model {
       const ids = this.tokenizer.encode(text);
       return { tokens: ids.map((id) => this.tokenizer.pieces[id]), ...this.network.encoder.read(this.network.embedAll(ids, this.boundary)) };
     }
-    const tokens = text.split(/\s+/).filter(Boolean);
+    const tokens = (text.match(new RegExp(this.config.wordPattern, "gu")) ?? []).map((token) => token.trim()).filter(Boolean);
     const vectors = tokens.map((token) => this.network.characters.read(this.network.embedAll(this.tokenizer.encode(token), this.boundary)).last);
     return { tokens, ...this.network.encoder.read(vectors) };
   }
 
-  /** Yield the shares of all labels for a text, or of all tags for each of its tokens. */
+  /** Yield the shares of all labels for each line, or of all tags for each of its tokens. */
   *classify(text) {
-    if (!text.trim()) return;
-    const { tokens, states, last } = this.encodeText(text), isLabel = this.config.task === "labels";
-    for (const [index, features] of (isLabel ? [last] : states).entries()) {
-      const shares = [...softmax(this.network.logits(features))].map((share, number) => ({ name: this.classes[number], share }));
-      yield { token: isLabel ? null : tokens[index], shares: shares.sort((one, other) => other.share - one.share) };
+    for (const line of text.split("\n").filter((one) => one.trim())) {
+      const { tokens, states, last } = this.encodeText(line), isLabel = this.config.task === "labels";
+      for (const [index, features] of (isLabel ? [last] : states).entries()) {
+        const shares = Array.from(softmax(this.network.logits(features)), (share, number) => ({ name: this.classes[number], share }));
+        yield { name: isLabel ? line : tokens[index], shares: shares.sort((one, other) => other.share - one.share) };
+      }
     }
   }
 
@@ -583,11 +584,11 @@ class Model {
     const { task, cell, isOfClasses } = this.config;
     if (!text.trim() && (isOfClasses || task === "pairs")) return;
     if (isOfClasses) {
-      const { tokens, all } = this.encodeText(text);
+      const { tokens, all } = this.encodeText(text.trim().split("\n")[0]);
       yield { tokens, panels: all.map((states, number) => panel(`layer ${number + 1}, both directions`, states)) };
       return;
     }
-    const source = this.asSource(text), ids = [];
+    const source = this.asSource(text.split("\n")[0]), ids = [];
     if (task === "pairs") {
       for (const id of this.continuation(source, { temperature: 0 })) if (ids.push(id) >= LONGEST_TRACE) break;
     } else {
@@ -635,7 +636,7 @@ function work() {
     const items = [];
     let step = { done: !task };
     try { // every question has an answer, or the page would wait
-      ready ??= unpackArrays(data.arrays).then((arrays) => new Model(data, arrays));
+      ready ??= Promise.all([data.weights, data.counts].map(unpackArrays)).then((parts) => new Model(data, Object.assign({}, ...parts)));
       const model = await ready, end = performance.now() + SLICE;
       if (settings !== undefined) running[task] = model[task](settings);
       while (!step.done && performance.now() < end) {

@@ -29,8 +29,7 @@ def test_a_page_is_written_and_its_cost_measured(charlm, model_path, tmp_path):
     assert (result.returncode, result.stdout) == (0, b"")
     assert re.fullmatch(
         r"saved page\.html \(\d+ kB\): weights of 8 bits and all counts: \d\.\d{3} bits per "
-        r"character, -?0\.0\d{3} more than the exact model, measured on text that the model "
-        r"wrote\n",
+        r"character, 0\.0\d{3} (more|less) than the exact model, on text that the model wrote\n",
         result.stderr.decode(),
     )
     assert "<title>model</title>" in page
@@ -54,6 +53,24 @@ def test_counts_are_left_out_until_the_page_is_small_enough(charlm, model_path, 
     assert 0 < int(kept[1].replace(",", "")) < int(kept[2].replace(",", ""))
 
 
+def test_a_page_that_cannot_be_small_enough_is_noted(charlm, model_path, tmp_path):
+    printed = charlm("export", model_path, "-o", "page.html", "--max-size", "0.01").stderr.decode()
+
+    assert "and 0 of " in printed
+    assert "note: the page is larger than 0.01 MB, because only counts can be left out" in printed
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_a_page_replaces_a_page(charlm, model_path, tmp_path):
+    first, second = (
+        charlm("export", model_path, "-o", "page.html", "--title", title)
+        for title in ("one", "two")
+    )
+
+    assert first.returncode == second.returncode == 0
+    assert "<title>two</title>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_exact_weights_keep_all_counts_and_cost_nothing(charlm, model_path):
     printed = charlm(
         "export", model_path, "-o", "page.html", "--weights", "float32"
@@ -70,7 +87,7 @@ def test_the_cost_is_measured_on_a_text_or_stdin(charlm, model_path, tmp_path):
     exact = charlm(*command, "other.txt", "--weights", "float16").stderr.decode()
     score = json.loads(charlm("eval", "-m", model_path, "other.txt", "--json").stdout)
 
-    assert "measured on other.txt" in on_file
+    assert on_file.endswith(" than the exact model, on other.txt\n")
     assert on_stdin == on_file.replace("other.txt", "stdin")
     assert f": {score['bits_per_character']:.3f} bits per character, " in exact
 
@@ -78,7 +95,14 @@ def test_the_cost_is_measured_on_a_text_or_stdin(charlm, model_path, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (("-o", "notes.txt"), "notes.txt is not an HTML page", "--output"),
+        (("-o", "notes.txt"), "notes.txt is not a page that charlm wrote", "--output"),
+        (("-o", "home.html"), "home.html is not a page that charlm wrote", "--output"),
+        (("-o", "-"), "a page is a file, so --output - is none", "--output page.html"),
+        (
+            ("-o", "page.html", "--weights", "float32", "--text", "none"),
+            "none does not exist",
+            None,
+        ),
         (("-o", "model"), "model is also an input", "--output"),
         (("-o", "none/page.html"), "none does not exist", None),
         (("-o", "page.html", "--text", "missing"), "missing does not exist", None),
@@ -91,6 +115,7 @@ def test_the_cost_is_measured_on_a_text_or_stdin(charlm, model_path, tmp_path):
 )
 def test_a_refused_page_changes_no_file(charlm, model_path, tmp_path, arguments, message, hint):
     (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "home.html").write_text("<!doctype html><title>my home page</title>")
     (tmp_path / "empty").touch()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     result = charlm("export", "model", *arguments)
@@ -116,7 +141,7 @@ def test_a_model_of_both_directions_writes_forward(charlm, random_checkpoint, tm
     assert charlm("export", "model", "-o", "page.html").returncode == 0
     names = [
         entry["name"]
-        for entry in data_of((tmp_path / "page.html").read_text())["arrays"]["entries"]
+        for entry in data_of((tmp_path / "page.html").read_text())["weights"]["entries"]
     ]
     assert "recurrent.0.weight_hh" in names
     assert not any(name.startswith("backward.") for name in names)
@@ -128,22 +153,11 @@ def test_a_mask_is_noted(charlm, random_checkpoint, tmp_path):
     assert "does not mask" in charlm("export", "model", "-o", "page.html").stderr.decode()
 
 
-@pytest.mark.parametrize(
-    ("settings", "text", "unit"),
-    [
-        ({"task": "pairs"}, "ab\tba\n", "character"),
-        ({"task": "pairs"}, None, None),
-    ],
-)
-def test_pairs_are_measured_on_a_text_alone(
-    charlm, random_checkpoint, tmp_path, settings, text, unit
-):
-    random_checkpoint(**settings).save(tmp_path / "model")
-    arguments = [] if text is None else ["--text", "-"]
-    result = charlm("export", "model", "-o", "page.html", *arguments, stdin=(text or "").encode())
-    printed = result.stderr.decode()
+def test_pairs_are_measured_on_a_text_alone(charlm, random_checkpoint, tmp_path):
+    random_checkpoint(task="pairs").save(tmp_path / "model")
+    command = ("export", "model", "-o", "page.html")
+    alone = charlm(*command).stderr.decode()
+    measured = charlm(*command, "--text", "-", stdin=b"ab\tba\n").stderr.decode()
 
-    assert result.returncode == 0
-    assert (
-        f"bits per {unit}" if unit else "was not measured, because there was no --text"
-    ) in printed
+    assert alone.endswith(": weights of 8 bits\n")
+    assert " bits per character, " in measured and measured.endswith("on stdin\n")

@@ -94,7 +94,7 @@ def write(page, **settings):
         page.locator(f"#settings [name={name}]").fill(str(value))
     page.locator("#settings .main").click()
     expect(page.locator("#written")).to_have_text(re.compile("characters in"))
-    return page.locator("#output p").all_text_contents()
+    return page.locator("#output > div").all_text_contents()
 
 
 def details(page):
@@ -356,6 +356,42 @@ def test_labels_and_tags_are_shown_with_their_probabilities(opened, task):
     page.locator("#look-tab").click()
     page.locator("#studied").fill("ab cab")
     expect(page.locator("#axis span")).to_have_count(6 if task == "labels" else 2)
+
+
+def test_several_lines_are_several_texts(opened, random_checkpoint):
+    """Of labels and pairs; of tags a sentence each."""
+    tokenizer = SymbolTokenizer(CharacterTokenizer(".abc"), features=(), symbols=("A", "B"))
+    for task in ("labels", "tags"):
+        config = ModelConfig(task=task, hidden_size=16, embedding_size=4, num_classes=2)
+        page = opened(with_random_weights(config, tokenizer))
+        page.locator("[name=seed]").fill("ab cab.\n\nc")
+        names = page.locator("#output h3")
+
+        expect(names).to_have_text(
+            ["ab cab.", "c"] if task == "labels" else ["ab", "cab", ".", "c"]
+        )
+    checkpoint = random_checkpoint(task="pairs")
+    page = opened(checkpoint)
+    answers = [Model(checkpoint).generate(source) for source in ("ab", "c")]
+    assert write(page, seed="ab\nc\n") == [f"ab\t{answers[0]}", f"c\t{answers[1]}"]
+    assert write(page, seed="c") == answers[1:]
+
+
+def test_the_tab_key_types_a_tab_in_pairs_and_leaves_the_box_after_escape(
+    opened, random_checkpoint
+):
+    page = opened(random_checkpoint(task="pairs"))
+    page.locator("#read-tab").click()
+    page.locator("#typed").focus()
+    for key in ("a", "b", "Tab", "c"):
+        page.keyboard.press(key)
+    expect(page.locator("#text")).to_have_text("ab\tc", use_inner_text=False)
+    expect(page.locator("#total")).to_contain_text("for 2 characters, line ends included")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+
+    assert page.evaluate("document.activeElement.id") != "typed"
+    assert page.locator("#typed").input_value() == "ab\tc"
 
 
 def test_attention_is_a_panel_whose_rows_are_the_source(opened, random_checkpoint):

@@ -33,10 +33,13 @@ TEXTS = {"text": PROSE, "lines": LINES, "pairs": PAIRS}
 KINDS = ["byte", "char", "word", "bpe", "unigram"]
 EXACT = PageConfig(weights="float32")
 CALL = """async (value) => {
-    const model = new Model(data, await unpackArrays(data.arrays));
-    const usual = { seed: "", count: 1, characters: 1000, temperature: 0, topP: 1, rngSeed: 0 };
-    const written = (settings) =>
-        [...model.write({ ...usual, ...settings })].map(({ text }) => text).join("");
+    const parts = await Promise.all([data.weights, data.counts].map(unpackArrays));
+    const arrays = Object.assign({}, ...parts), model = new Model(data, arrays);
+    const usual = { characters: 1000, temperature: 0, topP: 1, rngSeed: 0 };
+    const written = ({ seed = "", count = 1, ...settings }) => {
+        const texts = model.write({ ...usual, seeds: Array(count).fill(seed), ...settings });
+        return [...texts].map(({ text }) => text).join("");
+    };
     return (%s)(model, value);
 }"""
 CELLS = [
@@ -280,7 +283,7 @@ def test_labels_and_tags_are_those_of_python(compute, task, cell):
 
     model = Model(checkpoint)
     expected = list(model.labels([text])) if task == "labels" else next(model.tags([text.split()]))
-    assert [row["token"] for row in rows] == ([None] if task == "labels" else text.split())
+    assert [row["name"] for row in rows] == ([text] if task == "labels" else text.split())
     for row, prediction in zip(rows, expected, strict=True):
         shares = {share["name"]: share["share"] for share in row["shares"]}
         assert list(shares) == list(prediction.probabilities)
@@ -322,10 +325,9 @@ def test_weights_are_the_restored_ones(compute, checkpoint_of, weights):
     config = PageConfig(weights=weights)
     arrays = compute(
         checkpoint,
-        """async () => {
-            const arrays = Object.entries(await unpackArrays(data.arrays));
-            return Object.fromEntries(arrays.map(([name, values]) => [name, [...values]]));
-        }""",
+        """() => Object.fromEntries(
+            Object.entries(arrays).map(([name, values]) => [name, [...values]]),
+        )""",
         config=config,
     )
 

@@ -207,7 +207,10 @@ def test_a_page_is_written_in_addition_to_the_figures(score, text, tmp_path):
         (("text.txt", "text.txt", "--html", "page"), "a page shows one text; these are 2"),
         (("text.txt", "--html", "no/where"), "no does not exist"),
         (("empty", "--html", "page"), "there is no text to score"),
-        (("text.txt", "--html", "notes.txt"), "notes.txt is not an HTML page, so it is not"),
+        (
+            ("text.txt", "--html", "notes.txt"),
+            "notes.txt is not a page that charlm wrote, so it is not",
+        ),
     ],
 )
 def test_a_refused_page_changes_no_file(score, text, tmp_path, arguments, message):
