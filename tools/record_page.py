@@ -14,7 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 SIZE = {"width": 1000, "height": 860}  # of a text
-TAB_SIZE = {"width": 620, "height": 960}
+TAB_SIZE = {"width": 620, "height": 1080}
 TABS = ("write", "read", "look")
 CENTRE = 200, 470  # a place in the text that is read
 
@@ -63,6 +63,8 @@ def record_tabs(browser: Browser, address: str, picture: Path) -> None:
         page.wait_for_timeout(500)
         if tab == "read":
             page.mouse.move(*CENTRE)
+        if tab == "look":
+            page.locator("#columns").press(" ")  # a unit for spaces
         shots.append(base64.b64encode(page.screenshot()).decode())
     images = "".join(f'<img src="data:image/png;base64,{shot}">' for shot in shots)
     sheet = browser.new_page(
