@@ -2,6 +2,7 @@
 
 const COLUMNS_SHOWN = 80; // characters, over which a short text is spread
 const BELOW = [38, 110, 200], ABOVE = [214, 92, 20]; // colours of values below and above 0
+const SMALLEST_SPREAD = 0.01; // so that a unit that hardly moves is not chosen
 let seen; // the tokens and panels that are shown
 let chosen = 0; // the unit that is followed
 
@@ -26,13 +27,14 @@ async function look() {
   seen = result;
   select.replaceChildren(...seen.panels.map((panel) => make("option", "", panel.name)));
   if (seen.panels.some((panel) => panel.name === name)) select.value = name;
+  chosen = liveliest();
   showPanel();
 }
 
 const shownPanel = () => seen.panels.find(({ name }) => name === element("panel").value);
 const valuesOf = (unit) => shownPanel().vectors.map((vector) => vector[unit]);
 
-/** Draw a panel: a column for each token and a row for each unit. The liveliest unit is followed. */
+/** Draw the panel: a column for each token and a row for each unit. */
 function showPanel() {
   const { size, vectors } = shownPanel(), canvas = element("heat"), columns = element("columns");
   const largest = vectors.reduce((most, vector) => Math.max(most, ...extremes(vector).map(Math.abs)), 1);
@@ -48,16 +50,21 @@ function showPanel() {
   canvas.getContext("2d").putImageData(image, 0, 0);
   element("axis").replaceChildren(...names.map((name) => make("span", "", name)));
   element("unit").max = size;
-  element("here").textContent = "";
-  follow(indexOfLargest(Array.from({ length: size }, (_, unit) => {
+  follow(chosen);
+}
+
+/** Return the unit whose values differ most. */
+function liveliest() {
+  return indexOfLargest(Array.from({ length: shownPanel().size }, (_, unit) => {
     const [low, high] = extremes(valuesOf(unit));
     return high - low;
-  })));
+  }));
 }
 
 /** Follow a unit over the text: a curve, bars below it, and a sentence. */
 function follow(unit) {
   const { size, rows } = shownPanel();
+  element("here").textContent = "";
   chosen = Math.min(Math.max(unit, 0), size - 1);
   const values = valuesOf(chosen), largest = Math.max(1, ...values.map(Math.abs));
   element("unit").value = chosen + 1;
@@ -81,14 +88,18 @@ const nameOfRow = (unit, rows, size) => (rows ? named(rows[unit]) : `unit ${unit
 /** Follow the unit that tells a token from all others best: by its means, in standard deviations. */
 function followBestFor(name) {
   const isToken = seen.tokens.map((token) => shortName(token) === name);
-  if (!isToken.includes(true)) return;
-  const { size } = shownPanel();
-  follow(indexOfLargest(Array.from({ length: size }, (_, unit) => {
-    const values = valuesOf(unit), average = meanOf(values);
-    const spread = Math.sqrt(meanOf(values.map((value) => (value - average) ** 2))) + 0.01;
-    return Math.abs(meanOf(values.filter((_value, place) => isToken[place])) - meanOf(values.filter((_value, place) => !isToken[place]))) / spread;
+  if (!isToken.includes(true)) {
+    element("here").textContent = `${name} is not in this text.`;
+    return;
+  }
+  const meansOf = (unit) => [true, false].map((is) => meanOf(valuesOf(unit).filter((_, place) => isToken[place] === is)));
+  follow(indexOfLargest(Array.from({ length: shownPanel().size }, (_, unit) => {
+    const values = valuesOf(unit), average = meanOf(values), [there, elsewhere] = meansOf(unit);
+    const spread = Math.sqrt(meanOf(values.map((value) => (value - average) ** 2)));
+    return Math.abs(there - elsewhere) / (spread + SMALLEST_SPREAD);
   })));
-  element("here").textContent = `This unit tells ${name} from all other tokens best.`;
+  const [there, elsewhere] = meansOf(chosen).map((value) => value.toFixed(2));
+  element("here").textContent = `This unit tells ${name} from all other tokens best: its mean is ${there} there, and ${elsewhere} elsewhere.`;
 }
 
 /** Return the unit and the column at the pointer. */

@@ -47,6 +47,10 @@ function seedTexts() {
 
 async function write() {
   const { elements } = element("settings"), output = element("output"), began = performance.now();
+  if (data.config.task === "pairs" && !seedTexts().length) {
+    element("written").textContent = "type a source first";
+    return;
+  }
   const settings = { seeds: seedTexts(), characters: data.mostCharacters, rngSeed: Math.floor(Math.random() * 2 ** 32) };
   for (const name of ["temperature", "topP", "characters", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
   const isPairs = data.config.task === "pairs", heads = settings.seeds.map((seed) => (isPairs ? (settings.seeds.length > 1 ? `${seed}\t` : "") : seed));
@@ -68,14 +72,14 @@ async function write() {
   element("written").textContent = `${characters.toLocaleString("en")} characters in ${seconds.toFixed(1)} s`;
   usedSeed = settings.temperature ? settings.rngSeed : null;
   element("again").hidden = usedSeed === null;
-  element("again").textContent = `keep random seed ${usedSeed}`;
+  element("again").textContent = `again with random seed ${usedSeed}`;
   const written = writtenText();
   if (data.config.task !== "pairs") offer(written.length > MOST_SHOWN ? written.slice(0, MOST_SHOWN).replace(/\S*$/, "") : written);
 }
 
 /** Put a text into the boxes of the other tabs in which nobody has typed. */
 function offer(text) {
-  const lines = data.config.task === "text" ? text : text.split("\n")[0];
+  const lines = data.config.task === "text" ? text : text.split(/[\n\t]/)[0];
   for (const [box, content] of [[typed, text], [element("studied"), lines]]) if (!owned.has(box)) box.value = content.trimEnd();
 }
 
@@ -124,14 +128,21 @@ function showUnit(index) {
 function totalText(isDone) {
   const scored = units.filter(({ top }) => top), bits = scored.reduce((sum, unit) => sum + unit.bits, 0);
   const characters = scored.reduce((sum, unit) => sum + unit.characters, 0);
-  if (!characters) return "";
-  const each = bits / characters, most = scored.reduce((one, other) => (other.bits > one.bits ? other : one));
-  const place = units.indexOf(most), before = units.slice(Math.max(0, place - 12), place).map(({ text }) => text).join("");
+  if (!characters) return data.config.task === "pairs" && typed.value.trim() ? "Nothing is scored: a line is a source, a tab and a target." : "";
+  const each = bits / characters;
   const ends = data.config.predictsBoundary && data.config.task !== "text" ? ", line ends included" : "";
-  const where = before ? ` after “${Array.from(before, (one) => SIGNS[one] ?? one).join("").replaceAll("␣", " ")}”` : "";
   const beginning = isDone ? (typed.value.length === MOST_TYPED ? "The first 20,000 characters: " : "") : "So far: ";
   return `${beginning}${each.toFixed(3)} bits per character: as hard as one of ${(2 ** each).toFixed(1)} equally likely characters each time. `
-    + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}. Most surprising: ${nameOfUnit(most)}${where}, ${bitsText(most.bits)}.`;
+    + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}.`;
+}
+
+const mostSurprising = () => units.reduce((best, { bits }, index) => (bits > (units[best].bits ?? 0) ? index : best), 0);
+
+/** Return the name of the most surprising unit, and what stands before it. */
+function mostText() {
+  const index = mostSurprising(), before = units.slice(Math.max(0, index - 12), index).map(({ text }) => text).join("");
+  const where = before ? ` after “${Array.from(before, (one) => (one === " " ? one : (SIGNS[one] ?? one))).join("")}”` : "";
+  return `Most surprising: ${nameOfUnit(units[index])}${where}, ${bitsText(units[index].bits)}`;
 }
 
 /** Put units into the coloured text; spans that are still right stay. */
@@ -145,7 +156,7 @@ function putUnits(items, text) {
       spans.push(make("span", "", unit.text));
       added.push(spans[index]);
     }
-    spans[index].className = unit.top ? `heat-${lastUpTo(data.steps, unit.bits)}` : "gap";
+    spans[index].className = `${unit.text === "\n" ? "line-end " : ""}${unit.top ? `heat-${lastUpTo(data.steps, unit.bits)}` : "gap"}`;
     spans[index].dataset.unit = index;
   }
   if (!added.length) return;
@@ -166,6 +177,8 @@ async function read() {
     putUnits(pending, text);
     pending = [];
     element("total").textContent = totalText(isDone);
+    element("most").hidden = !units.some(({ bits }) => bits);
+    if (!element("most").hidden) element("most").textContent = mostText();
   });
   pointAtCaret();
 }
@@ -212,7 +225,15 @@ function listen() {
     if (key === "Escape") isStopped = true;
   });
   element("stop").addEventListener("click", () => { isStopped = true; });
-  element("again").addEventListener("click", () => { form.elements.rngSeed.value = usedSeed; });
+  element("again").addEventListener("click", () => {
+    form.elements.rngSeed.value = usedSeed;
+    form.requestSubmit();
+  });
+  element("most").addEventListener("click", () => {
+    typed.focus();
+    typed.setSelectionRange(starts[mostSurprising()], starts[mostSurprising()]);
+    pointAtCaret();
+  });
   element("copy").addEventListener("click", copy);
   for (const box of [typed, element("studied")]) box.addEventListener("input", () => owned.add(box));
   typed.addEventListener("input", () => {

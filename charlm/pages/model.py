@@ -157,6 +157,7 @@ class PageModel:
             "seed": labels.seed,
             "placeholder": labels.placeholder,
             "studied": labels.studied,
+            "column_text": "answer" if config.task == "pairs" else "text",
             "studied_rows": "2" if config.task == "text" else "1",
             "description": escape(printable(_description(self.checkpoint))),
             "read_hidden": "hidden" if config.is_of_classes else "",
