@@ -32,6 +32,7 @@ LIBRARIES = {
     "matplotlib": {"display"},
 }
 MOST_LINES = 350  # of a file
+MOST_SCRIPT_LINES = 700  # of a script of a page
 LONGEST_FUNCTION = 80  # lines after the signature
 MOST_ENTRIES = 9  # in cli/: five commands, and what they share
 
@@ -140,6 +141,15 @@ def test_no_file_is_longer_than_350_lines():
     }
 
     assert {path: length for path, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_script_of_a_page_has_700_lines():
+    lengths = {
+        path.name: len(path.read_text(encoding="utf-8").splitlines())
+        for path in (PACKAGE / "pages").glob("*.js")
+    }
+
+    assert {name: length for name, length in lengths.items() if length >= MOST_SCRIPT_LINES} == {}
 
 
 def test_no_function_is_longer_than_80_lines():

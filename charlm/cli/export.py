@@ -71,22 +71,21 @@ def export_command(
     """
     config = PageConfig(weights=weights, max_size=max_size)
     model_file = named_model(path, model)
-    texts = [] if text is None else [text]
-    check_page(output, "--output", [model_file, *texts])
+    check_page(output, "--output", [model_file, *([] if text is None else [text])])
 
     from charlm.checkpoint import Checkpoint  # NumPy, which --help does not need
     from charlm.corpus.text_kinds import differences
     from charlm.display import show_line
     from charlm.pages.model import PageModel
 
-    measured, name = _read(texts)
+    measured, name = ("", "") if text is None else _read(text)
     checkpoint = Checkpoint.load(model_file)
     checkpoint.config.require_direction("forward", "a page")
     checkpoint = checkpoint.for_direction("forward")
     page = PageModel.of(checkpoint, config)
-    for difference in differences("".join(measured), checkpoint.tokenizer, checkpoint.config.task):
+    for difference in differences(measured, checkpoint.tokenizer, checkpoint.config.task):
         print_note(f"{name} {difference}")
-    cost = _cost(checkpoint, page, config, measured, name)
+    cost = _cost(checkpoint, page, config, [measured] * (text is not None), name)
     page.write(output, title=title or model_file.stem, cost=cost)
     size = output.stat().st_size
     show_line(f"saved {output} ({quantity(size, 'B')}): {cost}")
@@ -99,13 +98,13 @@ def export_command(
         print_note("the page does not mask lines, so it reads what this model masks as it stands")
 
 
-def _read(paths: Sequence[Path]) -> tuple[list[str], str]:
-    """Return the texts of files, and their names for a message."""
+def _read(path: Path) -> tuple[str, str]:
+    """Return the text of a file or of stdin, and its name for a message."""
     from charlm.corpus.reading import open_documents
 
-    with open_documents([str(path) for path in paths]) as documents:
-        texts = ["".join(document.read_text()) for document in documents]
-        return texts, ", ".join(document.name for document in documents)
+    with open_documents([str(path)]) as documents:
+        text = "".join(chunk for document in documents for chunk in document.read_text())
+        return text, ", ".join(document.name for document in documents)
 
 
 def _cost(
@@ -130,14 +129,18 @@ def _cost(
     if whole:
         kept = f"{page.entry_count:,} of {whole:,}" if lacks_counts else "all"
         parts += f" and {kept} counts"
-    if not texts and (lacks_counts or config.weights != "float32"):
+    is_exact = config.weights == "float32" and not lacks_counts
+    if not texts and not is_exact:
         texts, name = written_texts(checkpoint, 0), "text that the model wrote"
     if not texts:
         return parts
-    before, after = (_bits(Model(part), texts, name) for part in (checkpoint, page.checkpoint))
+    after = _bits(Model(page.checkpoint), texts, name)
     unit = (
         checkpoint.config.task.removesuffix("s") if checkpoint.config.is_of_classes else "character"
     )
+    if is_exact:
+        return f"{parts}: {after:.3f} bits per {unit}, on {name}"
+    before = _bits(Model(checkpoint), texts, name)
     difference = round(after - before, 4)
     word = "less" if difference < 0 else "more"
     return (

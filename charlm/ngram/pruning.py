@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 
 
 def prune(table: NGramTable, most_entries: int) -> NGramTable:
-    """Return the table with at most so many entries after contexts, the most valuable ones.
+    """Return the table with at most `most_entries` entries after contexts, the most valuable ones.
 
     An entry that stays keeps the one after the next shorter context, so the contexts remain a tree.
     What is left out counts as never seen, and its share goes to the shorter context.
@@ -30,21 +30,21 @@ def prune(table: NGramTable, most_entries: int) -> NGramTable:
     contexts: list[Contexts] = []
     numbers = np.zeros(1, np.int64)  # of the contexts one token shorter, among those kept
     parents = 1
-    for known, (owners, _, level_values) in zip(table.contexts, levels, strict=True):
+    for of_order, (owners, _, level_values) in zip(table.contexts, levels, strict=True):
         is_entry = level_values > lowest
-        sizes = np.bincount(owners[is_entry], minlength=len(known.keys))
+        sizes = np.bincount(owners[is_entry], minlength=len(of_order.keys))
         is_kept = sizes > 0
         if not is_kept.any():
             break
-        before, token = np.divmod(known.keys[is_kept].astype(np.int64), table.boundary_id + 1)
+        before, token = np.divmod(of_order.keys[is_kept].astype(np.int64), table.boundary_id + 1)
         keys = numbers[before] * (table.boundary_id + 1) + token
         contexts.append(
             Contexts(
                 keys=smallest(keys, parents * (table.boundary_id + 1)),
                 ends=sizes[is_kept].cumsum().astype(np.uint32),
-                totals=known.totals[is_kept],
-                tokens=known.tokens[is_entry],
-                counts=known.counts[is_entry],
+                totals=of_order.totals[is_kept],
+                tokens=of_order.tokens[is_entry],
+                counts=of_order.counts[is_entry],
             )
         )
         numbers = is_kept.cumsum() - 1
@@ -59,7 +59,7 @@ def prune(table: NGramTable, most_entries: int) -> NGramTable:
 
 
 def _levels(table: NGramTable) -> list[tuple[Integers, Integers, Values]]:
-    """Return of each order the owners of its entries, those one token shorter, and their values.
+    """Return for each order: the context of each entry, the index of its shorter one, its value.
 
     An entry is worth at least as much as the longer ones that need it.
     """

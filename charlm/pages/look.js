@@ -2,16 +2,16 @@
 
 const COLUMNS_SHOWN = 80; // characters, over which a short text is spread
 const BELOW = [38, 110, 200], ABOVE = [214, 92, 20]; // colours of values below and above 0
-const SMALLEST_SPREAD = 0.01; // so that a unit that hardly moves is not chosen
-let seen; // the tokens and panels that are shown
-let chosen = 0; // the unit that is followed
+const SMALLEST_SPREAD = 0.01; // so that a unit that hardly moves is not followed
+let traced; // the tokens of the text, and the panels of what the network computed there
+let followed = 0; // the unit that the curve shows
 
 const extremes = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 const bounded = (value, most) => Math.min(Math.max(Math.floor(value), 0), most - 1);
 const indexOfLargest = (values) => values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
 
-/** Return a token as it stands below the picture: in as few characters as can be seen. */
+/** Return a token as it stands below the picture: in as few characters as can be traced. */
 function shortName(token) {
   if (token === null) return "■";
   const text = typeof token === "number" && token < 128 ? String.fromCharCode(token) : token;
@@ -21,24 +21,24 @@ function shortName(token) {
 async function look() {
   const select = element("panel"), name = select.value;
   let result;
-  await run("look", element("studied").value, (items) => { result ??= items[0]; });
+  if (!(await run("look", element("studied").value, (items) => { result ??= items[0]; }))) return;
   element("columns").hidden = !result;
   if (!result) return;
-  seen = result;
-  select.replaceChildren(...seen.panels.map((panel) => make("option", "", panel.name)));
-  if (seen.panels.some((panel) => panel.name === name)) select.value = name;
-  chosen = liveliest();
+  traced = result;
+  select.replaceChildren(...traced.panels.map((panel) => make("option", "", panel.name)));
+  if (traced.panels.some((panel) => panel.name === name)) select.value = name;
+  followed = liveliest();
   showPanel();
 }
 
-const shownPanel = () => seen.panels.find(({ name }) => name === element("panel").value);
+const shownPanel = () => traced.panels.find(({ name }) => name === element("panel").value);
 const valuesOf = (unit) => shownPanel().vectors.map((vector) => vector[unit]);
 
 /** Draw the panel: a column for each token and a row for each unit. */
 function showPanel() {
   const { size, vectors } = shownPanel(), canvas = element("heat"), columns = element("columns");
   const largest = vectors.reduce((most, vector) => Math.max(most, ...extremes(vector).map(Math.abs)), 1);
-  const names = seen.tokens.map(shortName), longest = Math.max(...names.map((name) => [...name].length));
+  const names = traced.tokens.map(shortName), longest = Math.max(...names.map((name) => [...name].length));
   const width = Math.max(2, Math.min(12, longest + 1), Math.min(8, Math.floor(COLUMNS_SHOWN / names.length)));
   columns.style.setProperty("--width", `${width}ch`);
   columns.style.setProperty("--tokens", vectors.length);
@@ -50,7 +50,7 @@ function showPanel() {
   canvas.getContext("2d").putImageData(image, 0, 0);
   element("axis").replaceChildren(...names.map((name) => make("span", "", name)));
   element("unit").max = size;
-  follow(chosen);
+  follow(followed);
 }
 
 /** Return the unit whose values differ most. */
@@ -65,16 +65,16 @@ function liveliest() {
 function follow(unit) {
   const { size, rows } = shownPanel();
   element("here").textContent = "";
-  chosen = Math.min(Math.max(unit, 0), size - 1);
-  const values = valuesOf(chosen), largest = Math.max(1, ...values.map(Math.abs));
-  element("unit").value = chosen + 1;
-  element("row").style.top = `${(100 * (chosen + 0.5)) / size}%`;
+  followed = bounded(unit, size);
+  const values = valuesOf(followed), largest = Math.max(1, ...values.map(Math.abs));
+  element("unit").value = followed + 1;
+  element("row").style.top = `${(100 * (followed + 0.5)) / size}%`;
   element("curve").setAttribute("viewBox", `0 ${-largest} ${values.length} ${2 * largest}`);
   element("line").setAttribute("d", `M${values.map((value, place) => `${place + 0.5} ${-value}`).join("L")}`);
   element("zero").setAttribute("x2", values.length);
   const at = (value) => `${value.toFixed(2)} at ${nameAt(values.indexOf(value))} (place ${values.indexOf(value) + 1})`;
   const [low, high] = extremes(values);
-  element("value").textContent = `${nameOfRow(chosen, rows, size)}: lowest ${at(low)}, highest ${at(high)}`;
+  element("value").textContent = `${nameOfRow(followed, rows, size)}: lowest ${at(low)}, highest ${at(high)}`;
   [...element("axis").children].forEach((label, place) => {
     label.title = values[place].toFixed(3);
     label.style.setProperty("--share", `${(100 * Math.abs(values[place])) / largest}%`);
@@ -82,12 +82,12 @@ function follow(unit) {
   });
 }
 
-const nameAt = (place) => (seen.tokens[place] === null ? "the start" : named(seen.tokens[place]));
+const nameAt = (place) => (traced.tokens[place] === null ? "the start" : named(traced.tokens[place]));
 const nameOfRow = (unit, rows, size) => (rows ? named(rows[unit]) : `unit ${unit + 1} of ${size}`);
 
-/** Follow the unit that tells a token from all others best: by its means, in standard deviations. */
+/** Follow the unit that separates a token from the others best: by its means, in standard deviations. */
 function followBestFor(name) {
-  const isToken = seen.tokens.map((token) => shortName(token) === name);
+  const isToken = traced.tokens.map((token) => shortName(token) === name);
   if (!isToken.includes(true)) {
     element("here").textContent = `${name} is not in this text.`;
     return;
@@ -98,8 +98,8 @@ function followBestFor(name) {
     const spread = Math.sqrt(meanOf(values.map((value) => (value - average) ** 2)));
     return Math.abs(there - elsewhere) / (spread + SMALLEST_SPREAD);
   })));
-  const [there, elsewhere] = meansOf(chosen).map((value) => value.toFixed(2));
-  element("here").textContent = `This unit tells ${name} from all other tokens best: its mean is ${there} there, and ${elsewhere} elsewhere.`;
+  const [there, elsewhere] = meansOf(followed).map((value) => value.toFixed(2));
+  element("here").textContent = `This unit separates ${name} from the other tokens best: its mean is ${there} there, and ${elsewhere} elsewhere.`;
 }
 
 /** Return the unit and the column at the pointer. */
@@ -110,7 +110,7 @@ function placeAt({ offsetX, offsetY, target }) {
 function listenToPicture() {
   element("studied").addEventListener("input", look);
   element("panel").addEventListener("change", showPanel);
-  element("unit").addEventListener("input", ({ target }) => { if (target.value) follow(target.valueAsNumber - 1); });
+  element("unit").addEventListener("input", ({ target }) => { if (target.value && traced) follow(target.valueAsNumber - 1); });
   element("heat").addEventListener("click", (event) => follow(placeAt(event)[0]));
   element("heat").addEventListener("pointermove", (event) => {
     const [unit, place] = placeAt(event), { vectors, rows, size } = shownPanel();
@@ -121,7 +121,7 @@ function listenToPicture() {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key], name = SIGNS[event.key] ?? event.key;
     if (event.ctrlKey || event.metaKey || event.altKey || (!step && [...name].length > 1)) return;
     event.preventDefault();
-    if (step) follow(chosen + step);
+    if (step) follow(followed + step);
     else followBestFor(name);
   });
 }

@@ -4,21 +4,24 @@
 const MOST_TYPED = 20_000; // characters
 const MOST_LAYOUTS = 4; // of a text, until it is twice as long
 const MOST_LABELS = 20, MOST_TAGS = 3; // that are shown of a text or token
-const MOST_SHOWN = 300; // characters of what was written that are read first
-const waiting = []; // of each question to the worker: what takes its answer
+const LONGEST_EXCERPT = 300; // characters of what was written that are offered to the other tabs
+const waiting = []; // functions that take the worker's answers, oldest first
 const runs = {}; // how often each task began
-const answers = {}; // to the last question about each task
+const pending = {}; // the last answer about each task
 const spans = []; // of the text that is read, as far as it is scored
+const owned = new Set(); // boxes in which somebody has typed
 let worker, data, typed;
 let units = [], starts = [0]; // what was scored, and where each unit begins
 let rest; // the text node of what is not scored yet
 let isStopped = false;
 let usedSeed = null; // the random seed of what was written last
-const owned = new Set(); // boxes in which somebody has typed
 
-function ask(request) {
+/** Return the worker's answer to a question. */
+async function ask(request) {
   worker.postMessage(request);
-  return new Promise((resolve) => waiting.push(resolve));
+  const answer = await new Promise((resolve) => waiting.push(resolve));
+  if (answer.error) throw new Error(answer.error);
+  return answer;
 }
 
 /** Do a task, and take its items as they come, until `take` returns false.
@@ -26,10 +29,9 @@ function ask(request) {
     Return whether it came to its end; a newer run of the same task stops an older one. */
 async function run(task, settings, take) {
   const number = (runs[task] = (runs[task] ?? 0) + 1);
-  await answers[task];
+  await pending[task]?.catch(() => null);
   for (let request = { task, settings }; runs[task] === number; request = { task }) {
-    const { items, isDone, error } = await (answers[task] = ask(request));
-    if (error) throw new Error(error);
+    const { items, isDone } = await (pending[task] = ask(request));
     if (runs[task] !== number) break;
     if (take(items, isDone) === false || isDone) return true;
   }
@@ -53,7 +55,8 @@ async function write() {
   }
   const settings = { seeds: seedTexts(), characters: data.mostCharacters, rngSeed: Math.floor(Math.random() * 2 ** 32) };
   for (const name of ["temperature", "topP", "characters", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
-  const isPairs = data.config.task === "pairs", heads = settings.seeds.map((seed) => (isPairs ? (settings.seeds.length > 1 ? `${seed}\t` : "") : seed));
+  let heads = settings.seeds;
+  if (data.config.task === "pairs") heads = heads.map((seed) => (heads.length > 1 ? `${seed}\t` : ""));
   let characters = 0;
   output.replaceChildren();
   element("stop").disabled = isStopped = false;
@@ -73,21 +76,36 @@ async function write() {
   usedSeed = settings.temperature ? settings.rngSeed : null;
   element("again").hidden = usedSeed === null;
   element("again").textContent = `again with random seed ${usedSeed}`;
-  const written = writtenText();
-  if (data.config.task !== "pairs") offer(written.length > MOST_SHOWN ? written.slice(0, MOST_SHOWN).replace(/\S*$/, "") : written);
-}
-
-/** Put a text into the boxes of the other tabs in which nobody has typed. */
-function offer(text) {
-  const lines = data.config.task === "text" ? text : text.split(/[\n\t]/)[0];
-  for (const [box, content] of [[typed, text], [element("studied"), lines]]) if (!owned.has(box)) box.value = content.trimEnd();
+  if (data.config.task !== "pairs") offer(beginningOf(writtenText()));
 }
 
 const writtenText = () => [...element("output").children].map(({ textContent }) => textContent).join("\n");
 
+/** Return the beginning of a text: whole lines, else whole words, else characters. */
+function beginningOf(text) {
+  const characters = Array.from(text);
+  if (characters.length <= LONGEST_EXCERPT) return text;
+  const excerpt = characters.slice(0, LONGEST_EXCERPT).join("");
+  return (data.config.task === "lines" ? excerpt.replace(/\n[^\n]*$/, "") : excerpt.replace(/\s\S*$/, "")) || excerpt;
+}
+
+/** Put a text into the boxes of the other tabs in which nobody has typed. */
+function offer(text) {
+  const studied = element("studied"), line = data.config.task === "text" ? text : text.split("\n")[0].split("\t")[0];
+  if (!owned.has(typed)) typed.value = text.trimEnd();
+  if (!owned.has(studied)) studied.value = line.slice(0, studied.maxLength).trimEnd();
+  if (!element("read").hidden) read();
+  if (!element("look").hidden) look();
+}
+
 async function copy() {
-  await navigator.clipboard.writeText(writtenText());
-  element("written").textContent = "copied";
+  try {
+    await navigator.clipboard.writeText(writtenText());
+    element("written").textContent = "copied";
+  } catch { // a browser allows it on secure pages only
+    getSelection().selectAllChildren(element("output"));
+    element("written").textContent = "the text is selected: copy it with the keyboard or the menu";
+  }
 }
 
 /** Show the labels of the text, or the tags of its tokens, the likeliest first. */
@@ -96,7 +114,7 @@ async function classify() {
   if (!(await run("classify", element("settings").elements.seed.value, (items) => { results.push(...items); }))) return;
   const most = data.config.task === "labels" ? MOST_LABELS : MOST_TAGS;
   element("output").replaceChildren(...results.map(({ name, shares }) => {
-    const items = shares.slice(0, most).map((one) => shareItem({ ...one, percent: percent(one.share) }));
+    const items = shares.slice(0, most).map((one) => shareItem({ ...one, shown: percent(one.share) }));
     return make("section", "", [make("h3", "", name), make("ol", "shares", items)]);
   }));
 }
@@ -105,7 +123,11 @@ async function classify() {
 
 const bitsText = (bits) => `${bits.toFixed(2)} bits`;
 
-const nameOfUnit = ({ isEnd, text }) => named(isEnd ? null : text);
+function nameOfUnit({ isEnd, text }) {
+  if (!isEnd) return named(text);
+  return data.config.task === "text" ? "end of text" : named(null);
+}
+
 const isOutside = ({ token, isEnd }) => !isEnd && typeof data.pieces[token] === "number" && data.tokenizer.kind !== "byte"; // the vocabulary
 
 function showUnit(index) {
@@ -113,8 +135,11 @@ function showUnit(index) {
   if (!unit?.top) return;
   element("text").querySelector(".current")?.classList.remove("current");
   spans[index]?.classList.add("current");
-  const share = 2 ** -unit.bits, tops = unit.top.map((top) => ({ name: named(data.pieces[top.token] ?? null), share: top.share, percent: percent(top.share), isUnit: top.token === unit.token }));
-  if (!tops.some(({ isUnit }) => isUnit)) tops.push({ name: nameOfUnit(unit), share, percent: percent(share), isUnit: true });
+  const share = 2 ** -unit.bits, tops = unit.top.map((top) => {
+    const name = top.token in data.pieces ? named(data.pieces[top.token]) : nameOfUnit({ isEnd: true });
+    return { name, share: top.share, shown: percent(top.share), isUnit: top.token === unit.token };
+  });
+  if (!tops.some(({ isUnit }) => isUnit)) tops.push({ name: nameOfUnit(unit), share, shown: percent(share), isUnit: true });
   showDetails(nameOfUnit(unit), {
     Surprisal: bitsText(unit.bits),
     Probability: percent(share),
@@ -129,10 +154,9 @@ function totalText(isDone) {
   const scored = units.filter(({ top }) => top), bits = scored.reduce((sum, unit) => sum + unit.bits, 0);
   const characters = scored.reduce((sum, unit) => sum + unit.characters, 0);
   if (!characters) return data.config.task === "pairs" && typed.value.trim() ? "Nothing is scored: a line is a source, a tab and a target." : "";
-  const each = bits / characters;
+  const bitsPerCharacter = bits / characters, excerpt = typed.value.length === MOST_TYPED ? `The first ${MOST_TYPED.toLocaleString("en")} characters: ` : "";
   const ends = data.config.predictsBoundary && data.config.task !== "text" ? ", line ends included" : "";
-  const beginning = isDone ? (typed.value.length === MOST_TYPED ? "The first 20,000 characters: " : "") : "So far: ";
-  return `${beginning}${each.toFixed(3)} bits per character: as hard as one of ${(2 ** each).toFixed(1)} equally likely characters each time. `
+  return `${isDone ? excerpt : "So far: "}${bitsPerCharacter.toFixed(3)} bits per character: as hard as one of ${(2 ** bitsPerCharacter).toFixed(1)} equally likely characters each time. `
     + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}.`;
 }
 
@@ -166,16 +190,16 @@ function putUnits(items, text) {
 
 async function read() {
   const text = typed.value;
-  let kept = 0, place = 0, pending = [];
+  let kept = 0, place = 0, unshown = [];
   while (kept < spans.length && text.startsWith(spans[kept].textContent, place)) place += spans[kept++].textContent.length;
   for (const span of spans.splice(kept)) span.remove();
   rest.data = text.slice(place);
   [units, starts] = [[], [0]];
   await run("score", text, (items, isDone) => {
-    pending.push(...items);
-    if (!isDone && pending.length * MOST_LAYOUTS <= units.length) return; // a browser lays out all of a text anew
-    putUnits(pending, text);
-    pending = [];
+    unshown.push(...items);
+    if (!isDone && unshown.length * MOST_LAYOUTS <= units.length) return; // a browser lays out all of a text anew
+    putUnits(unshown, text);
+    unshown = [];
     element("total").textContent = totalText(isDone);
     element("most").hidden = !units.some(({ bits }) => bits);
     if (!element("most").hidden) element("most").textContent = mostText();
@@ -257,7 +281,13 @@ function listen() {
   listenToPicture();
 }
 
+function fail({ reason, message }) {
+  element("failure").hidden = false;
+  element("failure").textContent = `Something failed on this page: ${reason ?? message}`;
+}
+
 async function open(source) {
+  for (const name of ["error", "unhandledrejection"]) addEventListener(name, fail);
   data = JSON.parse(element("data").textContent);
   data.pieces = [...Array(256).keys(), ...data.tokenizer.texts, ...data.tokenizer.features, ...data.tokenizer.symbols];
   typed = element("typed");
@@ -267,7 +297,6 @@ async function open(source) {
   worker.addEventListener("message", ({ data: answer }) => waiting.shift()(answer));
   document.documentElement.classList.add("scripted");
   for (const id of ["tabs", "write", "missing", "details"]) element(id).toggleAttribute("hidden");
-  for (const name of ["error", "unhandledrejection"]) addEventListener(name, ({ reason, message }) => { element("written").textContent = `the page stopped: ${reason ?? message}`; });
   listen();
   await ask({ data });
   if (["text", "lines"].includes(data.config.task)) await write();

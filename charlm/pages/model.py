@@ -28,9 +28,10 @@ from charlm.tokenizers.symbols import SymbolTokenizer
 WORKER = "worker-src blob:; "  # the script starts itself as a worker
 # What Python calls white space; JavaScript's \s has other characters.
 WHITE_SPACE = "\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+LONGEST_SEED, LONGEST_SOURCES = 10_000, 2000  # characters
 MOST_LINES = 20  # that a model of lines writes at first
 SAMPLES, SAMPLE_LENGTH = 20, 500  # texts and characters that a model writes, to be measured on
-WORDS = 500  # bytes of title and cost
+TITLE_AND_COST = 500  # bytes that the page has for them
 LARGEST_STEP = 0.95  # of the entries of the counts, from one attempt to the next
 
 
@@ -95,14 +96,19 @@ class PageModel:
         arrays = {array.name: array.restored() for array in packed}
         table = checkpoint.ngrams.get("forward")
         alone = cls(
-            checkpoint=replace(checkpoint, arrays=arrays, ngrams={}),
+            checkpoint=replace(
+                checkpoint,
+                config=replace(checkpoint.config, mask=None),  # which the script does not apply
+                arrays=arrays,
+                ngrams={},
+            ),
             weights=to_json(packed),
             counts=to_json([]),
         )
         if table is None:
             return alone
         without_counts = alone.byte_count
-        most = config.most_bytes(without_counts) - WORDS
+        most = config.most_bytes(without_counts) - TITLE_AND_COST
         page = alone.with_counts(table)
         while table.contexts and (size := page.byte_count) > most:
             share = max(0.0, min((most - without_counts) / (size - without_counts), LARGEST_STEP))
@@ -125,7 +131,7 @@ class PageModel:
     @property
     def byte_count(self) -> int:
         """Size of the page, but for its title and the cost."""
-        return len(self.to_html(title="", cost=""))
+        return len(self.to_html(title="", cost="").encode())
 
     @property
     def entry_count(self) -> int:
@@ -152,11 +158,11 @@ class PageModel:
         is_of_characters = tokenizer.kind in ("char", "byte")
         steps = CHARACTER_STEPS if is_of_characters else TOKEN_STEPS
         parts = {
-            "task": config.task,
             "write": labels.write,
             "seed": labels.seed,
             "placeholder": labels.placeholder,
             "studied": labels.studied,
+            "longest_seed": str(LONGEST_SEED if config.task == "text" else LONGEST_SOURCES),
             "column_text": "answer" if config.task == "pairs" else "text",
             "studied_rows": "2" if config.task == "text" else "1",
             "description": escape(printable(_description(self.checkpoint))),
@@ -206,6 +212,7 @@ class PageModel:
             "columns": config.columns,
             "hasFeatures": config.has_features,
             "separator": None if separator is None else separator.replace("\r\n", "\n"),
+            "whiteSpace": WHITE_SPACE,
             "wordPattern": _for_javascript(pre_token_pattern(unspaced="{1}")),
         }
 
@@ -231,7 +238,7 @@ def written_texts(checkpoint: Checkpoint, rng_seed: int) -> list[str]:
 def _with_fitted_weights(
     table: NGramTable, network: Checkpoint, texts: Sequence[str]
 ) -> NGramTable:
-    """Return a pruned table with weights that suit it: those of the whole one trust it too much."""
+    """Return a pruned table with new weights: those of the whole table are too high for it."""
     if not texts:
         return table
     windows = windows_of(texts, network.tokenizer, network.config)
@@ -244,7 +251,7 @@ def _description(checkpoint: Checkpoint) -> str:
     origin = ""
     corpus = checkpoint.provenance.get("corpus")
     if isinstance(corpus, list) and corpus and isinstance(corpus[0], dict):
-        origin = f" from {corpus[0].get('name')}"
+        origin = f" from {corpus[0].get('name', 'a text')}"
     kinds = {
         "text": "It writes more text of that kind, and shows how surprising your text is to it.",
         "lines": "It writes more lines of that kind, and shows how surprising yours are to it.",

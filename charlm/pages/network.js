@@ -50,10 +50,10 @@ class Tokenizer {
     this.boundary = this.pieces.length; // the id between texts
     this.hasSymbols = features.length + symbols.length > 0;
     this.symbolIds = new Map([...features, ...symbols].map((symbol, index) => [symbol, 256 + texts.length + index]));
-    // Of SentencePiece, which writes a space as U+2581. White space has tokens of its own.
-    this.scoreOf = scores && new Map(texts.flatMap((text, index) => (scores[index] === null ? [] : [[text.replaceAll(" ", "\u2581"), scores[index]]])));
-    const lowest = (scores ?? []).reduce((least, score) => Math.min(least, score ?? least), Infinity);
-    this.unknownScore = Math.fround(lowest - UNKNOWN_PENALTY);
+    // SentencePiece scores pieces, in which it writes a space as U+2581. White space has no score.
+    const scored = texts.map((text, index) => [text.replaceAll(" ", "\u2581"), scores?.[index] ?? null]).filter(([, score]) => score !== null);
+    this.scoreOf = scores && new Map(scored);
+    this.unknownScore = Math.fround(scored.reduce((lowest, [, score]) => Math.min(lowest, score), Infinity) - UNKNOWN_PENALTY);
   }
 
   encode(text) {
@@ -415,16 +415,15 @@ function randomNumbers(seed) {
 
 /** Draw a token: divide logits by the temperature, and keep the likeliest that reach `topP`. */
 function draw(logits, { temperature, topP }, random) {
-  if (temperature === 0) return logits.reduce((best, logit, token) => (logit > logits[best] ? token : best), 0);
-  const shares = softmax(logits.map((logit) => logit / temperature));
-  let order = Array.from(shares.keys()), sum = 1;
-  if (topP < 1) {
-    order.sort((one, other) => shares[other] - shares[one]);
-    sum = 0;
-    order = order.slice(0, 1 + order.findIndex((token) => (sum += shares[token]) >= topP) || order.length);
-  }
+  const best = logits.reduce((one, logit, token) => (logit > logits[one] ? token : one), 0);
+  if (temperature === 0) return best;
+  const shares = softmax(logits.map((logit) => (logit - logits[best]) / temperature));
+  const order = Array.from(shares.keys());
+  if (topP < 1) order.sort((one, other) => shares[other] - shares[one]);
+  let kept = 0, sum = 0;
+  while (kept < order.length && sum < topP) sum += shares[order[kept++]];
   let target = random() * sum;
-  return order.find((token) => (target -= shares[token]) < 0) ?? order[0];
+  return order.slice(0, kept).find((token) => (target -= shares[token]) < 0) ?? order[0];
 }
 
 class Model {
@@ -433,8 +432,9 @@ class Model {
     this.boundary = this.tokenizer.boundary;
     this.counts = config.hasCounts ? new Counts(arrays, config.order, this.boundary) : null;
     this.classes = this.tokenizer.pieces.slice(this.boundary - config.numClasses);
-    this.known = new Map(); // the predictions of all examples of the text that was scored last
-    this.last = {}; // the example that was scored last
+    this.blank = new RegExp(`^[${config.whiteSpace}]*$`, "u");
+    this.scored = new Map(); // predictions of the examples of the text that was scored last
+    this.lastExample = {}; // the one that was scored last
   }
 
   /** Read an id after others; return a position: logits of the next id, and the state there. */
@@ -458,32 +458,44 @@ class Model {
     return this.readAll([this.boundary, ...ids, this.boundary], start);
   }
 
-  /** Yield ids that continue a text or answer a source, up to the end of an example. */
-  *continuation(seed, settings, random) {
-    const { task, endTokens, predictsBoundary } = this.config, ends = new Set([this.boundary, ...endTokens]);
-    if (task === "pairs" && !seed.trim()) return;
-    const { ids, allowed } = task === "pairs" ? { ids: [], allowed: null } : this.tokenizer.encodeUnfinished(seed);
-    let position = this.readAll(ids, this.begin(seed)), isFirst = true;
-    for (;;) {
+  /** Read a seed text or source, and yield after each id. Return the position, and what was taken back of a last word. */
+  *readSeed(seed, item) {
+    if (this.config.task === "pairs") return { position: this.begin(this.asSource(seed)), typed: "", allowed: null };
+    const { ids, typed, allowed } = this.tokenizer.encodeUnfinished(seed);
+    let position = this.begin();
+    for (const id of ids) {
+      position = this.read(id, position);
+      yield item;
+    }
+    return { position, typed, allowed };
+  }
+
+  /** Yield the ids that follow, up to the end of an example; a new one is not empty. */
+  *continuation({ position, allowed }, isNew, settings, random) {
+    const ends = new Set([this.boundary, ...this.config.endTokens]);
+    for (let isFirst = true; ; isFirst = false) {
       const logits = position.logits.slice();
       if (isFirst && allowed) logits.forEach((_, token) => { if (!allowed.has(token)) logits[token] = -Infinity; });
-      if (isFirst && predictsBoundary && !seed) for (const token of ends) logits[token] = -Infinity; // no empty text
+      if (isFirst && isNew) for (const token of ends) logits[token] = -Infinity;
       const token = draw(logits, settings, random);
       if (ends.has(token)) return;
       yield token;
       position = this.read(token, position);
-      isFirst = false;
     }
   }
 
   /** Yield the characters of texts that continue the seeds, each with the number of its text. */
   *write({ seeds, characters, rngSeed, ...settings }) {
-    const random = randomNumbers(rngSeed);
+    const random = randomNumbers(rngSeed), { task, predictsBoundary } = this.config;
+    let start, seedRead = null;
     for (const [number, seed] of seeds.entries()) {
-      const reader = new TokenReader(this.tokenizer);
-      let rest = characters, { typed } = this.config.task === "pairs" ? { typed: "" } : this.tokenizer.encodeUnfinished(seed);
       yield { number, text: "" };
-      for (const token of this.continuation(this.asSource(seed), settings, random)) {
+      if (task === "pairs" && this.blank.test(seed)) continue; // a blank source has a blank answer
+      if (seed !== seedRead) start = yield* this.readSeed(seed, { number, text: "" });
+      seedRead = seed;
+      const reader = new TokenReader(this.tokenizer), isNew = predictsBoundary && task !== "pairs" && !seed;
+      let rest = characters, { typed } = start;
+      for (const token of this.continuation(start, isNew, settings, random)) {
         const part = Array.from(reader.push(token).slice(typed.length)).slice(0, rest);
         typed = "";
         rest -= part.length;
@@ -494,67 +506,95 @@ class Model {
     }
   }
 
+  /** Return a source as the network reads it: up to a tab, but for one before its features. */
   asSource(text) {
-    return this.config.hasFeatures ? text.replace("\t", FEATURE_MARK) : text;
+    return (this.config.hasFeatures ? text.replace("\t", FEATURE_MARK) : text).split("\t")[0];
   }
 
-  /** Return the parts of a line: of a pair the source, the target, and what stands around it. */
-  columnsOf(line) {
-    if (this.config.task !== "pairs") return { before: "", source: "", target: line, after: "" };
-    const columns = this.config.columns ?? [1, 2], fields = line.split("\t");
-    if (fields.length < Math.max(...columns)) return { target: null };
-    const [source, target, features] = columns.map((number) => fields[number - 1]);
-    const before = fields.slice(0, columns[1] - 1).map((field) => `${field}\t`).join("");
-    return { before, source: features === undefined ? source : source + FEATURE_MARK + features, target, after: line.slice(before.length + target.length) };
-  }
-
-  /** Yield the units of a text: a token, or a character of several bytes; with its surprisal. */
-  *score(text) {
-    const { task, separator, predictsBoundary } = this.config, end = task === "text" ? separator : "\n";
-    const parts = end === null ? [text] : text.split(end), current = new Map();
+  /** Yield the examples of a text, and what stands before, between and after them. */
+  *examplesOf(text) {
+    const { task, separator } = this.config, end = task === "text" ? separator : "\n";
+    const parts = end === null ? [text] : text.split(end);
     for (const [number, part] of parts.entries()) {
-      const between = number < parts.length - 1 ? end : "", { before, source, target, after } = this.columnsOf(part);
-      if (target === null || (end === null ? !part : !part.trim())) {
-        yield { text: part + between };
-        continue;
-      }
-      const ids = this.tokenizer.encode(task === "pairs" ? `\t${target}` : target).slice(task === "pairs" ? 1 : 0);
-      if (predictsBoundary) ids.push(this.boundary);
-      const known = this.known.get(part), predictions = [];
-      if (before) yield { text: before };
-      const reader = new TokenReader(this.tokenizer);
-      let unit = null; // with the bytes so far of a character
-      for (const prediction of known ?? this.predictions(source, ids)) {
-        predictions.push(prediction);
-        const isEnd = prediction.token === this.boundary, content = isEnd ? between : reader.push(prediction.token);
-        if (isEnd && after) yield { text: after };
-        unit = { ...prediction, bits: (unit?.bits ?? 0) + prediction.bits, text: content, isEnd, characters: isEnd && task === "text" ? 0 : Math.max(1, [...content].length) };
-        if (!content && !isEnd) continue;
-        yield unit;
-        unit = null;
-      }
-      for (const map of [this.known, current]) map.set(part, predictions);
-      if (!predictsBoundary && between) yield { text: between };
+      const between = number < parts.length - 1 ? end : "", isBlank = end === null ? !part : this.blank.test(part);
+      const example = isBlank ? null : this.columnsOf(part);
+      yield example ? { ...example, between } : { before: part + between };
     }
-    this.known = current;
   }
 
-  /** Yield the prediction of each id of an example; read on from the last mark before a change. */
-  *predictions(source, ids) {
-    const last = this.last.source === source ? this.last : { ids: [], predictions: [], marks: [] };
+  /** Return the source and the target of a line, and what stands around the target; null if it has none. */
+  columnsOf(line) {
+    const { task, columns } = this.config, fields = line.split("\t");
+    if (task !== "pairs") return { before: "", source: "", target: line, after: "" };
+    if (columns ? fields.length < Math.max(...columns) : fields.length !== 2) return null;
+    const [source, target, features] = (columns ?? [1, 2]).map((number) => fields[number - 1]);
+    const before = fields.slice(0, (columns?.[1] ?? 2) - 1).map((field) => `${field}\t`).join("");
+    const after = line.slice(before.length + target.length);
+    return { before, source: features === undefined ? source : source + FEATURE_MARK + features, target, after };
+  }
+
+  /** Return the ids that are predicted of a target: a symbol stands behind a tab. */
+  idsOf(target) {
+    const isPairs = this.config.task === "pairs", ids = isPairs ? this.tokenizer.encode(`\t${target}`).slice(1) : this.tokenizer.encode(target);
+    return this.config.predictsBoundary ? [...ids, this.boundary] : ids;
+  }
+
+  /** Yield the units of a text, with their surprisal as far as they are scored. */
+  *score(text) {
+    const keys = new Set();
+    for (const { before, source, target, after, between } of this.examplesOf(text)) {
+      if (before) yield { text: before };
+      if (target === undefined) continue;
+      keys.add(keyOf(source, target));
+      for (const unit of this.unitsOf(this.predictions(source, target))) {
+        if (unit.isEnd && after) yield { text: after };
+        if (unit.isEnd) yield { ...unit, text: between, characters: this.config.task === "text" ? 0 : 1 };
+        else yield { ...unit, characters: [...unit.text].length };
+      }
+      if (!this.config.predictsBoundary && between) yield { text: between };
+    }
+    this.scored = new Map([...this.scored].filter(([key]) => keys.has(key)));
+  }
+
+  /** Yield units of predictions: a token, a character of several bytes, or the end. */
+  *unitsOf(predictions) {
+    const reader = new TokenReader(this.tokenizer);
+    let parts = []; // the bytes so far of a character
+    for (const prediction of predictions) {
+      parts.push(prediction);
+      const isEnd = prediction.token === this.boundary, text = isEnd ? "" : reader.push(prediction.token);
+      if (!text && !isEnd) continue;
+      const [bits, entropy] = ["bits", "entropy"].map((name) => parts.reduce((sum, part) => sum + part[name], 0));
+      yield { ...parts.reduce((one, other) => (other.bits > one.bits ? other : one)), bits, entropy, text, isEnd };
+      parts = [];
+    }
+  }
+
+  /** Yield the prediction of each id of an example. One that was changed is read on from the last mark before that. */
+  *predictions(source, target) {
+    const key = keyOf(source, target), ids = this.idsOf(target);
+    if (this.scored.has(key)) {
+      yield* this.scored.get(key);
+      return;
+    }
+    const last = this.lastExample.source === source ? this.lastExample : { ids: [], predictions: [], marks: [] };
     let same = 0;
     while (same < ids.length && ids[same] === last.ids[same]) same++;
-    const marks = last.marks.filter(({ place }) => place <= same);
+    const marks = last.marks.filter((mark) => mark.place <= same);
     let { place, position } = marks.at(-1) ?? { place: 0, position: this.begin(source) };
     const predictions = last.predictions.slice(0, place);
-    this.last = { source, ids, predictions, marks };
+    this.lastExample = { source, ids, predictions, marks };
     yield* predictions.slice();
     for (; place < ids.length; place++) {
-      if (place % MARK_DISTANCE === 0 && marks.at(-1)?.place !== place) marks.push({ place, position });
+      if (place % MARK_DISTANCE === 0 && marks.at(-1)?.place !== place) {
+        const { logits, layers, memory, recent } = position;
+        marks.push({ place, position: { logits, layers, memory, recent } });
+      }
       predictions.push(predictionOf(position.logits, ids[place]));
       yield predictions.at(-1);
       if (place + 1 < ids.length) position = this.read(ids[place], position);
     }
+    this.scored.set(key, predictions);
   }
 
   /** Return what an encoder of labels or tags computes at each token of a text. */
@@ -590,7 +630,7 @@ class Model {
     }
     const source = this.asSource(text.split("\n")[0]), ids = [];
     if (task === "pairs") {
-      for (const id of this.continuation(source, { temperature: 0 })) if (ids.push(id) >= LONGEST_TRACE) break;
+      for (const id of this.continuation({ position: this.begin(source) }, false, { temperature: 0 })) if (ids.push(id) >= LONGEST_TRACE) break;
     } else {
       ids.push(...this.tokenizer.encode(task === "lines" ? text.split("\n")[0] : text).slice(0, LONGEST_TRACE));
     }
@@ -608,6 +648,7 @@ class Model {
   }
 }
 
+const keyOf = (source, target) => `${source}\t${target}`;
 const panel = (name, vectors) => ({ name, size: vectors[0].length, vectors: vectors.map((vector) => Float32Array.from(vector)) });
 
 /** Return how a token was predicted: bits, rank, entropy, and the likeliest tokens. */

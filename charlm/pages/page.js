@@ -5,14 +5,13 @@
 const NAMES = { " ": "space", "\n": "line end", "\r": "carriage return", "\t": "tab" };
 const SIGNS = { " ": "␣", "\n": "↵", "\r": "␍", "\t": "→" };
 
-
 const element = (id) => document.getElementById(id);
 
 function make(name, className, content) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.append(...[content ?? []].flat());
-  return made;
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  node.append(...[content ?? []].flat());
+  return node;
 }
 
 /** Return the index of the last of the ascending numbers that is at most `value`. */
@@ -54,10 +53,10 @@ function percent(probability) {
 }
 
 /** Return a list item with a bar for a probability. */
-function shareItem({ name, share, percent, isUnit }) {
+function shareItem({ name, share, shown, isUnit }) {
   const bar = make("span", "bar");
   bar.style.width = `${100 * share}%`;
-  return make("li", isUnit ? "actual" : "", [make("span", "", name), bar, make("span", "", percent)]);
+  return make("li", isUnit ? "actual" : "", [make("span", "", name), bar, make("span", "", shown)]);
 }
 
 /** Show a token: its name, its figures and the likeliest tokens in its place. */

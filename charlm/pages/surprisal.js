@@ -65,7 +65,7 @@ function topTokensOf(unit) {
   for (let index = unit * data.topTokens; index < (unit + 1) * data.topTokens; index++) {
     const token = columns.topTokens[index], share = columns.probabilities[index] / 1000;
     const isUnit = token === columns.tokens[unit];
-    tops.push({ name: named(data.pieces[token]), share, isUnit, percent: share ? percent(share) : "< 0.1 %" });
+    tops.push({ name: named(data.pieces[token]), share, isUnit, shown: share ? percent(share) : "< 0.1 %" });
   }
   return tops;
 }
@@ -85,7 +85,7 @@ function figuresOf(unit) {
 function sentence(unit) {
   const { Probability, Rank } = figuresOf(unit);
   const whose = isWhole(unit) ? "" : ` for ${tokenOf(unit)}`;
-  const likeliest = topTokensOf(unit).map(({ name, percent }) => `${name} ${percent}`).join(", ");
+  const likeliest = topTokensOf(unit).map(({ name, shown }) => `${name} ${shown}`).join(", ");
   return `${nameOf(unit)}, ${bitsOf(unit).toFixed(1)} bits, probability ${Probability}, rank ${Rank}${whose}; likeliest: ${likeliest}`;
 }
 

@@ -25,7 +25,7 @@ class PackedArray:
     Attributes:
         name: Its name.
         values: int8, float16 or float32 weights, or unsigned whole numbers.
-        scales: What the values of each row are multiplied with; None of all but int8.
+        scales: What the values of each row are multiplied with; None unless int8.
         is_cumulative: Whether the values are the differences of ascending numbers.
     """
 
@@ -36,7 +36,7 @@ class PackedArray:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """What the script has to know of it."""
+        """The description of the array for the script."""
         return {
             "name": self.name,
             "type": str(self.values.dtype),
@@ -61,7 +61,7 @@ class PackedArray:
 def pack_weights(name: str, weights: Floats, weight_type: WeightType) -> PackedArray:
     """Return weights in a type; vectors keep at least 16 bits.
 
-    Of int8, each row has a scale that maps its largest weight to 127.
+    Each row of int8 has a scale that maps its largest weight to 127.
     """
     if weight_type == "float32":
         return PackedArray(name, weights)

@@ -197,6 +197,50 @@ def test_ids_of_any_text_are_those_of_python(compute, checkpoint_of, kind):
     ]
 
 
+def test_documents_end_and_are_scored_as_in_python(compute, checkpoint_of):
+    separator = "\n***\n"
+    text = separator.join(f"The {name} sat.\nIt sat long." for name in ["cat", "dog", "mat"] * 9)
+    base = checkpoint_of(text=text)
+    config = replace(base.config, document_separator=separator, predicts_end=True, begins_after="")
+    checkpoint = replace(base, config=config, arrays=random_arrays(config, base.tokenizer))
+    checkpoint.arrays["output.bias"][base.tokenizer.boundary_id] = 1.5  # texts end soon
+    model = Model(checkpoint)
+    texts = [text[:60] + separator, f"one{separator} {separator}\x1c{separator}two", "", "\ufeff"]
+
+    written, units = compute(
+        checkpoint,
+        """(model, texts) => [
+            written({ seed: "The " }),
+            texts.map((text) => [...model.score(text)]),
+        ]""",
+        texts,
+    )
+
+    assert written == model.generate("The ", temperature=0, length=1000)
+    for one, scored in zip(texts, units, strict=True):
+        score = model.score(one)
+        assert "".join(unit["text"] for unit in scored) == one
+        assert sum(unit.get("characters", 0) for unit in scored) == score.characters
+        nats = sum(unit.get("bits", 0) for unit in scored) * math.log(2)
+        assert nats == pytest.approx(score.nats, abs=CLOSE * (1 + score.tokens))
+
+
+def test_a_character_of_several_bytes_has_the_figures_of_its_page_in_python(compute, checkpoint_of):
+    checkpoint = checkpoint_of(kind="byte")
+    text = "the cafés 安"
+    units = compute(checkpoint, "(model, text) => [...model.score(text)]", text)
+    scores = Model(checkpoint).score_tokens(text, top_tokens=3).by_character()
+
+    assert [unit["text"] for unit in units] == list(text)
+    bits = np.array([unit["bits"] for unit in units])
+    assert bits * math.log(2) == pytest.approx(scores.nats, abs=CLOSE)
+    entropies = np.array([unit["entropy"] for unit in units])
+    assert entropies * math.log(2) == pytest.approx(scores.entropy, abs=CLOSE)
+    assert [unit["rank"] for unit in units] == scores.rank.tolist()
+    top_tokens = [[top["token"] for top in unit["top"]][:3] for unit in units]
+    assert top_tokens == scores.top_tokens.tolist()
+
+
 @pytest.mark.parametrize("encoder", ["none", "context", "attention"])
 @pytest.mark.parametrize("tie_weights", [False, True])
 def test_answers_and_scores_of_pairs_are_those_of_python(
