@@ -49,7 +49,7 @@ MaxSizeOption = Annotated[
         "--max-size",
         metavar="MB",
         help="Leave out the least useful counts until the page has at most this size.",
-        show_default="2, or 1.25 times the size without counts; no limit with float32",
+        show_default="2, or 1.1 times the size without counts; no limit with float32",
     ),
 ]
 

@@ -9,7 +9,7 @@ from charlm.config.checks import require, require_choice
 WeightType = Literal["int8", "float16", "float32"]
 
 USUAL_SIZE = 2e6  # bytes
-ROOM_FOR_COUNTS = 1.25  # times the size without counts
+ROOM_FOR_COUNTS = 1.1  # times the size without counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class PageConfig:
         weights: How each weight is stored. int8 has a scale for each row of a matrix; float32 is
             exact.
         max_size: Megabytes that the page may have; counts are left out until it is that small. By
-            default 2, or 1.25 times the size without counts if that is more; with float32 no limit.
+            default 2, or 1.1 times the size without counts if that is more; with float32 no limit.
     """
 
     weights: WeightType = "int8"
