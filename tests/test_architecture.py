@@ -229,7 +229,12 @@ def test_dir_shows_the_public_names_and_loads_nothing():
 
 def test_help_loads_neither_torch_nor_numpy():
     loaded = modules_loaded_by_commands(
-        ["--help"], ["--version"], ["train", "--help"], ["generate", "-h"], ["eval", "-h"]
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["generate", "-h"],
+        ["eval", "-h"],
+        ["export", "-h"],
     )
 
     assert not loaded & {"torch", "numpy", "sentencepiece"}
@@ -241,12 +246,13 @@ def test_completion_loads_neither_torch_nor_numpy():
     assert not modules_loaded_by_commands([], **shell) & {"torch", "numpy", "sentencepiece"}
 
 
-def test_generation_and_scoring_never_load_torch(verse_model_path, verse_path):
+def test_generation_scoring_and_export_never_load_torch(verse_model_path, verse_path, tmp_path):
     loaded = modules_loaded_by_commands(
         ["generate", "-m", verse_model_path, "-n", 3],
         ["eval", "-m", verse_model_path, verse_path],
         ["info", verse_model_path],
         ["info", verse_model_path, "--json"],
+        ["export", verse_model_path, "-o", tmp_path / "page.html"],
     )
 
     assert "numpy" in loaded

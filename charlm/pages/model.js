@@ -54,7 +54,9 @@ async function write() {
     return;
   }
   const settings = { seeds: seedTexts(), characters: data.mostCharacters, rngSeed: Math.floor(Math.random() * 2 ** 32) };
-  for (const name of ["temperature", "topP", "characters", "rngSeed"]) if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
+  for (const name of ["temperature", "topP", "characters", "rngSeed"]) {
+    if (elements[name]?.value) settings[name] = elements[name].valueAsNumber;
+  }
   let heads = settings.seeds;
   if (data.config.task === "pairs") heads = heads.map((seed) => (heads.length > 1 ? `${seed}\t` : ""));
   let characters = 0;
@@ -128,7 +130,8 @@ function nameOfUnit({ isEnd, text }) {
   return data.config.task === "text" ? "end of text" : named(null);
 }
 
-const isOutside = ({ token, isEnd }) => !isEnd && typeof data.pieces[token] === "number" && data.tokenizer.kind !== "byte"; // the vocabulary
+/** Return whether a unit is in no token of the vocabulary but in bytes. */
+const isOutside = ({ token, isEnd }) => !isEnd && typeof data.pieces[token] === "number" && data.tokenizer.kind !== "byte";
 
 function showUnit(index) {
   const unit = units[index];
@@ -153,10 +156,13 @@ function showUnit(index) {
 function totalText(isDone) {
   const scored = units.filter(({ top }) => top), bits = scored.reduce((sum, unit) => sum + unit.bits, 0);
   const characters = scored.reduce((sum, unit) => sum + unit.characters, 0);
-  if (!characters) return data.config.task === "pairs" && typed.value.trim() ? "Nothing is scored: a line is a source, a tab and a target." : "";
-  const bitsPerCharacter = bits / characters, excerpt = typed.value.length === MOST_TYPED ? `The first ${MOST_TYPED.toLocaleString("en")} characters: ` : "";
+  if (!characters && data.config.task === "pairs" && typed.value.trim()) return "Nothing is scored: a line is a source, a tab and a target.";
+  if (!characters) return "";
+  const bitsPerCharacter = bits / characters, isCut = typed.value.length === MOST_TYPED;
+  const excerpt = isCut ? `The first ${MOST_TYPED.toLocaleString("en")} characters: ` : "";
   const ends = data.config.predictsBoundary && data.config.task !== "text" ? ", line ends included" : "";
-  return `${isDone ? excerpt : "So far: "}${bitsPerCharacter.toFixed(3)} bits per character: as hard as one of ${(2 ** bitsPerCharacter).toFixed(1)} equally likely characters each time. `
+  return `${isDone ? excerpt : "So far: "}${bitsPerCharacter.toFixed(3)} bits per character: `
+    + `as hard as one of ${(2 ** bitsPerCharacter).toFixed(1)} equally likely characters each time. `
     + `${bits.toFixed(1)} bits for ${characters.toLocaleString("en")} characters${ends}.`;
 }
 

@@ -535,8 +535,9 @@ class Model {
 
   /** Return the ids that are predicted of a target: a symbol stands behind a tab. */
   idsOf(target) {
-    const isPairs = this.config.task === "pairs", ids = isPairs ? this.tokenizer.encode(`\t${target}`).slice(1) : this.tokenizer.encode(target);
-    return this.config.predictsBoundary ? [...ids, this.boundary] : ids;
+    const { task, predictsBoundary } = this.config, before = task === "pairs" ? "\t" : "";
+    const ids = this.tokenizer.encode(before + target).slice(before.length); // a tab is one id
+    return predictsBoundary ? [...ids, this.boundary] : ids;
   }
 
   /** Yield the units of a text, with their surprisal as far as they are scored. */
@@ -640,11 +641,16 @@ class Model {
     if (!steps.length) return;
     const panels = this.network.layers.flatMap(({ size }, number) => {
       const layer = this.network.layers.length > 1 ? `layer ${number + 1}, ` : "";
-      const vectors = ["output h", "cell state c"].slice(0, cell === "lstm" ? 2 : 1).map((name, index) => panel(layer + name, steps.map(({ layers }) => layers[number][index])));
-      return [...vectors, ...GATES[cell].map((name, index) => panel(layer + name, steps.map(({ gates }) => gates[number].subarray(index * size, (index + 1) * size))))];
+      const panelOf = (name, vectorOf) => panel(layer + name, steps.map(vectorOf));
+      const states = ["output h", "cell state c"].slice(0, cell === "lstm" ? 2 : 1);
+      return [
+        ...states.map((name, index) => panelOf(name, ({ layers }) => layers[number][index])),
+        ...GATES[cell].map((name, index) => panelOf(name, ({ gates }) => gates[number].subarray(index * size, (index + 1) * size))),
+      ];
     });
-    if (steps[0].attention) panels.push({ ...panel("attention", steps.map(({ attention }) => attention)), rows: this.tokenizer.encode(source).map((id) => this.tokenizer.pieces[id]) });
-    yield { tokens: [...(task === "pairs" ? [null] : []), ...ids.map((id) => this.tokenizer.pieces[id])], panels };
+    const piecesOf = (some) => some.map((id) => this.tokenizer.pieces[id]);
+    if (steps[0].attention) panels.push({ ...panel("attention", steps.map(({ attention }) => attention)), rows: piecesOf(this.tokenizer.encode(source)) });
+    yield { tokens: [...(task === "pairs" ? [null] : []), ...piecesOf(ids)], panels };
   }
 }
 
