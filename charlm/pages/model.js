@@ -91,11 +91,13 @@ function beginningOf(text) {
   return (data.config.task === "lines" ? excerpt.replace(/\n[^\n]*$/, "") : excerpt.replace(/\s\S*$/, "")) || excerpt;
 }
 
-/** Put a text into the boxes of the other tabs in which nobody has typed. */
+const isFree = (box) => !owned.has(box) && document.activeElement !== box;
+
+/** Put a text into the boxes of the other tabs, unless somebody has typed there or is about to. */
 function offer(text) {
   const studied = element("studied"), line = data.config.task === "text" ? text : text.split("\n")[0].split("\t")[0];
-  if (!owned.has(typed)) typed.value = text.trimEnd();
-  if (!owned.has(studied)) studied.value = line.slice(0, studied.maxLength).trimEnd();
+  if (isFree(typed)) typed.value = text.trimEnd();
+  if (isFree(studied)) studied.value = line.slice(0, studied.maxLength).trimEnd();
   if (!element("read").hidden) read();
   if (!element("look").hidden) look();
 }

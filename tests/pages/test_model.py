@@ -259,16 +259,40 @@ def test_what_was_written_is_read_unless_somebody_has_typed(opened, verse_checkp
     assert page.locator("#typed").input_value() == "the dog"
 
 
-def test_a_tab_that_is_open_gets_what_is_written(opened, random_checkpoint):
-    page = opened(random_checkpoint(hidden_size=256))
-    page.locator("#read-tab").click()  # before the first text is complete
+def begin_to_write(page):
+    """Begin a text that is long enough to do something else meanwhile."""
     expect(page.locator("#written")).to_have_text(re.compile("characters in"))
-    written = page.locator("#output").text_content()
+    page.locator("[name=characters]").fill("100000")
+    page.locator("#settings .main").click()
 
-    expect(page.locator("#text span").first).to_be_attached()
-    assert written.startswith(page.locator("#text").text_content()[:20])
+
+def stop(page):
+    page.evaluate("isStopped = true")
+    page.wait_for_timeout(200)
+    return page.locator("#output").text_content()
+
+
+def test_a_tab_that_is_open_gets_what_is_written(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.5, "b": 0.5}))
+    begin_to_write(page)
+    page.locator("#read-tab").click()
+    written = stop(page)
+
+    assert page.locator("#typed").input_value() == written[:300]
+    expect(page.locator("#text")).to_have_text(written[:300])
     page.locator("#look-tab").click()
-    expect(page.locator("#axis span").first).to_be_attached()
+    expect(page.locator("#axis span")).to_have_count(200)
+
+
+def test_a_box_in_which_somebody_is_about_to_type_stays_as_it_is(opened, unigram_checkpoint):
+    page = opened(unigram_checkpoint({"a": 0.5, "b": 0.5}))
+    begin_to_write(page)
+    page.locator("#read-tab").click()
+    page.locator("#typed").focus()
+    before = page.locator("#typed").input_value()
+    stop(page)
+
+    assert page.locator("#typed").input_value() == before
 
 
 @pytest.mark.parametrize(
