@@ -4,24 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ngram_tables import BOUNDARY, IDS, table_of
 
 from charlm.errors import ConfigError
-from charlm.ngram import count_ngrams, from_arrays, to_arrays
+from charlm.ngram import from_arrays, to_arrays
 from charlm.ngram import table as module
 from charlm.ngram.table import NO_TOKEN, contexts_after, contexts_before
-
-BOUNDARY = 6
-IDS = np.random.default_rng(1).choice(6, 3000, p=[0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
 
 
 @pytest.fixture
 def table():
     return table_of(IDS, 4)
-
-
-def table_of(ids, order):
-    ids = np.array([BOUNDARY, *ids])
-    return count_ngrams(ids, ids != BOUNDARY, order=order, outputs=BOUNDARY, boundary_id=BOUNDARY)
 
 
 def by_hand(table, context):
