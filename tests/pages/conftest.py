@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 CHROMIUM = shutil.which("chromium")
+LONGEST_WAIT = 30_000  # milliseconds, on a busy machine
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -21,6 +22,7 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium to open a page with")
+    playwright.expect.set_options(timeout=LONGEST_WAIT)
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -36,7 +38,7 @@ def open_file(browser):
         context = browser.new_context(**options)
         contexts.append(context)
         context.on("request", lambda request: requests.add(request.url))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(LONGEST_WAIT)
         page = context.new_page()
         page.on("console", lambda message: failures.append(message.text))
         page.on("pageerror", lambda error: failures.append(str(error)))

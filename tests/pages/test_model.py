@@ -268,7 +268,7 @@ def begin_to_write(page):
 
 def stop(page):
     page.evaluate("isStopped = true")
-    page.wait_for_timeout(200)
+    expect(page.locator("#written")).to_have_text(re.compile("characters in"))
     return page.locator("#output").text_content()
 
 
