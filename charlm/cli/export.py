@@ -78,14 +78,14 @@ def export_command(
     from charlm.display import show_line
     from charlm.pages.model import PageModel
 
-    measured, name = ("", "") if text is None else _read(text)
+    texts, name = ([], "") if text is None else _read(text)
     checkpoint = Checkpoint.load(model_file)
     checkpoint.config.require_direction("forward", "a page")
     checkpoint = checkpoint.for_direction("forward")
     page = PageModel.of(checkpoint, config)
-    for difference in differences(measured, checkpoint.tokenizer, checkpoint.config.task):
+    for difference in differences("".join(texts), checkpoint.tokenizer, checkpoint.config.task):
         print_note(f"{name} {difference}")
-    cost = _cost(checkpoint, page, config, [measured] * (text is not None), name)
+    cost = _cost(checkpoint, page, config, texts, name)
     page.write(output, title=title or model_file.stem, cost=cost)
     size = output.stat().st_size
     show_line(f"saved {output} ({quantity(size, 'B')}): {cost}")
@@ -98,13 +98,13 @@ def export_command(
         print_note("the page does not mask lines, so it reads what this model masks as it stands")
 
 
-def _read(path: Path) -> tuple[str, str]:
-    """Return the text of a file or of stdin, and its name for a message."""
+def _read(path: Path) -> tuple[list[str], str]:
+    """Return the texts of a file, a directory or stdin, and their names for a message."""
     from charlm.corpus.reading import open_documents
 
     with open_documents([str(path)]) as documents:
-        text = "".join(chunk for document in documents for chunk in document.read_text())
-        return text, ", ".join(document.name for document in documents)
+        texts = ["".join(document.read_text()) for document in documents]
+        return texts, ", ".join(document.name for document in documents)
 
 
 def _cost(

@@ -458,7 +458,7 @@ class Model {
     return this.readAll([this.boundary, ...ids, this.boundary], start);
   }
 
-  /** Read a seed text or source, and yield after each id. Return the position, and what was taken back of a last word. */
+  /** Read a seed text or source; yield after each id. Return the position, and the end of a word that is drawn again. */
   *readSeed(seed, item) {
     if (this.config.task === "pairs") return { position: this.begin(this.asSource(seed)), typed: "", allowed: null };
     const { ids, typed, allowed } = this.tokenizer.encodeUnfinished(seed);
